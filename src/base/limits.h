@@ -1,0 +1,52 @@
+//  base/limits.h - every number that bounds what comes from outside
+//
+//  A size, count or depth that a peer, a file or an option can set is compared
+//  with one of these on the line above its first use.  docs/spec lists them.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_LIMITS_H
+#define TRN_LIMITS_H
+
+//  Names of peers, queues and exchanges, in bytes, without the final NUL.
+#define TRN_NAME_MAX 63
+#define TRN_ENDPOINT_MAX 255
+
+//  One message.
+#define TRN_BODY_MAX (1024 * 1024)
+#define TRN_KEY_MAX 255
+#define TRN_PROPS_MAX 65535
+
+//  One record: header, key, properties, body, padded to 8.
+#define TRN_RECORD_HEADER 40u
+#define TRN_RECORD_MAX                                                         \
+    (TRN_RECORD_HEADER + TRN_KEY_MAX + TRN_PROPS_MAX + TRN_BODY_MAX + 2)
+
+//  One run of records in one DATA frame.  A run is cut at RUN_BYTES unless a
+//  single record is larger.
+#define TRN_RUN_BYTES (256 * 1024)
+#define TRN_RUN_COUNT 8192
+
+//  What a socket accepts in one ZeroMQ frame, and frames in one message.
+#define TRN_FRAME_MAX (1024 * 1024 + 128 * 1024)
+#define TRN_DIRECTORY_FRAME_MAX (64 * 1024)
+#define TRN_CONTROL_MAX (16 * 1024)
+#define TRN_PARTS_MAX 8
+
+//  The msgpack pre-scan.
+#define TRN_PACK_DEPTH 8
+#define TRN_PACK_ELEMENTS 4096
+
+//  Lists inside control frames.
+#define TRN_RANGES_MAX 64
+#define TRN_SETTLES_MAX 64
+#define TRN_ENDPOINTS_MAX 4
+#define TRN_QUEUES_MAX 256
+
+//  Tables of a peer.
+#define TRN_LINKS_MAX 1024
+#define TRN_FLOWS_MAX 4096
+#define TRN_OUTBOXES_MAX 4096
+#define TRN_DEDUP_RANGES_MAX 65536
+
+#endif

@@ -1,0 +1,35 @@
+//  base/name.h - the grammar of names, and how foreign text is shown
+//
+//  One function decides what a name is, at every boundary (spec: names).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_NAME_H
+#define TRN_NAME_H
+
+#include "base/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+//  [a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])? without "..", compared as bytes.
+bool
+trn_name_valid (const char *name, size_t size);
+
+//  A queue is a name, or '@' and a peer's name (its private queue).
+bool
+trn_queue_valid (const char *name, size_t size);
+
+//  Scheme tcp, ipc or inproc, printable, within TRN_ENDPOINT_MAX.
+bool
+trn_endpoint_valid (const char *endpoint, size_t size);
+
+//  Show foreign bytes: control characters, quotes, backslash and what is not
+//  UTF-8 become \xNN; cut after 128 bytes.  buffer is always terminated and
+//  returned.
+#define TRN_ESCAPED_MAX 520
+
+const char *
+trn_escape (char buffer[TRN_ESCAPED_MAX], const void *text, size_t size);
+
+#endif

@@ -1,0 +1,298 @@
+//  core/engine.h - what one peer decides, without doing any of it
+//
+//  The engine is the whole reliable conversation of one peer as a pure machine:
+//  events and the time go in, actions come out, in order.  It is given every
+//  number it uses, so the same seed and the same events give the same actions.
+//
+//      shell: sockets, disk, timers                engine
+//      ------------------------------------------  --------------------------
+//      roster changed, frame came, log grew    ->   on_* ()   links
+//      application settled, tick               ->             subscriptions
+//      connect, send, deliver, save, report    <-   actions   dispatch, dedup
+//
+//  As a publisher it has outboxes; each has subscriptions (one per queue; a
+//  plain queue has one); per link and subscription there is a flow to one
+//  consuming peer.  As a consumer it has consumers; per inbound link and queue
+//  there is a flow from one publisher's outbox.
+//
+//  Thread: one.  The shell is the peer's actor, or the simulator.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_ENGINE_H
+#define TRN_ENGINE_H
+
+#include "base/ranges.h"
+#include "wire/frame.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct trn_engine trn_engine_t;
+
+//  Handles chosen by the engine: small numbers, never reused within 2^32.
+typedef uint32_t trn_link_id_t;      //  outgoing link, publisher's side
+typedef uint32_t trn_outbox_id_t;
+typedef uint32_t trn_consumer_id_t;
+//  Chosen by the shell: one inbound connection as the ROUTER sees it.
+typedef uint64_t trn_route_t;
+
+typedef struct {
+    const char *name;
+    uint8_t store_uuid[16];
+    uint64_t incarnation;
+    uint64_t random;
+    uint64_t seed;             //  for jitter
+    uint32_t hello_ms;         //  0: 3000   no WELCOME: reconnect
+    uint32_t ping_ms;          //  0: 1000   when nothing else was sent
+    uint32_t suspect_ms;       //  0: 4000   nothing heard: close
+    uint32_t backoff_min_ms;   //  0: 50
+    uint32_t backoff_max_ms;   //  0: 30000
+    uint32_t save_ms;          //  0: 500    settlement is saved at least so often
+    uint32_t redeliver_min_ms; //  0: 100    first wait after a requeue
+    uint32_t redeliver_max_ms; //  0: 30000
+} trn_engine_config_t;
+
+//  A run the shell can send now, or why not.
+typedef enum {
+    TRN_RUN_READY,   //  *run is filled; the engine sends it or releases it
+    TRN_RUN_LATER,   //  being read; the shell calls trn_engine_on_records ()
+    TRN_RUN_GONE     //  these seqs cannot be delivered any more; see skip_to
+} trn_run_answer_t;
+
+//  What the engine knows of a run; the memory is the shell's business.
+typedef struct {
+    void *handle;        //  shell's; one reference moves with it
+    uint64_t first_seq;
+    uint32_t count;
+    uint32_t size;       //  bytes
+    uint64_t segment;
+    uint64_t offset;
+    uint64_t stamp_us;   //  publisher's wall clock at the first record
+    uint64_t skip_to;    //  only with TRN_RUN_GONE: next seq that may exist
+} trn_engine_run_t;
+
+//  Pure from the engine's side: the answer depends on the shell's state only.
+typedef struct {
+    trn_run_answer_t (*run) (void *arg, trn_outbox_id_t outbox, uint64_t seq,
+                             uint32_t count_max, uint32_t bytes_max,
+                             trn_engine_run_t *run);
+    void (*release) (void *arg, void *handle);
+    void *arg;
+} trn_run_source_t;
+
+typedef enum {
+    TRN_DO_CONNECT,      //  link: new socket to endpoint; frames go at once
+    TRN_DO_DISCONNECT,   //  link: close that socket
+    TRN_DO_SEND,         //  link: frame
+    TRN_DO_SEND_RUN,     //  link: frame (DATA) and run
+    TRN_DO_REPLY,        //  route: frame
+    TRN_DO_DROP_ROUTE,   //  route: forget it, ignore what it still says
+    TRN_DO_DELIVER,      //  consumer: part of the inbound run `inbound`
+    TRN_DO_SAVE,         //  outbox: ask trn_engine_state () and save it
+    TRN_DO_PROGRESS,     //  outbox: processed moved (all up to it settled)
+    TRN_DO_REPORT        //  tell the application: an event with a stable id
+} trn_action_type_t;
+
+typedef struct {
+    trn_action_type_t type;
+    trn_link_id_t link;
+    trn_route_t route;
+    trn_outbox_id_t outbox;
+    trn_consumer_id_t consumer;
+    trn_frame_t frame;           //  SEND, SEND_RUN, REPLY
+    trn_engine_run_t run;        //  SEND_RUN: the reference moves to the shell
+    char endpoint[TRN_ENDPOINT_MAX + 1];  //  CONNECT
+    struct {
+        uint32_t flow;           //  inbound flow, for on_settle ()
+        uint64_t from, to;       //  which records of the run
+        uint32_t deliveries;
+        bool redelivered;
+    } deliver;
+    uint64_t processed;          //  PROGRESS
+    struct {
+        const char *id;          //  "TERN-PEER-GONE", static
+        int level;               //  0 debug 1 info 2 warning 3 error
+        char text[256];          //  key=value, escaped
+    } report;
+} trn_action_t;
+
+trn_engine_t *
+trn_engine_new (const trn_engine_config_t *config,
+                const trn_run_source_t *source);
+
+void
+trn_engine_destroy (trn_engine_t **self_p);
+
+//  Next action in order, or NULL.  Borrowed until the next engine call of any
+//  kind.  The shell drains this after every event.
+const trn_action_t *
+trn_engine_action (trn_engine_t *self);
+
+//  When to call on_tick () at the latest, monotonic ms; INT64_MAX never.
+int64_t
+trn_engine_deadline (const trn_engine_t *self);
+
+void
+trn_engine_on_tick (trn_engine_t *self, int64_t now_ms);
+
+//  Outboxes --------------------------------------------------------------
+
+//  A recovered or new outbox.  state is the blob that trn_engine_state () made
+//  in an earlier life (size 0: new); gaps name no message; high is the last
+//  seq used; clean says that nothing was sent after the state was saved, else
+//  whatever is unsettled is offered as redelivered.  TERN_EVERSION or
+//  TERN_ECORRUPT if the blob is not ours.
+int
+trn_engine_add_outbox (trn_engine_t *self, const char *name,
+                       const char *queue, uint64_t high,
+                       const trn_ranges_t *gaps, bool clean,
+                       const uint8_t *state, size_t size,
+                       trn_outbox_id_t *outbox_p);
+
+//  Records up to seq exist and may be sent; reserved is what HELLO's high says.
+void
+trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
+                        uint64_t seq, int64_t now_ms);
+
+//  Records asked for with TRN_RUN_LATER can be had now.
+void
+trn_engine_on_records (trn_engine_t *self, trn_outbox_id_t outbox,
+                       int64_t now_ms);
+
+//  Everything below floor was dropped by the outbox's own limit.
+void
+trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint64_t floor, int64_t now_ms);
+
+//  The state to save, into buffer; returns its size, sets *low_p (segments
+//  below may go once the state is durable) and *stamp_p, to be given to
+//  on_saved () then.
+size_t
+trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
+                  uint8_t *buffer, size_t capacity, uint64_t *low_p,
+                  uint64_t *stamp_p);
+
+void
+trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox,
+                     uint64_t stamp, int64_t now_ms);
+
+//  Has this seq been settled?  Cumulative progress comes as TRN_DO_PROGRESS.
+bool
+trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
+                    uint64_t seq);
+
+//  Consumers -------------------------------------------------------------
+
+//  Consume a queue: at most prefetch messages and about bytes record bytes are
+//  held here unsettled, over all publishers.
+trn_consumer_id_t
+trn_engine_add_consumer (trn_engine_t *self, const char *queue,
+                         uint32_t prefetch, uint32_t bytes, int64_t now_ms);
+
+//  Everything it holds unsettled goes back to the publishers; what was never
+//  given to the application is given back as RELEASED (from..to per on_settle
+//  before this call), the rest as REQUEUED.
+void
+trn_engine_remove_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
+                            int64_t now_ms);
+
+//  The application (or the shell, for RELEASED) settled from..to of a delivery.
+//  Unknown or already settled numbers are ignored and counted.
+void
+trn_engine_on_settle (trn_engine_t *self, trn_consumer_id_t consumer,
+                      uint32_t flow, uint64_t from, uint64_t to,
+                      trn_outcome_t outcome, int64_t now_ms);
+
+//  Links -----------------------------------------------------------------
+
+//  The directory's view: a peer consumes these queues at this endpoint now; an
+//  older incarnation of the same name is replaced.  queues are borrowed.
+void
+trn_engine_on_peer (trn_engine_t *self, const char *name,
+                    uint64_t incarnation, const char *endpoint,
+                    const char *const *queues, size_t queue_count,
+                    int64_t now_ms);
+
+//  The directory says this peer is gone (lease over or goodbye).  A live link
+//  is kept until it fails by itself: a directory may be wrong.
+void
+trn_engine_on_peer_gone (trn_engine_t *self, const char *name,
+                         int64_t now_ms);
+
+//  A frame from a consumer, over the DEALER of this link.  frame is decoded.
+void
+trn_engine_on_frame (trn_engine_t *self, trn_link_id_t link,
+                     const trn_frame_t *frame, int64_t now_ms);
+
+//  The shell could not connect, or found the socket dead.
+void
+trn_engine_on_disconnected (trn_engine_t *self, trn_link_id_t link,
+                            int64_t now_ms);
+
+//  A frame from a publisher, over the ROUTER.  For DATA, the shell has already
+//  verified every record of the run against store uuid, outbox, segment and
+//  offset (see inbound_flow ()), and seqs first_seq..+count-1 are in order.
+void
+trn_engine_on_inbound (trn_engine_t *self, trn_route_t route,
+                       const trn_frame_t *frame, uint32_t run_size,
+                       int64_t now_ms);
+
+//  What the shell needs to verify a DATA frame: false (drop it) if route,
+//  connection or flow are unknown.  Pointers borrowed until the next call.
+bool
+trn_engine_inbound_flow (const trn_engine_t *self, trn_route_t route,
+                         uint64_t connection, uint32_t flow,
+                         const uint8_t **store_uuid_p, const char **outbox_p,
+                         const char **peer_p);
+
+//  A frame that did not decode, or a run that failed its checksums.  Counted;
+//  reported at a bounded rate; a bad run ends that link.
+void
+trn_engine_on_garbage (trn_engine_t *self, trn_route_t route, bool run,
+                       int64_t now_ms);
+
+//  Stop: say BYE on every link, give back what is held.
+void
+trn_engine_on_close (trn_engine_t *self, int64_t now_ms);
+
+//  Counters for stats (totals since the start).
+typedef struct {
+    uint64_t transmitted;     //  Q: records sent
+    uint64_t consumed;        //  C: records settled as accepted
+    uint64_t redelivered;
+    uint64_t requeued, rejected, stale, unknown;  //  settle answers
+    uint64_t waiting;         //  not assigned yet
+    uint64_t in_flight;       //  assigned, not settled
+    uint64_t parked;          //  rejected, kept until dead letters take them
+    uint64_t low;             //  first seq not settled
+    uint64_t processed;       //  low - 1
+    uint32_t consumers;       //  flows open now
+    uint32_t delay_count;     //  histogram input below
+} trn_engine_outbox_stats_t;
+
+void
+trn_engine_outbox_stats (const trn_engine_t *self, trn_outbox_id_t outbox,
+                         trn_engine_outbox_stats_t *stats);
+
+//  T_delay: called for each settled lease with the wall stamp of its first
+//  record and the number of messages; the shell owns the clock.
+typedef void trn_engine_delay_fn (void *arg, trn_outbox_id_t outbox,
+                                  uint64_t stamp_us, uint64_t count);
+
+void
+trn_engine_on_delay (trn_engine_t *self, trn_engine_delay_fn *fn, void *arg);
+
+typedef struct {
+    uint32_t links, links_open;
+    uint32_t routes;
+    uint64_t received;      //  records taken in
+    uint64_t duplicates;    //  records dropped because settled here before
+    uint64_t garbage;       //  frames and runs dropped as nonsense
+    uint64_t late;          //  frames of an old connection
+} trn_engine_stats_t;
+
+void
+trn_engine_stats (const trn_engine_t *self, trn_engine_stats_t *stats);
+
+#endif

@@ -1,0 +1,179 @@
+//  store/log.h - one append-only log of records, in segments
+//
+//  The part of an outbox that knows the disk format: design rules L1 to L31 in
+//  docs/STORAGE.md.  It has no thread of its own.  Three parties use it, each
+//  from one thread, and the log's own short lock joins them:
+//
+//      appenders   append ()                     any thread
+//      disk        write () sync () save () ...  the store's disk threads
+//      actor       run () trim ()                never waits for the disk
+//
+//      appended >= written >= synced             always, in seqs
+//
+//  A log that failed (first failed sync, a write that cannot be undone) stays
+//  failed: every later call says TERN_EIO; closing and opening recovers (L16).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_LOG_H
+#define TRN_LOG_H
+
+#include "base/ranges.h"
+#include "store/chunk.h"
+#include "store/disk.h"
+#include "wire/record.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct trn_log trn_log_t;
+
+typedef enum {
+    TRN_AT_LIMIT_BLOCK,       //  append says TERN_EAGAIN until there is room
+    TRN_AT_LIMIT_REFUSE,      //  append says TERN_EFULL
+    TRN_AT_LIMIT_DROP_OLDEST  //  the oldest go, counted in dropped
+} trn_at_limit_t;
+
+typedef struct {
+    trn_disk_t *disk;
+    int dir;                   //  the outbox's own directory; borrowed
+    uint8_t store_uuid[16];
+    uint64_t incarnation;
+    const char *name;          //  the outbox's name; copied
+    uint32_t segment_min;      //  bytes of the first segment; 0: 1 MiB
+    uint32_t segment_max;      //  they grow fourfold up to this; 0: 64 MiB
+    uint32_t reserve;          //  seqs reserved ahead; 0: 1 << 22
+    uint32_t unwritten_max;    //  bytes in memory before append waits; 0: 8 MiB
+    uint32_t kept_max;         //  bytes kept in memory for sending; 0: 16 MiB
+    uint64_t limit_bytes;      //  of unsettled backlog; 0: none
+    uint64_t limit_messages;   //  0: none
+    trn_at_limit_t at_limit;
+} trn_log_config_t;
+
+//  What opening found; also the answer of verify.
+typedef struct {
+    uint64_t first_seq;      //  of the oldest record kept; next if empty
+    uint64_t high;           //  last seq used or given up; next is high + 1
+    uint64_t messages;       //  message records found
+    uint64_t bytes;          //  their bytes in the log
+    uint64_t torn_bytes;     //  cut from the tail and kept in seg-….torn
+    bool clean;              //  closed properly: nothing was in doubt
+    trn_ranges_t gaps;       //  seqs that name no message; owned by the caller
+    //  Only with TERN_ECORRUPT:
+    uint64_t segment;
+    int64_t offset;
+    uint64_t last_good_seq;
+    uint64_t durable_seq;    //  what is known to have been synced
+} trn_log_report_t;
+
+//  Create or open.  The state blob is what save_state () last made durable
+//  (size 0 for a new log); *state_p is the caller's to free ().
+//  0, or TERN_ECORRUPT, TERN_EVERSION, TERN_EIO, TERN_EFULL, TERN_EACCESS with
+//  one line in why (may be NULL).  report may be NULL; on every return its gaps
+//  are the caller's to clear.
+int
+trn_log_open (trn_log_t **self_p, const trn_log_config_t *config,
+              uint8_t **state_p, size_t *state_size_p,
+              trn_log_report_t *report, char *why, size_t why_size);
+
+//  Writes and syncs what is left, marks the log clean with the given state (see
+//  save_state ()), frees.  Returns what the disk said; the memory is gone in
+//  any case.
+int
+trn_log_close (trn_log_t **self_p, const uint8_t *state, size_t state_size);
+
+//  Frees without touching the disk: what a kill would leave (for tests and for
+//  a log that failed).
+void
+trn_log_abandon (trn_log_t **self_p);
+
+//  Append one message.  seq, incarnation and unsynced are filled in here.  0
+//  and *seq_p, or TERN_EAGAIN (memory, block limit, seqs not yet reserved:
+//  wait until room () or progress), TERN_EFULL, TERN_ETOOBIG, TERN_EIO.
+int
+trn_log_append (trn_log_t *self, trn_record_t *record, uint64_t *seq_p);
+
+//  Would append () of size bytes say TERN_EAGAIN?
+bool
+trn_log_room (trn_log_t *self, uint32_t size);
+
+//  Disk side.  write () puts what has grown into the files; prepares the next
+//  segment ahead.  sync () makes what was written when it began durable and
+//  extends the reservation.  Both return 1 if they did something, 0 if there
+//  was nothing to do, or a negative error: TERN_EFULL means no space now,
+//  nothing is lost, try again later; TERN_EIO means the log has failed.
+//  write () and sync () may run at the same time in two threads.
+int
+trn_log_write (trn_log_t *self);
+
+int
+trn_log_sync (trn_log_t *self);
+
+//  Durably replace the owner's state blob (settled positions and the like, up
+//  to TRN_LOG_STATE_MAX bytes) in place: works on a full disk.  Then segments
+//  wholly below low may go (L24).  Disk side.
+#define TRN_LOG_STATE_MAX (60 * 1024)
+
+int
+trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
+                    uint64_t low);
+
+//  How far things are.  Any thread, no lock.
+uint64_t
+trn_log_appended (const trn_log_t *self);
+
+uint64_t
+trn_log_written (const trn_log_t *self);
+
+uint64_t
+trn_log_synced (const trn_log_t *self);
+
+//  0, or TERN_EIO once failed; TERN_EFULL while the disk is full.
+int
+trn_log_status (const trn_log_t *self);
+
+typedef struct {
+    uint64_t first_seq;      //  oldest kept
+    uint64_t bytes;          //  unsettled or kept bytes in the files
+    uint64_t disk_bytes;     //  files on disk
+    uint64_t dropped;        //  messages dropped by drop_oldest, ever
+    uint64_t syncs;          //  fdatasync calls
+    uint64_t sync_us_last;   //  duration of the last one (0 with a test disk)
+    uint64_t sync_us_max;
+    uint32_t segments;
+    size_t memory;           //  bytes in chunks now
+} trn_log_stats_t;
+
+void
+trn_log_stats (trn_log_t *self, trn_log_stats_t *stats);
+
+//  Lowest seq that may still be delivered: grows by drop_oldest.  Any thread.
+uint64_t
+trn_log_floor (const trn_log_t *self);
+
+//  Records from seq on, at most max_count and about max_bytes (one record is
+//  always allowed), if they are in memory: 1 and *run with a reference, 0 when
+//  they must be read (see read ()), TERN_ENOENT beyond appended.  Actor.
+int
+trn_log_run (trn_log_t *self, uint64_t seq, uint32_t max_count,
+             uint32_t max_bytes, trn_run_t *run);
+
+//  Read records from seq on into a chunk of about max_bytes, checking each.
+//  0 and *chunk_p (caller's reference); TERN_ENOENT if seq is a gap, trimmed or
+//  not written yet; TERN_ECORRUPT, TERN_EIO.  Disk side or a tool's thread.
+int
+trn_log_read (trn_log_t *self, uint64_t seq, uint32_t max_bytes,
+              trn_chunk_t **chunk_p);
+
+//  A slice of a chunk that read () gave, as run () does for memory.
+int
+trn_chunk_run (trn_chunk_t *chunk, uint64_t seq, uint32_t max_count,
+               uint32_t max_bytes, trn_run_t *run);
+
+//  The actor says from which seq on it will send next: chunks below may leave
+//  memory, chunks from there are kept as far as kept_max allows.
+void
+trn_log_hint (trn_log_t *self, uint64_t next_seq);
+
+#endif

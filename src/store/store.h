@@ -1,0 +1,116 @@
+//  store/store.h - a peer's data directory: identity, lock, outboxes, threads
+//
+//      <data>/LOCK             flock: one process, one opening
+//      <data>/META             store uuid, name, incarnation: a cell
+//      <data>/outbox/<hash>/   one outbox: META, STATE, seg-%016x
+//
+//  <hash> is hex BLAKE2b-128 of the outbox's name: no name ever becomes a path.
+//  Every opening raises the incarnation by one and draws a fresh random number,
+//  durable before open returns (L22).
+//
+//  The store runs two threads for all its outboxes.  The syncer wakes when
+//  something was appended, writes it and syncs it; the writer goes on writing
+//  while a sync is under way.  One message alone therefore costs one wake-up.
+//
+//  Threads: open, close, add: one at a time.  The rest as said.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_STORE_H
+#define TRN_STORE_H
+
+#include "store/log.h"
+
+typedef struct trn_store trn_store_t;
+typedef struct trn_outbox trn_outbox_t;
+
+//  Called on a disk thread; must only set a flag and wake somebody.
+typedef void trn_store_notify_fn (void *arg);
+
+typedef struct {
+    trn_disk_t *disk;              //  NULL: the real one
+    const char *path;              //  the data directory
+    const char *name;              //  peer name; NULL: what META says
+    trn_store_notify_fn *notify;   //  progress, reads done, states saved
+    void *notify_arg;
+} trn_store_config_t;
+
+//  0; TERN_EINUSE (locked), TERN_ENAME (store belongs to another name),
+//  TERN_ECORRUPT, TERN_EVERSION, TERN_EACCESS, TERN_EIO, TERN_EFULL, each with
+//  one line in why.  warning gets one line about the file system, or "".
+int
+trn_store_open (trn_store_t **self_p, const trn_store_config_t *config,
+                char *why, char *warning, size_t size);
+
+//  Finish what is queued, sync, mark clean, join the threads, unlock.  Every
+//  outbox must have got its last state by trn_outbox_save () before.
+int
+trn_store_close (trn_store_t **self_p);
+
+const uint8_t *
+trn_store_uuid (const trn_store_t *self);
+
+uint64_t
+trn_store_incarnation (const trn_store_t *self);
+
+uint64_t
+trn_store_random (const trn_store_t *self);
+
+const char *
+trn_store_name (const trn_store_t *self);
+
+//  Names of the outboxes on disk; fn returns non-zero to stop.
+int
+trn_store_each (trn_store_t *self, int (*fn) (void *arg, const char *name),
+                void *arg);
+
+//  Open or create an outbox.  Handles live until the store closes.
+//  config's disk, dir, uuid, incarnation and name are filled in here.
+int
+trn_store_outbox (trn_store_t *self, const char *name,
+                  const trn_log_config_t *config, trn_outbox_t **outbox_p,
+                  uint8_t **state_p, size_t *state_size_p,
+                  trn_log_report_t *report, char *why, size_t why_size);
+
+//  Append as trn_log_append (), and wake the disk threads if they sleep.  With
+//  timeout_ms > 0 (or -1, no limit) waits while the answer is TERN_EAGAIN, then
+//  says TERN_ETIMEOUT.  Any thread.
+int
+trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
+                   uint64_t *seq_p);
+
+//  Wait until seq is written (or synced).  0, TERN_ETIMEOUT, TERN_EIO,
+//  TERN_ECLOSED.  Any thread.
+int
+trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced,
+                 int timeout_ms);
+
+//  Queue a state to be saved; a newer one replaces one that still waits.
+//  stamp comes back from trn_outbox_saved () once it is durable.  Actor.
+void
+trn_outbox_save (trn_outbox_t *self, const uint8_t *state, size_t size,
+                 uint64_t low, uint64_t stamp);
+
+uint64_t
+trn_outbox_saved (const trn_outbox_t *self);
+
+//  Ask for records from seq on to be read; at most TRN_OUTBOX_READS wait.
+//  false if too many wait already or this seq does.  The result is fetched by
+//  trn_outbox_fetch () after the notification: 1 and a chunk, or a negative
+//  error for the seq in *seq_p; 0 when nothing is there.  Actor.
+#define TRN_OUTBOX_READS 16
+
+bool
+trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes);
+
+int
+trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p);
+
+//  The log below, for run (), hint (), stats () and the progress numbers.
+trn_log_t *
+trn_outbox_log (trn_outbox_t *self);
+
+const char *
+trn_outbox_name (const trn_outbox_t *self);
+
+#endif

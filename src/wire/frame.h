@@ -1,0 +1,173 @@
+//  wire/frame.h - the frames of the link, as structs
+//
+//  One control frame is one msgpack array: [type, connection, field ...].  A
+//  DATA message has two parts: this array and the run of records.  docs/spec
+//  1/LINK has one table per frame; the order of fields here is theirs.
+//
+//      publisher -> consumer          consumer -> publisher
+//      HELLO                          WELCOME or REFUSE
+//      OFFER  (a flow: one queue      ACCEPT (resume point of that flow)
+//              of one outbox)         CREDIT (absolute limits)
+//      DATA                           SETTLE
+//      FLOOR  (never sent again)      CANCEL (this flow is not wanted)
+//      RETIRE (this flow is over)
+//      PING PONG BYE                  PING PONG BYE
+//
+//  Decoding allocates nothing: strings and lists point into the bytes given or
+//  into fixed arrays of the struct.  Bytes are pre-scanned (depth, elements,
+//  lengths, UTF-8, one object, no rest) before msgpack-c sees them.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_FRAME_H
+#define TRN_FRAME_H
+
+#include "base/limits.h"
+#include "base/ranges.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRN_PROTOCOL_MIN 1
+#define TRN_PROTOCOL_MAX 1
+
+typedef enum {
+    TRN_HELLO = 1,
+    TRN_WELCOME = 2,
+    TRN_REFUSE = 3,
+    TRN_OFFER = 4,
+    TRN_ACCEPT = 5,
+    TRN_CREDIT = 6,
+    TRN_DATA = 7,
+    TRN_SETTLE = 8,
+    TRN_FLOOR = 9,
+    TRN_CANCEL = 10,
+    TRN_RETIRE = 11,
+    TRN_PING = 12,
+    TRN_PONG = 13,
+    TRN_BYE = 14
+} trn_frame_type_t;
+
+typedef enum {
+    TRN_ACCEPTED = 1,  //  done: never send it again
+    TRN_REQUEUED = 2,  //  not done: deliver it again, to anybody
+    TRN_REJECTED = 3,  //  cannot be done by anybody: set it aside
+    TRN_RELEASED = 4   //  never given to the application: no delivery happened
+} trn_outcome_t;
+
+typedef enum {
+    TRN_REFUSE_VERSION = 1,  //  no common version
+    TRN_REFUSE_NAME = 2,     //  not a name, or mine
+    TRN_REFUSE_FENCED = 3,   //  older incarnation, or a clone of a live one
+    TRN_REFUSE_FULL = 4,     //  too many links or flows
+    TRN_REFUSE_RIGHTS = 5
+} trn_refusal_t;
+
+//  Borrowed text, not terminated.
+typedef struct {
+    const char *at;
+    size_t size;
+} trn_text_t;
+
+//  Who is speaking; in HELLO and WELCOME.
+typedef struct {
+    trn_text_t name;
+    uint8_t store_uuid[16];
+    uint64_t incarnation;
+    uint64_t random;    //  of this incarnation: tells a clone from the original
+    uint64_t features;  //  bits; unknown ones are ignored
+    uint64_t frame_max;
+} trn_identity_t;
+
+typedef struct {
+    uint64_t token;
+    trn_outcome_t outcome;
+    uint64_t from;
+    uint64_t to;
+} trn_settle_t;
+
+typedef struct {
+    trn_frame_type_t type;
+    uint64_t connection;  //  0 in HELLO and REFUSE; else the acceptor's number
+    union {
+        struct {
+            uint64_t version_min, version_max;
+            trn_identity_t who;
+        } hello;
+        struct {
+            uint64_t version;
+            trn_identity_t who;
+        } welcome;
+        struct {
+            trn_refusal_t reason;
+            trn_text_t text;
+        } refuse;
+        struct {
+            uint32_t flow;      //  chosen by the publisher, unique in the link
+            trn_text_t queue;
+            trn_text_t outbox;
+            uint64_t low;       //  nothing below is ever sent again (durable)
+            uint64_t high;      //  last seq used or reserved
+        } offer;
+        struct {
+            uint32_t flow;
+            uint64_t seen;      //  highest seq ever received here, 0 none
+            uint32_t range_count;  //  settled here at or above low
+            trn_range_t ranges[TRN_RANGES_MAX];
+        } accept;
+        struct {
+            uint32_t flow;
+            uint64_t messages;  //  deliveries since ACCEPT, absolute
+            uint64_t bytes;     //  record bytes since ACCEPT, absolute
+        } credit;
+        struct {
+            uint32_t flow;
+            uint64_t token;
+            uint64_t low;
+            uint64_t segment;
+            uint64_t offset;
+            uint64_t first_seq;
+            uint32_t count;      //  records in the run, >= 1
+            uint32_t deliveries; //  1 = first time
+            uint32_t flags;      //  TRN_DATA_REDELIVERED
+        } data;
+        struct {
+            uint32_t flow;
+            uint32_t count;
+            trn_settle_t entries[TRN_SETTLES_MAX];
+        } settle;
+        struct {
+            uint32_t flow;
+            uint64_t low;        //  all below: durably settled
+            uint32_t range_count;
+            trn_range_t ranges[TRN_RANGES_MAX];  //  and these, above low
+        } floor;
+        struct {
+            uint32_t flow;
+        } cancel, retire;
+        struct {
+            uint64_t nonce;      //  PONG returns it
+        } ping, pong;
+        struct {
+            trn_text_t reason;
+        } bye;
+    };
+} trn_frame_t;
+
+#define TRN_DATA_REDELIVERED 1u
+
+//  Encode; returns the bytes used.  capacity >= TRN_CONTROL_MAX always fits.
+size_t
+trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity);
+
+//  Decode one frame, all fields checked against limits.h and for grammar.
+//  0, TERN_EPROTO (malformed), TERN_ETOOBIG (a named limit), TERN_EVERSION
+//  (unknown type: ignore the frame, keep the link).
+int
+trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size);
+
+//  Name of a frame type for logs and traces, "?" if unknown.
+const char *
+trn_frame_name (trn_frame_type_t type);
+
+#endif
