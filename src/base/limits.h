@@ -8,14 +8,26 @@
 #ifndef TRN_LIMITS_H
 #define TRN_LIMITS_H
 
+#include <stdint.h>
+
 //  Names of peers, queues and exchanges, in bytes, without the final NUL.
 #define TRN_NAME_MAX 63
 #define TRN_ENDPOINT_MAX 255
+
+//  Words for people in REFUSE, BYE and the like, in bytes.
+#define TRN_TEXT_MAX 255
+
+//  Seqs, and other counts that grow with them: nobody's sum can overflow.
+#define TRN_SEQ_MAX ((uint64_t) INT64_MAX)
 
 //  One message.
 #define TRN_BODY_MAX (1024 * 1024)
 #define TRN_KEY_MAX 255
 #define TRN_PROPS_MAX 65535
+
+//  Its properties: how many, and the bytes of one key.
+#define TRN_PROPS_COUNT 64
+#define TRN_PROPS_KEY_MAX 127
 
 //  One record: header, key, properties, body, padded to 8.
 #define TRN_RECORD_HEADER 40u
@@ -36,12 +48,16 @@
 //  The msgpack pre-scan.
 #define TRN_PACK_DEPTH 8
 #define TRN_PACK_ELEMENTS 4096
+#define TRN_DIRECTORY_ELEMENTS 65536
 
 //  Lists inside control frames.
 #define TRN_RANGES_MAX 64
 #define TRN_SETTLES_MAX 64
 #define TRN_ENDPOINTS_MAX 4
 #define TRN_QUEUES_MAX 256
+
+//  A registration lives so long without being refreshed, at most.
+#define TRN_LEASE_MAX_MS (300 * 1000)
 
 //  Tables of a peer.
 #define TRN_LINKS_MAX 1024

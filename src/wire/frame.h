@@ -24,6 +24,7 @@
 
 #include "base/limits.h"
 #include "base/ranges.h"
+#include "wire/text.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -62,12 +63,6 @@ typedef enum {
     TRN_REFUSE_FULL = 4,     //  too many links or flows
     TRN_REFUSE_RIGHTS = 5
 } trn_refusal_t;
-
-//  Borrowed text, not terminated.
-typedef struct {
-    const char *at;
-    size_t size;
-} trn_text_t;
 
 //  Who is speaking; in HELLO and WELCOME.
 typedef struct {
