@@ -14,8 +14,12 @@
 //      PING PONG BYE                  PING PONG BYE
 //
 //  Decoding allocates nothing: strings and lists point into the bytes given or
-//  into fixed arrays of the struct.  Bytes are pre-scanned (depth, elements,
-//  lengths, UTF-8, one object, no rest) before msgpack-c sees them.
+//  into fixed arrays of the struct; only the members of the frame's own type are
+//  set.  Bytes are pre-scanned (depth, elements, lengths, UTF-8, one object, no
+//  rest) before a field is read.  Fields that a later version adds at the end of
+//  a frame, an identity or a settlement are ignored.
+//
+//  Seqs, lows and credit are at most TRN_SEQ_MAX, so sums of them cannot wrap.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -71,7 +75,7 @@ typedef struct {
     uint64_t incarnation;
     uint64_t random;    //  of this incarnation: tells a clone from the original
     uint64_t features;  //  bits; unknown ones are ignored
-    uint64_t frame_max;
+    uint64_t frame_max; //  >= TRN_CONTROL_MAX
 } trn_identity_t;
 
 typedef struct {
@@ -83,7 +87,7 @@ typedef struct {
 
 typedef struct {
     trn_frame_type_t type;
-    uint64_t connection;  //  0 in HELLO and REFUSE; else the acceptor's number
+    uint64_t connection;  //  0 in HELLO and REFUSE only: the acceptor's number
     union {
         struct {
             uint64_t version_min, version_max;
@@ -101,14 +105,15 @@ typedef struct {
             uint32_t flow;      //  chosen by the publisher, unique in the link
             trn_text_t queue;
             trn_text_t outbox;
-            uint64_t low;       //  nothing below is ever sent again (durable)
-            uint64_t high;      //  last seq used or reserved
+            uint64_t low;       //  nothing below is ever sent again (durable);
+                                //  1..high + 1
+            uint64_t high;      //  last seq used or reserved, 0 none
         } offer;
         struct {
             uint32_t flow;
             uint64_t seen;      //  highest seq ever received here, 0 none
             uint32_t range_count;  //  settled here at or above low
-            trn_range_t ranges[TRN_RANGES_MAX];
+            trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
         } accept;
         struct {
             uint32_t flow;
@@ -118,11 +123,11 @@ typedef struct {
         struct {
             uint32_t flow;
             uint64_t token;
-            uint64_t low;
+            uint64_t low;        //  as in OFFER and FLOOR, >= 1
             uint64_t segment;
-            uint64_t offset;
-            uint64_t first_seq;
-            uint32_t count;      //  records in the run, >= 1
+            uint64_t offset;     //  of the run in the segment, by 8
+            uint64_t first_seq;  //  >= 1
+            uint32_t count;      //  records in the run, 1..TRN_RUN_COUNT
             uint32_t deliveries; //  1 = first time
             uint32_t flags;      //  TRN_DATA_REDELIVERED
         } data;
@@ -133,9 +138,9 @@ typedef struct {
         } settle;
         struct {
             uint32_t flow;
-            uint64_t low;        //  all below: durably settled
+            uint64_t low;        //  all below: durably settled; >= 1
             uint32_t range_count;
-            trn_range_t ranges[TRN_RANGES_MAX];  //  and these, above low
+            trn_range_t ranges[TRN_RANGES_MAX];  //  and these, from low on
         } floor;
         struct {
             uint32_t flow;
@@ -152,12 +157,13 @@ typedef struct {
 #define TRN_DATA_REDELIVERED 1u
 
 //  Encode; returns the bytes used.  capacity >= TRN_CONTROL_MAX always fits.
+//  Counts are within limits.h; words for people beyond TRN_TEXT_MAX are cut.
 size_t
 trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity);
 
 //  Decode one frame, all fields checked against limits.h and for grammar.
 //  0, TERN_EPROTO (malformed), TERN_ETOOBIG (a named limit), TERN_EVERSION
-//  (unknown type: ignore the frame, keep the link).
+//  (unknown type: ignore the frame, keep the link; type is not set).
 int
 trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size);
 
