@@ -65,4 +65,18 @@
 #define TRN_OUTBOXES_MAX 4096
 #define TRN_DEDUP_RANGES_MAX 65536
 
+//  What a consumer remembers: publishing stores, and outbox and queue pairs of
+//  one store.
+#define TRN_STORES_MAX 4096
+#define TRN_STREAMS_MAX 1024
+
+//  What a publisher lets one flow hold unsettled, whatever credit it was given;
+//  how scattered a subscription may become before nothing new is assigned.
+#define TRN_WINDOW_MESSAGES (1024 * 1024)
+#define TRN_WINDOW_BYTES (64 * 1024 * 1024)
+#define TRN_SCATTER_MAX (256 * 1024)
+
+//  The saved state of an outbox.
+#define TRN_STATE_MAX (60 * 1024)
+
 #endif

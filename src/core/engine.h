@@ -15,6 +15,12 @@
 //  consuming peer.  As a consumer it has consumers; per inbound link and queue
 //  there is a flow from one publisher's outbox.
 //
+//  Events only note what happened; what follows from them is decided when the
+//  shell drains the actions.  So a shell that takes several events before it
+//  drains gets larger runs and fewer frames, and one that drains after each gets
+//  the lowest latency.  Only one event may not wait: after on_inbound () with a
+//  DATA frame drain before the next one, as TRN_DO_DELIVER speaks of that run.
+//
 //  Thread: one.  The shell is the peer's actor, or the simulator.
 //
 //  SPDX-License-Identifier: MPL-2.0
@@ -30,7 +36,8 @@
 
 typedef struct trn_engine trn_engine_t;
 
-//  Handles chosen by the engine: small numbers, never reused within 2^32.
+//  Handles chosen by the engine, counted from 1, never reused within 2^32.  A
+//  link is one consuming peer's name; it has one socket at a time.
 typedef uint32_t trn_link_id_t;      //  outgoing link, publisher's side
 typedef uint32_t trn_outbox_id_t;
 typedef uint32_t trn_consumer_id_t;
@@ -53,7 +60,8 @@ typedef struct {
     uint32_t redeliver_max_ms; //  0: 30000
 } trn_engine_config_t;
 
-//  A run the shell can send now, or why not.
+//  A run the shell can send now, or why not.  READY starts at the seq asked for
+//  and keeps within count_max; only a single record may exceed bytes_max.
 typedef enum {
     TRN_RUN_READY,   //  *run is filled; the engine sends it or releases it
     TRN_RUN_LATER,   //  being read; the shell calls trn_engine_on_records ()
@@ -83,12 +91,13 @@ typedef struct {
 
 typedef enum {
     TRN_DO_CONNECT,      //  link: new socket to endpoint; frames go at once
-    TRN_DO_DISCONNECT,   //  link: close that socket
+    TRN_DO_DISCONNECT,   //  link: close that socket; also after the shell said
+                         //  on_disconnected (): the one place to clean up
     TRN_DO_SEND,         //  link: frame
     TRN_DO_SEND_RUN,     //  link: frame (DATA) and run
     TRN_DO_REPLY,        //  route: frame
     TRN_DO_DROP_ROUTE,   //  route: forget it, ignore what it still says
-    TRN_DO_DELIVER,      //  consumer: part of the inbound run `inbound`
+    TRN_DO_DELIVER,      //  consumer: part of the run just given to inbound
     TRN_DO_SAVE,         //  outbox: ask trn_engine_state () and save it
     TRN_DO_PROGRESS,     //  outbox: processed moved (all up to it settled)
     TRN_DO_REPORT        //  tell the application: an event with a stable id
@@ -104,9 +113,10 @@ typedef struct {
     trn_engine_run_t run;        //  SEND_RUN: the reference moves to the shell
     char endpoint[TRN_ENDPOINT_MAX + 1];  //  CONNECT
     struct {
-        uint32_t flow;           //  inbound flow, for on_settle ()
+        uint32_t flow;           //  for on_settle (): one (store, outbox, queue),
+                                 //  the same after the publisher reconnected
         uint64_t from, to;       //  which records of the run
-        uint32_t deliveries;
+        uint32_t deliveries;     //  1 = first time
         bool redelivered;
     } deliver;
     uint64_t processed;          //  PROGRESS
@@ -124,12 +134,15 @@ trn_engine_new (const trn_engine_config_t *config,
 void
 trn_engine_destroy (trn_engine_t **self_p);
 
-//  Next action in order, or NULL.  Borrowed until the next engine call of any
-//  kind.  The shell drains this after every event.
+//  Next action in order, or NULL when all is said; then settlements that came
+//  together have been gathered into one frame, and what may be sent has been
+//  dispatched.  Borrowed until the next engine call of any kind, frame texts
+//  included.
 const trn_action_t *
 trn_engine_action (trn_engine_t *self);
 
-//  When to call on_tick () at the latest, monotonic ms; INT64_MAX never.
+//  When to call on_tick () at the latest, monotonic ms; INT64_MAX never.  Ask
+//  after draining.
 int64_t
 trn_engine_deadline (const trn_engine_t *self);
 
@@ -150,7 +163,7 @@ trn_engine_add_outbox (trn_engine_t *self, const char *name,
                        const uint8_t *state, size_t size,
                        trn_outbox_id_t *outbox_p);
 
-//  Records up to seq exist and may be sent; reserved is what HELLO's high says.
+//  Records up to seq exist and may be sent: their numbers are durably reserved.
 void
 trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
                         uint64_t seq, int64_t now_ms);
@@ -190,9 +203,9 @@ trn_consumer_id_t
 trn_engine_add_consumer (trn_engine_t *self, const char *queue,
                          uint32_t prefetch, uint32_t bytes, int64_t now_ms);
 
-//  Everything it holds unsettled goes back to the publishers; what was never
-//  given to the application is given back as RELEASED (from..to per on_settle
-//  before this call), the rest as REQUEUED.
+//  Everything it holds unsettled goes back to the publishers at once.  What was
+//  never given to the application the shell gives back as RELEASED before this
+//  call; the rest counts as a delivery.
 void
 trn_engine_remove_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
                             int64_t now_ms);
@@ -221,6 +234,7 @@ trn_engine_on_peer_gone (trn_engine_t *self, const char *name,
                          int64_t now_ms);
 
 //  A frame from a consumer, over the DEALER of this link.  frame is decoded.
+//  Frames and disconnects of a link that the engine has given up are ignored.
 void
 trn_engine_on_frame (trn_engine_t *self, trn_link_id_t link,
                      const trn_frame_t *frame, int64_t now_ms);
@@ -247,12 +261,14 @@ trn_engine_inbound_flow (const trn_engine_t *self, trn_route_t route,
                          const char **peer_p);
 
 //  A frame that did not decode, or a run that failed its checksums.  Counted;
-//  reported at a bounded rate; a bad run ends that link.
+//  reported at a bounded rate; a bad run ends that link.  For garbage from a
+//  consumer over a DEALER say route 0: counted and reported only.
 void
 trn_engine_on_garbage (trn_engine_t *self, trn_route_t route, bool run,
                        int64_t now_ms);
 
-//  Stop: say BYE on every link, give back what is held.
+//  Stop: settle what was said, BYE on every link; the far sides take back what
+//  is held here.  Later events are ignored.
 void
 trn_engine_on_close (trn_engine_t *self, int64_t now_ms);
 
@@ -261,14 +277,15 @@ typedef struct {
     uint64_t transmitted;     //  Q: records sent
     uint64_t consumed;        //  C: records settled as accepted
     uint64_t redelivered;
-    uint64_t requeued, rejected, stale, unknown;  //  settle answers
+    uint64_t requeued, rejected, released;  //  settle answers
+    uint64_t stale;           //  refused: that lease is over
+    uint64_t dropped;         //  by the outbox's limit, or found missing
     uint64_t waiting;         //  not assigned yet
     uint64_t in_flight;       //  assigned, not settled
     uint64_t parked;          //  rejected, kept until dead letters take them
     uint64_t low;             //  first seq not settled
     uint64_t processed;       //  low - 1
     uint32_t consumers;       //  flows open now
-    uint32_t delay_count;     //  histogram input below
 } trn_engine_outbox_stats_t;
 
 void
@@ -287,7 +304,9 @@ typedef struct {
     uint32_t links, links_open;
     uint32_t routes;
     uint64_t received;      //  records taken in
-    uint64_t duplicates;    //  records dropped because settled here before
+    uint64_t delivered;     //  of these, given to consumers
+    uint64_t duplicates;    //  of these, dropped because settled here before
+    uint64_t unknown;       //  settled by the application, but not in its hands
     uint64_t garbage;       //  frames and runs dropped as nonsense
     uint64_t late;          //  frames of an old connection
 } trn_engine_stats_t;
