@@ -1,7 +1,7 @@
 //  wire/dirframe.h - the frames between a peer and a directory, as structs
 //
-//  One frame is one msgpack array: [type, field ...].  docs/spec/2-DIRECTORY has
-//  one table per frame; the order of fields here is theirs.
+//  One frame is one msgpack array: [type, field ...].  docs/spec/2-DIRECTORY.md
+//  has one table per frame; the order of fields here is theirs.
 //
 //      peer -> directory                 directory -> peer
 //      REGISTER (who, where, what)       REGISTERED (for how long)
@@ -30,6 +30,7 @@
 #define TRN_DIRFRAME_H
 
 #include "base/limits.h"
+#include "wire/packer.h"
 #include "wire/text.h"
 
 #include <tern/stats.h>
@@ -78,7 +79,7 @@ typedef struct {
     uint32_t endpoint_count;
     trn_text_t endpoints[TRN_ENDPOINTS_MAX];  //  the first is preferred
     uint32_t queue_count;
-    trn_text_t queues[TRN_QUEUES_MAX];        //  consumed here
+    trn_text_t queues[TRN_QUEUES_MAX];  //  consumed here
 } trn_entry_t;
 
 //  Items of a decoded list, checked already; see trn_entries_next () and
@@ -94,23 +95,23 @@ typedef struct {
     union {
         struct {
             uint64_t version_min, version_max;  //  of this protocol
-            uint64_t lease_ms;    //  wanted, 1..TRN_LEASE_MAX_MS
+            uint64_t lease_ms;                  //  wanted, 1..TRN_LEASE_MAX_MS
             trn_entry_t entry;
-        } enrol;                  //  REGISTER ("register" is a word of C)
+        } enrol;  //  REGISTER ("register" is a word of C)
         struct {
             uint64_t epoch;
             uint64_t number;
-            uint64_t version;     //  of the entry that is registered
-            uint64_t lease_ms;    //  granted
-            uint64_t features;    //  of the directory
+            uint64_t version;   //  of the entry that is registered
+            uint64_t lease_ms;  //  granted
+            uint64_t features;  //  of the directory
         } registered;
         struct {
             trn_text_t name;
             uint8_t store_uuid[16];
             uint64_t incarnation;
-            uint64_t version;     //  of the entry as last registered
-            uint64_t page;        //  page 0 replaces the rows, others add
-            trn_items_t rows;     //  encode: trn_dirpage_t
+            uint64_t version;  //  of the entry as last registered
+            uint64_t page;     //  page 0 replaces the rows, others add
+            trn_items_t rows;  //  encode: trn_dirpage_t
             bool last;
         } refresh;
         struct {
@@ -124,9 +125,9 @@ typedef struct {
         } goodbye;
         struct {
             uint64_t version_min, version_max;
-            uint64_t epoch;       //  known already; 0 none
+            uint64_t epoch;  //  known already; 0 none
             uint64_t number;
-            uint64_t flags;       //  TRN_WATCH_*
+            uint64_t flags;  //  TRN_WATCH_*
         } watch;
         struct {
             uint64_t epoch;
@@ -138,18 +139,18 @@ typedef struct {
         struct {
             uint64_t epoch;
             uint64_t number;
-            bool removed;         //  else added or changed
+            bool removed;  //  else added or changed
             trn_entry_t entry;
         } delta;
         struct {
-            uint64_t nonce;       //  the answer returns it
-            trn_text_t peer;      //  only rows of this peer; empty: of all
-            trn_text_t queue;     //  only rows of this queue; empty: of all
+            uint64_t nonce;    //  the answer returns it
+            trn_text_t peer;   //  only rows of this peer; empty: of all
+            trn_text_t queue;  //  only rows of this queue; empty: of all
         } query;
         struct {
             uint64_t nonce;
             uint64_t page;
-            trn_items_t rows;     //  encode: trn_dirpage_t
+            trn_items_t rows;  //  encode: trn_dirpage_t
             bool last;
         } stats;
         struct {
@@ -167,18 +168,15 @@ typedef struct {
 //  TRN_DIRECTORY_FRAME_MAX always fits.  Text is within limits.h, but a
 //  refusal's, which is cut to TRN_TEXT_MAX.
 size_t
-trn_dirframe_encode (const trn_dirframe_t *frame, uint8_t *to,
-                     size_t capacity);
+trn_dirframe_encode (const trn_dirframe_t *frame, uint8_t *to, size_t capacity);
 
 //  Encode REFRESH, SNAPSHOT or STATS: begin with the frame's other fields, add
 //  items while there is room, end.  add () says false when the item does not
 //  fit: end this page and begin the next with page + 1.  The first item of a
 //  page always fits when capacity >= TRN_DIRECTORY_FRAME_MAX.
 typedef struct {
-    uint8_t *to;
-    size_t capacity;
-    size_t used;
-    size_t count_at;  //  where the number of items is filled in at the end
+    trn_packer_t out;
+    size_t place;  //  where the number of items is filled in at the end
     uint32_t count;
 } trn_dirpage_t;
 

@@ -13,9 +13,7 @@
 
 #include "wire/frame.h"
 
-#include "base/name.h"
-#include "wire/pack.h"
-#include "wire/packer.h"
+#include "wire/field.h"
 
 #include <tern/error.h>
 
@@ -35,35 +33,15 @@ s_pack_identity (trn_packer_t *out, const trn_identity_t *who)
     trn_pack_uint (out, who->frame_max);
 }
 
-static trn_text_t
-s_unpack_name (trn_unpack_t *in)
-{
-    const trn_text_t name = trn_unpack_text (in, TRN_NAME_MAX);
-    if (!trn_name_valid (name.at, name.size)) {
-        trn_unpack_fail (in, TERN_EPROTO);
-    }
-    return name;
-}
-
-static trn_text_t
-s_unpack_queue (trn_unpack_t *in)
-{
-    const trn_text_t queue = trn_unpack_text (in, TRN_NAME_MAX + 1);
-    if (!trn_queue_valid (queue.at, queue.size)) {
-        trn_unpack_fail (in, TERN_EPROTO);
-    }
-    return queue;
-}
-
 static void
 s_unpack_identity (trn_unpack_t *in, trn_identity_t *who)
 {
     const uint32_t more = trn_unpack_fields (in, 6);
-    who->name = s_unpack_name (in);
+    who->name = trn_field_name (in);
     trn_unpack_fixed (in, who->store_uuid, sizeof who->store_uuid);
-    who->incarnation = trn_unpack_uint (in, 0, UINT64_MAX);
-    who->random = trn_unpack_uint (in, 0, UINT64_MAX);
-    who->features = trn_unpack_uint (in, 0, UINT64_MAX);
+    who->incarnation = trn_field_u64 (in);
+    who->random = trn_field_u64 (in);
+    who->features = trn_field_u64 (in);
     who->frame_max = trn_unpack_uint (in, TRN_CONTROL_MAX, UINT64_MAX);
     trn_unpack_skip (in, more);
 }
@@ -97,32 +75,6 @@ s_unpack_ranges (trn_unpack_t *in, uint64_t low, trn_range_t *ranges)
     return numbers / 2;
 }
 
-//  Text for people is cut rather than refused: at a character's start.
-static void
-s_pack_words (trn_packer_t *out, trn_text_t text)
-{
-    if (text.size > TRN_TEXT_MAX) {
-        text.size = TRN_TEXT_MAX;
-        while (text.size && (text.at[text.size] & 0xc0) == 0x80) {
-            text.size--;
-        }
-    }
-    trn_pack_text (out, text);
-}
-
-static uint32_t
-s_unpack_u32 (trn_unpack_t *in, uint32_t min, uint32_t max)
-{
-    return (uint32_t) trn_unpack_uint (in, min, max);
-}
-
-//  A seq, or a count that grows with seqs.
-static uint64_t
-s_unpack_seq (trn_unpack_t *in, uint64_t min)
-{
-    return trn_unpack_uint (in, min, TRN_SEQ_MAX);
-}
-
 //  Opening a link ----------------------------------------------------------
 
 static void
@@ -145,8 +97,8 @@ s_unpack_welcome (trn_unpack_t *in, trn_frame_t *frame)
 static void
 s_unpack_refuse (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->refuse.reason = (trn_refusal_t) s_unpack_u32 (in, 1, UINT8_MAX);
-    frame->refuse.text = trn_unpack_text (in, TRN_TEXT_MAX);
+    frame->refuse.reason = (trn_refusal_t) trn_field_u32 (in, 1, UINT8_MAX);
+    frame->refuse.text = trn_field_words (in);
 }
 
 //  Flows -------------------------------------------------------------------
@@ -165,11 +117,11 @@ s_pack_offer (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_offer (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->offer.flow = s_unpack_u32 (in, 0, UINT32_MAX);
-    frame->offer.queue = s_unpack_queue (in);
-    frame->offer.outbox = s_unpack_queue (in);
-    frame->offer.low = s_unpack_seq (in, 1);
-    frame->offer.high = s_unpack_seq (in, frame->offer.low - 1);
+    frame->offer.flow = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->offer.queue = trn_field_queue (in);
+    frame->offer.outbox = trn_field_queue (in);
+    frame->offer.low = trn_field_seq (in, 1);
+    frame->offer.high = trn_field_seq (in, frame->offer.low - 1);
 }
 
 static void
@@ -183,10 +135,9 @@ s_pack_accept (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_accept (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->accept.flow = s_unpack_u32 (in, 0, UINT32_MAX);
-    frame->accept.seen = s_unpack_seq (in, 0);
-    frame->accept.range_count
-        = s_unpack_ranges (in, 1, frame->accept.ranges);
+    frame->accept.flow = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->accept.seen = trn_field_seq (in, 0);
+    frame->accept.range_count = s_unpack_ranges (in, 1, frame->accept.ranges);
 }
 
 static void
@@ -200,9 +151,9 @@ s_pack_credit (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_credit (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->credit.flow = s_unpack_u32 (in, 0, UINT32_MAX);
-    frame->credit.messages = s_unpack_seq (in, 0);
-    frame->credit.bytes = s_unpack_seq (in, 0);
+    frame->credit.flow = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->credit.messages = trn_field_seq (in, 0);
+    frame->credit.bytes = trn_field_seq (in, 0);
 }
 
 static void
@@ -222,15 +173,15 @@ s_pack_data (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_data (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->data.flow = s_unpack_u32 (in, 0, UINT32_MAX);
-    frame->data.token = trn_unpack_uint (in, 0, UINT64_MAX);
-    frame->data.low = s_unpack_seq (in, 1);
-    frame->data.segment = trn_unpack_uint (in, 0, UINT64_MAX);
+    frame->data.flow = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->data.token = trn_field_u64 (in);
+    frame->data.low = trn_field_seq (in, 1);
+    frame->data.segment = trn_field_u64 (in);
     frame->data.offset = trn_unpack_uint (in, 0, INT64_MAX);
-    frame->data.first_seq = s_unpack_seq (in, 1);
-    frame->data.count = s_unpack_u32 (in, 1, UINT32_MAX);
-    frame->data.deliveries = s_unpack_u32 (in, 1, UINT32_MAX);
-    frame->data.flags = s_unpack_u32 (in, 0, UINT32_MAX);
+    frame->data.first_seq = trn_field_seq (in, 1);
+    frame->data.count = trn_field_u32 (in, 1, UINT32_MAX);
+    frame->data.deliveries = trn_field_u32 (in, 1, UINT32_MAX);
+    frame->data.flags = trn_field_u32 (in, 0, UINT32_MAX);
     if (frame->data.count > TRN_RUN_COUNT) {
         trn_unpack_fail (in, TERN_ETOOBIG);
     }
@@ -259,16 +210,16 @@ s_pack_settle (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_settle (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->settle.flow = s_unpack_u32 (in, 0, UINT32_MAX);
+    frame->settle.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->settle.count = trn_unpack_array (in, TRN_SETTLES_MAX);
     for (uint32_t index = 0; index < frame->settle.count; index++) {
         trn_settle_t *entry = &frame->settle.entries[index];
         const uint32_t more = trn_unpack_fields (in, 4);
-        entry->token = trn_unpack_uint (in, 0, UINT64_MAX);
-        entry->outcome = (trn_outcome_t) trn_unpack_uint (in, TRN_ACCEPTED,
-                                                          TRN_RELEASED);
-        entry->from = s_unpack_seq (in, 1);
-        entry->to = s_unpack_seq (in, entry->from);
+        entry->token = trn_field_u64 (in);
+        entry->outcome
+            = (trn_outcome_t) trn_unpack_uint (in, TRN_ACCEPTED, TRN_RELEASED);
+        entry->from = trn_field_seq (in, 1);
+        entry->to = trn_field_seq (in, entry->from);
         trn_unpack_skip (in, more);
     }
 }
@@ -284,8 +235,8 @@ s_pack_floor (trn_packer_t *out, const trn_frame_t *frame)
 static void
 s_unpack_floor (trn_unpack_t *in, trn_frame_t *frame)
 {
-    frame->floor.flow = s_unpack_u32 (in, 0, UINT32_MAX);
-    frame->floor.low = s_unpack_seq (in, 1);
+    frame->floor.flow = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->floor.low = trn_field_seq (in, 1);
     frame->floor.range_count
         = s_unpack_ranges (in, frame->floor.low, frame->floor.ranges);
 }
@@ -319,47 +270,26 @@ s_pack_fields (trn_packer_t *out, const trn_frame_t *frame)
         break;
     case TRN_REFUSE:
         trn_pack_uint (out, frame->refuse.reason);
-        s_pack_words (out, frame->refuse.text);
+        trn_field_pack_words (out, frame->refuse.text);
         break;
-    case TRN_OFFER:
-        s_pack_offer (out, frame);
-        break;
-    case TRN_ACCEPT:
-        s_pack_accept (out, frame);
-        break;
-    case TRN_CREDIT:
-        s_pack_credit (out, frame);
-        break;
-    case TRN_DATA:
-        s_pack_data (out, frame);
-        break;
-    case TRN_SETTLE:
-        s_pack_settle (out, frame);
-        break;
-    case TRN_FLOOR:
-        s_pack_floor (out, frame);
-        break;
-    case TRN_CANCEL:
-        trn_pack_uint (out, frame->cancel.flow);
-        break;
-    case TRN_RETIRE:
-        trn_pack_uint (out, frame->retire.flow);
-        break;
-    case TRN_PING:
-        trn_pack_uint (out, frame->ping.nonce);
-        break;
-    case TRN_PONG:
-        trn_pack_uint (out, frame->pong.nonce);
-        break;
-    case TRN_BYE:
-        s_pack_words (out, frame->bye.reason);
-        break;
+    case TRN_OFFER: s_pack_offer (out, frame); break;
+    case TRN_ACCEPT: s_pack_accept (out, frame); break;
+    case TRN_CREDIT: s_pack_credit (out, frame); break;
+    case TRN_DATA: s_pack_data (out, frame); break;
+    case TRN_SETTLE: s_pack_settle (out, frame); break;
+    case TRN_FLOOR: s_pack_floor (out, frame); break;
+    case TRN_CANCEL: trn_pack_uint (out, frame->cancel.flow); break;
+    case TRN_RETIRE: trn_pack_uint (out, frame->retire.flow); break;
+    case TRN_PING: trn_pack_uint (out, frame->ping.nonce); break;
+    case TRN_PONG: trn_pack_uint (out, frame->pong.nonce); break;
+    case TRN_BYE: trn_field_pack_words (out, frame->bye.reason); break;
     }
 }
 
 //  How many elements the outer array of each type has, type and connection
 //  included.
-static const uint8_t s_counts[] = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3};
+static const uint8_t s_counts[]
+    = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3};
 
 size_t
 trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity)
@@ -380,48 +310,24 @@ static void
 s_unpack_frame (trn_unpack_t *in, trn_frame_t *frame)
 {
     switch (frame->type) {
-    case TRN_HELLO:
-        s_unpack_hello (in, frame);
-        break;
-    case TRN_WELCOME:
-        s_unpack_welcome (in, frame);
-        break;
-    case TRN_REFUSE:
-        s_unpack_refuse (in, frame);
-        break;
-    case TRN_OFFER:
-        s_unpack_offer (in, frame);
-        break;
-    case TRN_ACCEPT:
-        s_unpack_accept (in, frame);
-        break;
-    case TRN_CREDIT:
-        s_unpack_credit (in, frame);
-        break;
-    case TRN_DATA:
-        s_unpack_data (in, frame);
-        break;
-    case TRN_SETTLE:
-        s_unpack_settle (in, frame);
-        break;
-    case TRN_FLOOR:
-        s_unpack_floor (in, frame);
-        break;
+    case TRN_HELLO: s_unpack_hello (in, frame); break;
+    case TRN_WELCOME: s_unpack_welcome (in, frame); break;
+    case TRN_REFUSE: s_unpack_refuse (in, frame); break;
+    case TRN_OFFER: s_unpack_offer (in, frame); break;
+    case TRN_ACCEPT: s_unpack_accept (in, frame); break;
+    case TRN_CREDIT: s_unpack_credit (in, frame); break;
+    case TRN_DATA: s_unpack_data (in, frame); break;
+    case TRN_SETTLE: s_unpack_settle (in, frame); break;
+    case TRN_FLOOR: s_unpack_floor (in, frame); break;
     case TRN_CANCEL:
-        frame->cancel.flow = s_unpack_u32 (in, 0, UINT32_MAX);
+        frame->cancel.flow = trn_field_u32 (in, 0, UINT32_MAX);
         break;
     case TRN_RETIRE:
-        frame->retire.flow = s_unpack_u32 (in, 0, UINT32_MAX);
+        frame->retire.flow = trn_field_u32 (in, 0, UINT32_MAX);
         break;
-    case TRN_PING:
-        frame->ping.nonce = trn_unpack_uint (in, 0, UINT64_MAX);
-        break;
-    case TRN_PONG:
-        frame->pong.nonce = trn_unpack_uint (in, 0, UINT64_MAX);
-        break;
-    case TRN_BYE:
-        frame->bye.reason = trn_unpack_text (in, TRN_TEXT_MAX);
-        break;
+    case TRN_PING: frame->ping.nonce = trn_field_u64 (in); break;
+    case TRN_PONG: frame->pong.nonce = trn_field_u64 (in); break;
+    case TRN_BYE: frame->bye.reason = trn_field_words (in); break;
     }
 }
 
@@ -441,7 +347,7 @@ trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size)
     trn_unpack_start (&in, bytes, size);
     (void) trn_unpack_fields (&in, 2);
     const uint64_t type = trn_unpack_uint (&in, 1, UINT32_MAX);
-    frame->connection = trn_unpack_uint (&in, 0, UINT64_MAX);
+    frame->connection = trn_field_u64 (&in);
     if (in.error) {
         return in.error;
     }

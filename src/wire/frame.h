@@ -13,11 +13,11 @@
 //      RETIRE (this flow is over)
 //      PING PONG BYE                  PING PONG BYE
 //
-//  Decoding allocates nothing: strings and lists point into the bytes given or
-//  into fixed arrays of the struct; only the members of the frame's own type are
-//  set.  Bytes are pre-scanned (depth, elements, lengths, UTF-8, one object, no
-//  rest) before a field is read.  Fields that a later version adds at the end of
-//  a frame, an identity or a settlement are ignored.
+//  Decoding allocates nothing: strings point into the bytes given, lists go
+//  into fixed arrays of the struct; only the members of the frame's own type
+//  are set.  Bytes are pre-scanned (depth, elements, lengths, UTF-8, one object,
+//  no rest) before a field is read.  Fields that a later version adds at the
+//  end of a frame, an identity or a settlement are ignored.
 //
 //  Seqs, lows and credit are at most TRN_SEQ_MAX, so sums of them cannot wrap.
 //
@@ -75,7 +75,7 @@ typedef struct {
     uint64_t incarnation;
     uint64_t random;    //  of this incarnation: tells a clone from the original
     uint64_t features;  //  bits; unknown ones are ignored
-    uint64_t frame_max; //  >= TRN_CONTROL_MAX
+    uint64_t frame_max;  //  >= TRN_CONTROL_MAX
 } trn_identity_t;
 
 typedef struct {
@@ -102,16 +102,16 @@ typedef struct {
             trn_text_t text;
         } refuse;
         struct {
-            uint32_t flow;      //  chosen by the publisher, unique in the link
+            uint32_t flow;  //  chosen by the publisher, unique in the link
             trn_text_t queue;
             trn_text_t outbox;
-            uint64_t low;       //  nothing below is ever sent again (durable);
-                                //  1..high + 1
-            uint64_t high;      //  last seq used or reserved, 0 none
+            uint64_t low;   //  nothing below is ever sent again (durable);
+                            //  1..high + 1
+            uint64_t high;  //  last seq used or reserved, 0 none
         } offer;
         struct {
             uint32_t flow;
-            uint64_t seen;      //  highest seq ever received here, 0 none
+            uint64_t seen;         //  highest seq ever received here, 0 none
             uint32_t range_count;  //  settled here at or above low
             trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
         } accept;
@@ -123,13 +123,13 @@ typedef struct {
         struct {
             uint32_t flow;
             uint64_t token;
-            uint64_t low;        //  as in OFFER and FLOOR, >= 1
+            uint64_t low;  //  as in OFFER and FLOOR, >= 1
             uint64_t segment;
-            uint64_t offset;     //  of the run in the segment, by 8
-            uint64_t first_seq;  //  >= 1
-            uint32_t count;      //  records in the run, 1..TRN_RUN_COUNT
-            uint32_t deliveries; //  1 = first time
-            uint32_t flags;      //  TRN_DATA_REDELIVERED
+            uint64_t offset;      //  of the run in the segment, by 8
+            uint64_t first_seq;   //  >= 1
+            uint32_t count;       //  records in the run, 1..TRN_RUN_COUNT
+            uint32_t deliveries;  //  1 = first time
+            uint32_t flags;       //  TRN_DATA_REDELIVERED
         } data;
         struct {
             uint32_t flow;
@@ -138,7 +138,7 @@ typedef struct {
         } settle;
         struct {
             uint32_t flow;
-            uint64_t low;        //  all below: durably settled; >= 1
+            uint64_t low;  //  all below: durably settled; >= 1
             uint32_t range_count;
             trn_range_t ranges[TRN_RANGES_MAX];  //  and these, from low on
         } floor;
@@ -146,7 +146,7 @@ typedef struct {
             uint32_t flow;
         } cancel, retire;
         struct {
-            uint64_t nonce;      //  PONG returns it
+            uint64_t nonce;  //  PONG returns it
         } ping, pong;
         struct {
             trn_text_t reason;

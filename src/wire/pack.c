@@ -34,22 +34,22 @@ static const struct {
     uint8_t kind;
     uint8_t width;
 } s_forms[32] = {
-    {TRN_PACK_NIL, 0},      {TRN_PACK_NOTHING, 0},  //  c0 nil, c1 never used
-    {TRN_PACK_BOOL, 0},     {TRN_PACK_BOOL, 0},     //  c2 false, c3 true
-    {TRN_PACK_BYTES, 1},    {TRN_PACK_BYTES, 2},    //  c4, c5
-    {TRN_PACK_BYTES, 4},    {TRN_PACK_NOTHING, 0},  //  c6, c7 ext
-    {TRN_PACK_NOTHING, 0},  {TRN_PACK_NOTHING, 0},  //  c8, c9 ext
-    {TRN_PACK_FLOAT, 4},    {TRN_PACK_FLOAT, 8},    //  ca, cb
-    {TRN_PACK_UINT, 1},     {TRN_PACK_UINT, 2},     //  cc, cd
-    {TRN_PACK_UINT, 4},     {TRN_PACK_UINT, 8},     //  ce, cf
-    {TRN_PACK_INT, 1},      {TRN_PACK_INT, 2},      //  d0, d1
-    {TRN_PACK_INT, 4},      {TRN_PACK_INT, 8},      //  d2, d3
-    {TRN_PACK_NOTHING, 0},  {TRN_PACK_NOTHING, 0},  //  d4, d5 ext
-    {TRN_PACK_NOTHING, 0},  {TRN_PACK_NOTHING, 0},  //  d6, d7 ext
-    {TRN_PACK_NOTHING, 0},  {TRN_PACK_TEXT, 1},     //  d8 ext, d9
-    {TRN_PACK_TEXT, 2},     {TRN_PACK_TEXT, 4},     //  da, db
-    {TRN_PACK_ARRAY, 2},    {TRN_PACK_ARRAY, 4},    //  dc, dd
-    {TRN_PACK_MAP, 2},      {TRN_PACK_MAP, 4},      //  de, df
+    {TRN_PACK_NIL, 0},     {TRN_PACK_NOTHING, 0},  //  c0 nil, c1 never used
+    {TRN_PACK_BOOL, 0},    {TRN_PACK_BOOL, 0},     //  c2 false, c3 true
+    {TRN_PACK_BYTES, 1},   {TRN_PACK_BYTES, 2},    //  c4, c5
+    {TRN_PACK_BYTES, 4},   {TRN_PACK_NOTHING, 0},  //  c6, c7 ext
+    {TRN_PACK_NOTHING, 0}, {TRN_PACK_NOTHING, 0},  //  c8, c9 ext
+    {TRN_PACK_FLOAT, 4},   {TRN_PACK_FLOAT, 8},    //  ca, cb
+    {TRN_PACK_UINT, 1},    {TRN_PACK_UINT, 2},     //  cc, cd
+    {TRN_PACK_UINT, 4},    {TRN_PACK_UINT, 8},     //  ce, cf
+    {TRN_PACK_INT, 1},     {TRN_PACK_INT, 2},      //  d0, d1
+    {TRN_PACK_INT, 4},     {TRN_PACK_INT, 8},      //  d2, d3
+    {TRN_PACK_NOTHING, 0}, {TRN_PACK_NOTHING, 0},  //  d4, d5 ext
+    {TRN_PACK_NOTHING, 0}, {TRN_PACK_NOTHING, 0},  //  d6, d7 ext
+    {TRN_PACK_NOTHING, 0}, {TRN_PACK_TEXT, 1},     //  d8 ext, d9
+    {TRN_PACK_TEXT, 2},    {TRN_PACK_TEXT, 4},     //  da, db
+    {TRN_PACK_ARRAY, 2},   {TRN_PACK_ARRAY, 4},    //  dc, dd
+    {TRN_PACK_MAP, 2},     {TRN_PACK_MAP, 4},      //  de, df
 };
 
 static uint64_t

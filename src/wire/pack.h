@@ -33,9 +33,9 @@ trn_pack_scan (const uint8_t *bytes, size_t size, unsigned depth_max,
 //  every later call returns nothing, so a schema reads straight down and looks
 //  at error once.  Never reads outside its bytes, scanned or not.
 typedef struct {
-    const uint8_t *at;   //  next value
+    const uint8_t *at;  //  next value
     const uint8_t *end;
-    int error;           //  0, or the first of TERN_EPROTO, TERN_ETOOBIG
+    int error;  //  0, or the first of TERN_EPROTO, TERN_ETOOBIG
 } trn_unpack_t;
 
 void
@@ -46,8 +46,8 @@ typedef enum {
     TRN_PACK_NOTHING,
     TRN_PACK_NIL,
     TRN_PACK_BOOL,
-    TRN_PACK_UINT,   //  also a signed form that holds no negative number
-    TRN_PACK_INT,    //  negative
+    TRN_PACK_UINT,  //  also a signed form that holds no negative number
+    TRN_PACK_INT,   //  negative
     TRN_PACK_FLOAT,
     TRN_PACK_TEXT,
     TRN_PACK_BYTES,

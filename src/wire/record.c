@@ -47,8 +47,7 @@ s_checksum (const uint8_t *record, uint32_t length, uint64_t seed,
             int64_t offset)
 {
     const uint64_t place = seed ^ (uint64_t) offset * 0x9e3779b97f4a7c15u;
-    return XXH3_64bits_withSeed (record + AT_LENGTH, length - AT_LENGTH,
-                                 place);
+    return XXH3_64bits_withSeed (record + AT_LENGTH, length - AT_LENGTH, place);
 }
 
 void
@@ -58,8 +57,7 @@ trn_record_write (uint8_t *at, const trn_record_t *record, uint64_t seed,
     assert (at && record && offset % 8 == 0);
     assert (record->body_size <= TRN_BODY_MAX);
     const uint32_t length = TRN_RECORD_HEADER + record->key_size
-                            + (uint32_t) record->props_size
-                            + record->body_size;
+                            + (uint32_t) record->props_size + record->body_size;
     trn_put_u32 (at + AT_LENGTH, length);
     at[AT_KIND] = (uint8_t) (record->kind | record->flags << 4);
     at[AT_KEY_SIZE] = record->key_size;

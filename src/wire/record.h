@@ -40,7 +40,7 @@ typedef struct {
     uint8_t kind;
     uint8_t flags;
     uint64_t seq;
-    uint64_t stamp_us;     //  wall clock, microseconds since 1970
+    uint64_t stamp_us;  //  wall clock, microseconds since 1970
     uint32_t incarnation;
     uint32_t unsynced;     //  0 = said nothing (gap records)
     const uint8_t *key;    //  key_size bytes
