@@ -15,9 +15,9 @@
 //
 //  Decoding allocates nothing: strings point into the bytes given, lists go
 //  into fixed arrays of the struct; only the members of the frame's own type
-//  are set.  Bytes are pre-scanned (depth, elements, lengths, UTF-8, one object,
-//  no rest) before a field is read.  Fields that a later version adds at the
-//  end of a frame, an identity or a settlement are ignored.
+//  are set.  Bytes are pre-scanned (depth, elements, lengths, UTF-8, one
+//  object, no rest) before a field is read.  Fields that a later version adds
+//  at the end of a frame, an identity or a settlement are ignored.
 //
 //  Seqs, lows and credit are at most TRN_SEQ_MAX, so sums of them cannot wrap.
 //
