@@ -252,6 +252,11 @@ trn_engine_on_inbound (trn_engine_t *self, trn_route_t route,
                        const trn_frame_t *frame, uint32_t run_size,
                        int64_t now_ms);
 
+//  A reply could not be sent: that connection is over.
+void
+trn_engine_on_route_lost (trn_engine_t *self, trn_route_t route,
+                          int64_t now_ms);
+
 //  What the shell needs to verify a DATA frame: false (drop it) if route,
 //  connection or flow are unknown.  Pointers borrowed until the next call.
 bool

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define HANDSHAKE_MS 3000
+#define LAST_WORD_MS 500
 #define BACKLOG 256
 #define RECEIVE_FRAMES 512
 #define SEND_FRAMES 1024
@@ -82,7 +83,8 @@ trn_socket_bind (void *socket, const char *endpoint, char *bound,
 }
 
 void *
-trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max)
+trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max,
+                   bool immediate)
 {
     assert (context && endpoint);
     void *socket = s_new (context, ZMQ_DEALER, frame_max);
@@ -90,7 +92,7 @@ trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max)
         return NULL;
     }
     s_set (socket, ZMQ_RECONNECT_IVL, -1);
-    s_set (socket, ZMQ_IMMEDIATE, 1);
+    s_set (socket, ZMQ_IMMEDIATE, immediate);
     s_set (socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS);
     if (zmq_connect (socket, endpoint) != 0) {
         trn_socket_close (&socket);
@@ -140,6 +142,13 @@ trn_socket_monitor_ended (void *monitor)
         ended = true;
     }
     return ended;
+}
+
+void
+trn_socket_linger (void *socket)
+{
+    assert (socket);
+    s_set (socket, ZMQ_LINGER, LAST_WORD_MS);
 }
 
 void

@@ -36,9 +36,12 @@ trn_socket_bind (void *socket, const char *endpoint, char *bound,
                  size_t bound_size);
 
 //  A DEALER that connects once.  NULL when sockets are used up or the endpoint
-//  is unusable; whether the far side answers is seen by its first frame.
+//  is unusable; whether the far side answers is seen by its first frame.  With
+//  immediate, nothing can be sent before the connection is there; without, it
+//  is queued for it (for a socket that says little).
 void *
-trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max);
+trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max,
+                   bool immediate);
 
 //  The monitor of a DEALER: tells when the connection ended.  NULL when
 //  sockets are used up.  Close it after the DEALER.
@@ -48,6 +51,11 @@ trn_socket_monitor (void *context, void *dealer);
 //  Did the monitored connection end?  Reads everything the monitor has.
 bool
 trn_socket_monitor_ended (void *monitor);
+
+//  A last word is queued: let the close that follows wait for it, half a second
+//  at most, in the background.
+void
+trn_socket_linger (void *socket);
 
 //  Sets *socket_p to NULL; NULL is allowed.  Queued frames are dropped.
 void

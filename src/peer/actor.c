@@ -1,0 +1,284 @@
+//  peer/actor.c - the peer's own thread: events in, actions out
+//
+//  Knows: the order of one turn.  Work that came in is noted to the engine,
+//  its decisions are carried out, and only then may the thread sleep.  It never
+//  waits for the disk, and for nobody's lock longer than a pointer takes.
+//
+//      turn:  commands · grown boxes · disk news · settlements · timers
+//             drain actions · announce sleep, look again · poll · frames
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "peer/actor.h"
+
+#include "io/clock.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+
+//  Commands ----------------------------------------------------------------
+
+struct trn_command {
+    trn_command_t *next;
+    trn_command_fn *fn;
+    void *arg;
+    bool done;
+};
+
+void
+trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg)
+{
+    if (!self->running || pthread_equal (pthread_self (), self->thread)) {
+        fn (self, arg);
+        return;
+    }
+    trn_command_t command = {.fn = fn, .arg = arg};
+    pthread_mutex_lock (&self->lock);
+    *self->commands_tail = &command;
+    self->commands_tail = &command.next;
+    trn_wake_up (&self->wake);
+    while (!command.done) {
+        pthread_cond_wait (&self->changed, &self->lock);
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
+//  Run what is queued; it counts as done when its actions are carried out.
+static void
+s_run_commands (tern_peer_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    trn_command_t *commands = self->commands;
+    self->commands = NULL;
+    self->commands_tail = &self->commands;
+    pthread_mutex_unlock (&self->lock);
+    if (!commands) {
+        return;
+    }
+    for (trn_command_t *at = commands; at; at = at->next) {
+        at->fn (self, at->arg);
+    }
+    if (self->queues_changed) {
+        self->queues_changed = false;
+        trn_nodes_announce (self, trn_clock_ms ());
+    }
+    trn_actor_drain (self);
+    pthread_mutex_lock (&self->lock);
+    while (commands) {
+        //  The caller's stack may be gone once done is set.
+        trn_command_t *next = commands->next;
+        commands->done = true;
+        commands = next;
+    }
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
+//  Actions -----------------------------------------------------------------
+
+static void
+s_progress (tern_peer_t *self, const trn_action_t *action)
+{
+    trn_box_t *box = self->boxes[action->outbox - 1];
+    atomic_store (&box->processed, action->processed);
+    if (atomic_load (&box->waiters)) {
+        pthread_mutex_lock (&self->lock);
+        pthread_cond_broadcast (&self->changed);
+        pthread_mutex_unlock (&self->lock);
+    }
+}
+
+void
+trn_actor_drain (tern_peer_t *self)
+{
+    const trn_action_t *action;
+    while ((action = trn_engine_action (self->engine)) != NULL) {
+        switch (action->type) {
+        case TRN_DO_CONNECT:
+            trn_outlink_connect (self, action->link, action->endpoint);
+            break;
+        case TRN_DO_DISCONNECT:
+            trn_outlink_disconnect (self, action->link);
+            break;
+        case TRN_DO_SEND:
+            trn_outlink_send (self, action->link, &action->frame, NULL);
+            break;
+        case TRN_DO_SEND_RUN:
+            trn_outlink_send (self, action->link, &action->frame,
+                              &action->run);
+            break;
+        case TRN_DO_REPLY:
+            trn_inbound_reply (self, action->route, &action->frame);
+            break;
+        case TRN_DO_DROP_ROUTE:
+            break;  //  the engine ignores what it still says
+        case TRN_DO_DELIVER:
+            trn_consumer_deliver (self, action);
+            break;
+        case TRN_DO_SAVE:
+            trn_box_save (self->boxes[action->outbox - 1], false);
+            break;
+        case TRN_DO_PROGRESS:
+            s_progress (self, action);
+            break;
+        case TRN_DO_REPORT:
+            trn_events_add (&self->events, action->report.id,
+                            (tern_log_level_t) action->report.level,
+                            action->report.text);
+            break;
+        default:
+            assert (false);
+        }
+    }
+}
+
+//  The loop ----------------------------------------------------------------
+
+static void
+s_on_item (tern_peer_t *self, trn_poll_item_t *item)
+{
+    switch (item->kind) {
+    case TRN_ITEM_WAKE:
+        trn_wake_clear (&self->wake);
+        break;
+    case TRN_ITEM_ROUTER:
+        trn_inbound_ready (self);
+        break;
+    case TRN_ITEM_LINK:
+        trn_outlink_ready (self, item->owner);
+        break;
+    case TRN_ITEM_LINK_MONITOR:
+        trn_outlink_monitored (self, item->owner);
+        break;
+    case TRN_ITEM_NODE:
+        trn_node_ready (self, item->owner);
+        break;
+    case TRN_ITEM_NODE_MONITOR:
+        trn_node_monitored (self, item->owner);
+        break;
+    default:
+        assert (false);
+    }
+}
+
+static bool
+s_has_work (tern_peer_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    const bool commands = self->commands != NULL;
+    pthread_mutex_unlock (&self->lock);
+    return commands || atomic_load (&self->dirty)
+           || atomic_load (&self->settled) || atomic_load (&self->urgent)
+           || atomic_load (&self->disk_news);
+}
+
+static int
+s_timeout (const tern_peer_t *self, int64_t now_ms)
+{
+    int64_t at = trn_engine_deadline (self->engine);
+    const int64_t others[3]
+        = {trn_roster_deadline (self->roster), self->watch_at,
+           self->sample_at};
+    for (size_t index = 0; index < 3; index++) {
+        at = others[index] < at ? others[index] : at;
+    }
+    if (at <= now_ms) {
+        return 0;
+    }
+    return at - now_ms < 60000 ? (int) (at - now_ms) : 60000;
+}
+
+static void
+s_on_timers (tern_peer_t *self, int64_t now_ms)
+{
+    if (now_ms >= trn_engine_deadline (self->engine)) {
+        trn_engine_on_tick (self->engine, now_ms);
+    }
+    if (now_ms >= trn_roster_deadline (self->roster)) {
+        trn_roster_on_tick (self->roster, now_ms);
+    }
+    if (now_ms >= self->sample_at) {
+        trn_stats_sample (self, now_ms);
+    }
+}
+
+static void *
+s_run (void *arg)
+{
+    tern_peer_t *self = arg;
+    while (!self->stopping) {
+        s_run_commands (self);
+        trn_box_collect (self);
+        trn_box_disk_news (self);
+        const int64_t now = trn_clock_ms ();
+        trn_consumer_collect (self, now, false);
+        s_on_timers (self, now);
+        trn_actor_drain (self);
+        trn_nodes_drain (self, now);
+        if (self->stopping) {
+            break;
+        }
+        int timeout = 0;
+        if (!trn_poller_busy (self->poller)) {
+            trn_wake_announce (&self->wake);
+            if (s_has_work (self)) {
+                trn_wake_cancel (&self->wake);
+            } else {
+                timeout = s_timeout (self, now);
+            }
+        }
+        trn_poller_wait (self->poller, timeout);
+        trn_wake_cancel (&self->wake);
+        trn_poll_item_t *item;
+        while ((item = trn_poller_next (self->poller)) != NULL) {
+            s_on_item (self, item);
+        }
+    }
+    return NULL;
+}
+
+int
+trn_actor_start (tern_peer_t *self)
+{
+    //  The thread takes no signals: they are the application's.
+    sigset_t all;
+    sigset_t old;
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &old);
+    self->running = true;
+    const int rc = pthread_create (&self->thread, NULL, s_run, self);
+    pthread_sigmask (SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        self->running = false;
+        return TERN_ENET;
+    }
+    return TERN_OK;
+}
+
+static void
+s_stop (tern_peer_t *self, void *arg)
+{
+    (void) arg;
+    const int64_t now = trn_clock_ms ();
+    trn_consumer_collect (self, now, true);
+    trn_box_collect (self);
+    trn_engine_on_close (self->engine, now);
+    self->stopping = true;
+    trn_actor_drain (self);
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        trn_box_save (self->boxes[index], true);
+    }
+    trn_roster_on_close (self->roster, now);
+    trn_nodes_drain (self, now);
+}
+
+void
+trn_actor_stop (tern_peer_t *self)
+{
+    if (self->running) {
+        trn_actor_call (self, s_stop, NULL);
+        pthread_join (self->thread, NULL);
+        self->running = false;
+    }
+}

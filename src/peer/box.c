@@ -1,0 +1,350 @@
+//  peer/box.c - one outbox between application, disk and engine
+//
+//  Knows: where the engine's runs come from.  The newest records are in the
+//  log's memory; what has left it is read back by the disk threads, ahead of
+//  need while the engine reads in order, and kept in a few chunks.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "peer/peer.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES (1024 * 1024)
+
+//  Opening -----------------------------------------------------------------
+
+typedef struct {
+    trn_box_t *box;
+    const trn_log_report_t *report;
+    const uint8_t *state;
+    size_t state_size;
+    int result;
+} s_adding_t;
+
+static void
+s_add (tern_peer_t *peer, void *arg)
+{
+    s_adding_t *adding = arg;
+    trn_box_t *box = adding->box;
+    const trn_log_report_t *report = adding->report;
+    const char *name = trn_outbox_name (box->outbox);
+    adding->result = trn_engine_add_outbox (
+        peer->engine, name, box->queue, report->high, &report->gaps,
+        report->clean, adding->state, adding->state_size, &box->id);
+    if (adding->result != TERN_OK) {
+        return;
+    }
+    box->seen = report->high;
+    box->opened_at = report->high;
+    trn_engine_outbox_stats_t stats;
+    trn_engine_outbox_stats (peer->engine, box->id, &stats);
+    atomic_store (&box->processed, stats.processed);
+
+    pthread_mutex_lock (&peer->lock);
+    assert (box->id == peer->box_count + 1);
+    peer->boxes = trn_realloc (peer->boxes,
+                               (peer->box_count + 1) * sizeof *peer->boxes);
+    peer->boxes[peer->box_count++] = box;
+    pthread_mutex_unlock (&peer->lock);
+}
+
+static trn_at_limit_t
+s_at_limit (const tern_config_t *config)
+{
+    return trn_config_is (config, "at_limit", "refuse")
+               ? TRN_AT_LIMIT_REFUSE
+           : trn_config_is (config, "at_limit", "drop_oldest")
+               ? TRN_AT_LIMIT_DROP_OLDEST
+               : TRN_AT_LIMIT_BLOCK;
+}
+
+static trn_box_t *
+s_find (tern_peer_t *self, const char *queue)
+{
+    trn_box_t *found = NULL;
+    pthread_mutex_lock (&self->lock);
+    for (uint32_t index = 0; index < self->box_count && !found; index++) {
+        if (strcmp (self->boxes[index]->queue, queue) == 0) {
+            found = self->boxes[index];
+            found->producers++;
+        }
+    }
+    pthread_mutex_unlock (&self->lock);
+    return found;
+}
+
+static int
+s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
+          size_t why_size)
+{
+    if (self->box_count >= TRN_OUTBOXES_MAX) {
+        if (why && why_size) {
+            snprintf (why, why_size, "%s: this peer has %d outboxes already",
+                      queue, TRN_OUTBOXES_MAX);
+        }
+        return TERN_ETOOBIG;
+    }
+    const uint32_t memory
+        = (uint32_t) trn_config_number (self->config, "memory_bytes");
+    const trn_log_config_t config = {
+        .unwritten_max = memory / 3,
+        .kept_max = memory - memory / 3,
+        .limit_bytes = trn_config_number (self->config, "limit_bytes"),
+        .limit_messages = trn_config_number (self->config, "limit_messages"),
+        .at_limit = s_at_limit (self->config),
+    };
+    trn_box_t *box = trn_alloc (sizeof *box);
+    box->peer = self;
+    memcpy (box->queue, queue, strlen (queue));
+    box->producers = 1;
+    uint8_t *state = NULL;
+    size_t state_size = 0;
+    trn_log_report_t report = {0};
+    int rc = trn_store_outbox (self->store, queue, &config, &box->outbox,
+                               &state, &state_size, &report, why, why_size);
+    if (rc == TERN_OK) {
+        s_adding_t adding = {box, &report, state, state_size, TERN_OK};
+        trn_actor_call (self, s_add, &adding);
+        rc = adding.result;
+        if (rc != TERN_OK && why && why_size) {
+            snprintf (why, why_size, "%s: settled positions cannot be read: %s",
+                      queue, tern_strerror (rc));
+        }
+        if (report.torn_bytes) {
+            trn_events_addf (&self->events, "TERN-OUTBOX-TORN",
+                             TERN_LOG_WARNING,
+                             "outbox=%s bytes=%llu kept=aside", queue,
+                             (unsigned long long) report.torn_bytes);
+        }
+    }
+    free (state);
+    trn_ranges_clear (&report.gaps);
+    if (rc != TERN_OK) {
+        free (box);
+        return rc;
+    }
+    *box_p = box;
+    return TERN_OK;
+}
+
+int
+trn_box_open (tern_peer_t *self, const char *queue, trn_box_t **box_p,
+              char *why, size_t why_size)
+{
+    assert (self && queue && box_p);
+    int rc = TERN_OK;
+    pthread_mutex_lock (&self->opening);
+    *box_p = s_find (self, queue);
+    if (!*box_p) {
+        rc = s_create (self, queue, box_p, why, why_size);
+    }
+    pthread_mutex_unlock (&self->opening);
+    return rc;
+}
+
+void
+trn_box_destroy (trn_box_t **box_p)
+{
+    assert (box_p);
+    if (*box_p) {
+        for (size_t index = 0; index < TRN_BOX_CHUNKS; index++) {
+            trn_chunk_release (&(*box_p)->chunks[index]);
+        }
+        free (*box_p);
+        *box_p = NULL;
+    }
+}
+
+//  What grew ---------------------------------------------------------------
+
+void
+trn_box_collect (tern_peer_t *self)
+{
+    trn_box_t *dirty = atomic_exchange (&self->dirty, NULL);
+    if (!dirty) {
+        return;
+    }
+    const int64_t now = trn_clock_ms ();
+    while (dirty) {
+        trn_box_t *box = dirty;
+        dirty = box->dirty_next;
+        //  Cleared before looking: whoever appends after our look marks again.
+        atomic_store (&box->queued, false);
+        trn_log_t *log = trn_outbox_log (box->outbox);
+        const uint64_t appended = trn_log_appended (log);
+        if (appended > box->seen) {
+            box->seen = appended;
+            trn_engine_on_appended (self->engine, box->id, appended, now);
+        }
+        const uint64_t floor = trn_log_floor (log);
+        if (floor > box->floor) {
+            box->floor = floor;
+            trn_engine_on_dropped (self->engine, box->id, floor, now);
+        }
+    }
+}
+
+//  Runs --------------------------------------------------------------------
+
+static void
+s_keep (trn_box_t *box, trn_chunk_t *chunk)
+{
+    trn_chunk_release (&box->chunks[TRN_BOX_CHUNKS - 1]);
+    memmove (box->chunks + 1, box->chunks,
+             (TRN_BOX_CHUNKS - 1) * sizeof *box->chunks);
+    box->chunks[0] = chunk;
+}
+
+static uint64_t
+s_chunk_end (const trn_chunk_t *chunk)
+{
+    return chunk->first_seq
+           + atomic_load_explicit (&chunk->count, memory_order_acquire);
+}
+
+static bool
+s_kept (const trn_box_t *box, uint64_t seq, trn_chunk_t **chunk_p)
+{
+    for (size_t index = 0; index < TRN_BOX_CHUNKS; index++) {
+        trn_chunk_t *chunk = box->chunks[index];
+        if (chunk && seq >= chunk->first_seq && seq < s_chunk_end (chunk)) {
+            *chunk_p = chunk;
+            return true;
+        }
+    }
+    return false;
+}
+
+//  From what was read back.  In order means that the next chunk will be wanted
+//  soon: ask for it now.
+static bool
+s_run_kept (trn_box_t *box, uint64_t seq, uint32_t count_max,
+            uint32_t bytes_max, trn_run_t *run)
+{
+    trn_chunk_t *chunk = NULL;
+    if (!s_kept (box, seq, &chunk)
+        || trn_chunk_run (chunk, seq, count_max, bytes_max, run) != 1) {
+        return false;
+    }
+    const uint64_t next = s_chunk_end (chunk);
+    trn_chunk_t *following = NULL;
+    trn_run_t in_memory;
+    if (next <= box->seen && !s_kept (box, next, &following)) {
+        if (trn_log_run (trn_outbox_log (box->outbox), next, 1, 1, &in_memory)
+            == 1) {
+            trn_chunk_release (&in_memory.chunk);
+        } else {
+            trn_outbox_want (box->outbox, next, READ_BYTES);
+        }
+    }
+    return true;
+}
+
+trn_run_answer_t
+trn_box_run (void *arg, trn_outbox_id_t outbox, uint64_t seq,
+             uint32_t count_max, uint32_t bytes_max, trn_engine_run_t *run)
+{
+    tern_peer_t *self = arg;
+    assert (outbox > 0 && outbox <= self->box_count);
+    trn_box_t *box = self->boxes[outbox - 1];
+    trn_log_t *log = trn_outbox_log (box->outbox);
+    if (box->broken) {
+        return TRN_RUN_LATER;
+    }
+    trn_run_t found;
+    if (trn_log_run (log, seq, count_max, bytes_max, &found) != 1
+        && !s_run_kept (box, seq, count_max, bytes_max, &found)) {
+        const uint64_t floor = trn_log_floor (log);
+        if (seq < floor) {
+            run->skip_to = floor;
+            return TRN_RUN_GONE;
+        }
+        trn_outbox_want (box->outbox, seq, READ_BYTES);
+        return TRN_RUN_LATER;
+    }
+    *run = (trn_engine_run_t) {
+        .handle = found.chunk,
+        .first_seq = found.first_seq,
+        .count = found.count,
+        .size = found.size,
+        .segment = found.segment,
+        .offset = (uint64_t) found.offset,
+        .stamp_us = found.stamp_us,
+    };
+    trn_log_hint (log, found.first_seq + found.count);
+    return TRN_RUN_READY;
+}
+
+void
+trn_box_release_run (void *arg, void *handle)
+{
+    (void) arg;
+    trn_chunk_t *chunk = handle;
+    trn_chunk_release (&chunk);
+}
+
+//  News from the disk ------------------------------------------------------
+
+static void
+s_on_read_error (trn_box_t *box, uint64_t seq, int error)
+{
+    if (error == TERN_ENOENT || error == TERN_EAGAIN) {
+        return;  //  trimmed or not written yet: the engine asks again
+    }
+    if (!box->broken) {
+        box->broken = true;
+        trn_events_addf (&box->peer->events, "TERN-OUTBOX-UNREADABLE",
+                         TERN_LOG_ERROR, "outbox=%s seq=%llu reason=\"%s\"",
+                         box->queue, (unsigned long long) seq,
+                         tern_strerror (error));
+    }
+}
+
+void
+trn_box_disk_news (tern_peer_t *self)
+{
+    if (!atomic_exchange (&self->disk_news, false)) {
+        return;
+    }
+    const int64_t now = trn_clock_ms ();
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        trn_box_t *box = self->boxes[index];
+        bool got = false;
+        uint64_t seq = 0;
+        trn_chunk_t *chunk = NULL;
+        int rc;
+        while ((rc = trn_outbox_fetch (box->outbox, &seq, &chunk)) != 0) {
+            if (rc > 0) {
+                s_keep (box, chunk);
+                chunk = NULL;
+            } else {
+                s_on_read_error (box, seq, rc);
+            }
+            got = true;
+        }
+        if (got) {
+            trn_engine_on_records (self->engine, box->id, now);
+        }
+        trn_engine_on_saved (self->engine, box->id,
+                             trn_outbox_saved (box->outbox), now);
+    }
+}
+
+void
+trn_box_save (trn_box_t *box, bool closing)
+{
+    uint8_t state[TRN_LOG_STATE_MAX];
+    uint64_t low = 0;
+    uint64_t stamp = 0;
+    const size_t size
+        = trn_engine_state (box->peer->engine, box->id, closing, state,
+                            sizeof state, &low, &stamp);
+    trn_outbox_save (box->outbox, state, size, low, stamp);
+}

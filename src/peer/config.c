@@ -1,0 +1,386 @@
+//  peer/config.c - settings of a peer, as text with a check per key
+//
+//  Knows: which keys exist, what each may hold, and where they come from.  The
+//  table is the one place to add a setting; tern/config.h says it to people.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "peer/config.h"
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/name.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MAX (1024 * 1024)
+#define VALUE_MAX 4095
+
+typedef enum {
+    KIND_NAME,
+    KIND_PATH,
+    KIND_ENDPOINT,
+    KIND_DIRECTORY,
+    KIND_NUMBER,
+    KIND_AT_LIMIT,
+    KIND_YES_NO
+} s_kind_t;
+
+typedef struct {
+    const char *key;
+    s_kind_t kind;
+    uint64_t least, most;     //  KIND_NUMBER
+    const char *initial;      //  NULL: unset
+} s_setting_t;
+
+static const s_setting_t s_settings[] = {
+    {"name", KIND_NAME, 0, 0, NULL},
+    {"data", KIND_PATH, 0, 0, NULL},
+    {"directory", KIND_DIRECTORY, 0, 0, "local"},
+    {"bind", KIND_ENDPOINT, 0, 0, NULL},
+    {"advertise", KIND_ENDPOINT, 0, 0, NULL},
+    {"lease_ms", KIND_NUMBER, 1000, 300000, "5000"},
+    {"ping_ms", KIND_NUMBER, 100, 60000, "1000"},
+    {"suspect_ms", KIND_NUMBER, 400, 300000, "4000"},
+    {"limit_bytes", KIND_NUMBER, 0, UINT64_MAX / 2, "0"},
+    {"limit_messages", KIND_NUMBER, 0, UINT64_MAX / 2, "0"},
+    {"at_limit", KIND_AT_LIMIT, 0, 0, "block"},
+    {"memory_bytes", KIND_NUMBER, 1 << 20, 1 << 30, "25165824"},
+    {"drain", KIND_YES_NO, 0, 0, "no"},
+};
+
+#define SETTINGS (sizeof s_settings / sizeof *s_settings)
+
+struct tern_config {
+    char *values[SETTINGS];  //  NULL: the initial one holds
+};
+
+tern_config_t *
+tern_config_new (void)
+{
+    return trn_alloc (sizeof (tern_config_t));
+}
+
+tern_config_t *
+tern_config_dup (const tern_config_t *self)
+{
+    assert (self);
+    tern_config_t *copy = tern_config_new ();
+    for (size_t index = 0; index < SETTINGS; index++) {
+        if (self->values[index]) {
+            copy->values[index] = trn_strdup (self->values[index]);
+        }
+    }
+    return copy;
+}
+
+void
+tern_config_destroy (tern_config_t **self_p)
+{
+    assert (self_p);
+    if (*self_p) {
+        for (size_t index = 0; index < SETTINGS; index++) {
+            free ((*self_p)->values[index]);
+        }
+        free (*self_p);
+        *self_p = NULL;
+    }
+}
+
+static const s_setting_t *
+s_setting (const char *key)
+{
+    for (size_t index = 0; index < SETTINGS; index++) {
+        if (strcmp (s_settings[index].key, key) == 0) {
+            return &s_settings[index];
+        }
+    }
+    return NULL;
+}
+
+static bool
+s_parse_number (const char *value, uint64_t *number_p)
+{
+    if (!*value || strspn (value, "0123456789") != strlen (value)) {
+        return false;
+    }
+    errno = 0;
+    *number_p = strtoull (value, NULL, 10);
+    return errno == 0;
+}
+
+//  Endpoints by commas, at most so many as a roster takes.
+static bool
+s_directory_valid (const char *value)
+{
+    if (strcmp (value, "local") == 0) {
+        return true;
+    }
+    size_t count = 0;
+    while (*value) {
+        const size_t size = strcspn (value, ",");
+        if (!trn_endpoint_valid (value, size)
+            || ++count > TRN_ENDPOINTS_MAX) {
+            return false;
+        }
+        value += size;
+        if (*value == ',' && !*++value) {
+            return false;
+        }
+    }
+    return count > 0;
+}
+
+static int
+s_check (const s_setting_t *setting, const char *value, char *reason,
+         size_t reason_size)
+{
+    uint64_t number;
+    char shown[TRN_ESCAPED_MAX];
+    trn_escape (shown, value, strlen (value));
+    switch (setting->kind) {
+    case KIND_NAME:
+        if (!trn_name_valid (value, strlen (value))) {
+            snprintf (reason, reason_size,
+                      "\"%s\" is not a name (1 to 63 of a-z 0-9 . _ -, "
+                      "starting and ending with a letter or digit)",
+                      shown);
+            return TERN_ENAME;
+        }
+        return TERN_OK;
+    case KIND_PATH:
+        if (!*value) {
+            snprintf (reason, reason_size, "a path cannot be empty");
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    case KIND_ENDPOINT:
+        if (!trn_endpoint_valid (value, strlen (value))) {
+            snprintf (reason, reason_size,
+                      "\"%s\" is not an endpoint (tcp://HOST:PORT or "
+                      "ipc://PATH)",
+                      shown);
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    case KIND_DIRECTORY:
+        if (!s_directory_valid (value)) {
+            snprintf (reason, reason_size,
+                      "\"%s\" is not \"local\" or up to %d endpoints by "
+                      "commas (tcp://HOST:PORT)",
+                      shown, TRN_ENDPOINTS_MAX);
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    case KIND_NUMBER:
+        if (!s_parse_number (value, &number) || number < setting->least
+            || number > setting->most) {
+            snprintf (reason, reason_size,
+                      "\"%s\" is not a number from %llu to %llu", shown,
+                      (unsigned long long) setting->least,
+                      (unsigned long long) setting->most);
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    case KIND_AT_LIMIT:
+        if (strcmp (value, "block") && strcmp (value, "refuse")
+            && strcmp (value, "drop_oldest")) {
+            snprintf (reason, reason_size,
+                      "\"%s\" is not block, refuse or drop_oldest", shown);
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    case KIND_YES_NO:
+        if (strcmp (value, "yes") && strcmp (value, "no")) {
+            snprintf (reason, reason_size, "\"%s\" is not yes or no", shown);
+            return TERN_EINVAL;
+        }
+        return TERN_OK;
+    default:
+        assert (false);
+        return TERN_EINVAL;
+    }
+}
+
+int
+tern_config_set (tern_config_t *self, const char *key, const char *value,
+                 char *why, size_t why_size)
+{
+    assert (self && key && value);
+    char reason[TRN_ESCAPED_MAX + 128] = "";
+    int rc = TERN_OK;
+    const s_setting_t *setting = s_setting (key);
+    if (!setting) {
+        snprintf (reason, sizeof reason, "there is no such setting");
+        rc = TERN_EINVAL;
+    } else if (strlen (value) > VALUE_MAX) {
+        snprintf (reason, sizeof reason, "longer than %d bytes", VALUE_MAX);
+        rc = TERN_ETOOBIG;
+    } else {
+        rc = s_check (setting, value, reason, sizeof reason);
+    }
+    if (rc != TERN_OK) {
+        if (why && why_size) {
+            char shown[TRN_ESCAPED_MAX];
+            snprintf (why, why_size, "%s: %s",
+                      trn_escape (shown, key, strlen (key)), reason);
+        }
+        return rc;
+    }
+    char **slot = &self->values[setting - s_settings];
+    free (*slot);
+    *slot = trn_strdup (value);
+    return TERN_OK;
+}
+
+const char *
+tern_config_get (const tern_config_t *self, const char *key)
+{
+    assert (self && key);
+    const s_setting_t *setting = s_setting (key);
+    if (!setting) {
+        return NULL;
+    }
+    const char *value = self->values[setting - s_settings];
+    return value ? value : setting->initial;
+}
+
+uint64_t
+trn_config_number (const tern_config_t *self, const char *key)
+{
+    uint64_t number = 0;
+    const char *value = tern_config_get (self, key);
+    const bool parsed = value && s_parse_number (value, &number);
+    assert (parsed);  //  checked when it was set
+    (void) parsed;
+    return number;
+}
+
+bool
+trn_config_is (const tern_config_t *self, const char *key, const char *value)
+{
+    const char *set = tern_config_get (self, key);
+    return set && strcmp (set, value) == 0;
+}
+
+//  Read a whole small file.  The caller frees *text_p.
+static int
+s_read_file (const char *path, char **text_p, size_t *size_p)
+{
+    FILE *file = fopen (path, "re");
+    if (!file) {
+        return TERN_ENOENT;
+    }
+    struct stat status;
+    if (fstat (fileno (file), &status) != 0 || !S_ISREG (status.st_mode)) {
+        fclose (file);
+        return TERN_ENOENT;
+    }
+    if (status.st_size > FILE_MAX) {
+        fclose (file);
+        return TERN_ETOOBIG;
+    }
+    char *text = trn_alloc (FILE_MAX + 1);
+    const size_t size = fread (text, 1, FILE_MAX, file);
+    const bool failed = ferror (file) != 0;
+    fclose (file);
+    if (failed) {
+        free (text);
+        return TERN_ENOENT;
+    }
+    *text_p = text;
+    *size_p = size;
+    return TERN_OK;
+}
+
+int
+tern_config_load (tern_config_t *self, const char *path, char *why,
+                  size_t why_size)
+{
+    assert (self && path);
+    char *text = NULL;
+    size_t size = 0;
+    int rc = s_read_file (path, &text, &size);
+    if (rc != TERN_OK) {
+        if (why && why_size) {
+            snprintf (why, why_size, "%s: %s", path,
+                      rc == TERN_ETOOBIG ? "over 1 MiB, not a configuration"
+                                         : "cannot be read");
+        }
+        return rc;
+    }
+    rc = trn_config_parse (self, path, text, size, why, why_size);
+    free (text);
+    return rc;
+}
+
+int
+trn_config_parse (tern_config_t *self, const char *path, const char *text,
+                  size_t size, char *why, size_t why_size)
+{
+    assert (self && path && text);
+    if (memchr (text, 0, size)) {
+        if (why && why_size) {
+            snprintf (why, why_size, "%s: not a text file", path);
+        }
+        return TERN_EINVAL;
+    }
+    zconfig_t *root = zconfig_str_load (text);
+    if (!root) {
+        if (why && why_size) {
+            snprintf (why, why_size, "%s: not a ZPL file", path);
+        }
+        return TERN_EINVAL;
+    }
+    int rc = TERN_OK;
+    zconfig_t *section = zconfig_locate (root, "tern");
+    zconfig_t *item = section ? zconfig_child (section) : NULL;
+    while (item && rc == TERN_OK) {
+        char reason[TRN_ESCAPED_MAX + 256];
+        const char *name = zconfig_name (item);
+        const char *value = zconfig_value (item);
+        rc = tern_config_set (self, name ? name : "", value ? value : "",
+                              reason, sizeof reason);
+        if (rc != TERN_OK && why && why_size) {
+            snprintf (why, why_size, "%s: %s", path, reason);
+        }
+        item = zconfig_next (item);
+    }
+    zconfig_destroy (&root);
+    return rc;
+}
+
+int
+tern_config_environment (tern_config_t *self, char *why, size_t why_size)
+{
+    assert (self);
+    const char *path = getenv ("TERN_CONFIG");
+    if (path && *path) {
+        const int rc = tern_config_load (self, path, why, why_size);
+        if (rc != TERN_OK) {
+            return rc;
+        }
+    }
+    static const char *const names[][2] = {
+        {"TERN_NAME", "name"},
+        {"TERN_DATA", "data"},
+        {"TERN_DIRECTORY", "directory"},
+    };
+    for (size_t index = 0; index < 3; index++) {
+        const char *value = getenv (names[index][0]);
+        if (value && *value) {
+            const int rc = tern_config_set (self, names[index][1], value, why,
+                                            why_size);
+            if (rc != TERN_OK) {
+                return rc;
+            }
+        }
+    }
+    return TERN_OK;
+}

@@ -1,0 +1,54 @@
+//  peer/consumer.h - a consumer from the inside
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_CONSUMER_H
+#define TRN_CONSUMER_H
+
+#include "peer/message.h"
+#include "peer/peer.h"
+
+//  A settlement that is not "accepted, in order".
+typedef struct {
+    uint32_t flow;
+    trn_outcome_t outcome;
+    uint64_t from, to;
+} trn_exception_t;
+
+struct tern_consumer {
+    tern_peer_t *peer;
+    trn_consumer_id_t id;
+    char queue[TRN_NAME_MAX + 2];
+
+    //  Actor only.
+    tern_consumer_t *next;          //  of the peer's
+    uint64_t received;              //  messages delivered here
+    uint64_t redelivered;           //  of these, flagged so
+    uint64_t accepted, rejected;
+    uint64_t settled;               //  whatever the outcome
+    trn_meter_t received_rate, accepted_rate;
+
+    //  The consumer's thread.
+    trn_parcel_t *current;          //  being walked; `lock` to replace it
+    tern_msg_t lent;
+
+    //  Consumer and actor, see consumer.c.
+    atomic_bool watched;
+    tern_consumer_t *settled_next;  //  on the peer's settled list
+    tern_consumer_t *watched_next;  //  on the actor's list
+    atomic_uint ready;              //  parcels in the queue
+
+    pthread_mutex_t lock;           //  the rest
+    pthread_cond_t arrived;
+    trn_parcel_t *queue_first;      //  not yet walked
+    trn_parcel_t **queue_last;
+    trn_parcel_t *done;             //  walked, not yet collected
+    trn_exception_t *exceptions;
+    size_t exception_count, exception_capacity;
+    uint32_t sleepers;
+    int fd;                         //  eventfd
+    bool fd_used;                   //  somebody asked for it
+    bool fd_set;                    //  it is readable
+};
+
+#endif

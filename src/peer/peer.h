@@ -1,0 +1,274 @@
+//  peer/peer.h - a peer from the inside: who owns what
+//
+//      application threads          actor thread             disk threads
+//      ------------------------     ---------------------    ----------------
+//      producer: append to log ───▶ dirty boxes ─▶ engine
+//      consumer: walk parcels  ───▶ settled     ─▶ engine ──▶ sockets
+//      open, close, stats: commands ─▶ done                   notify: news
+//
+//  The actor owns the engine, the roster, the poller and every socket.  It is
+//  told of work through two lock-free lists (boxes that grew, consumers that
+//  settled), one flag (news from the disk) and a queue of commands; it never
+//  waits for anybody but the poller.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_PEER_H
+#define TRN_PEER_H
+
+#include "base/meter.h"
+#include "core/engine.h"
+#include "core/roster.h"
+#include "io/poller.h"
+#include "io/wake.h"
+#include "peer/config.h"
+#include "peer/events.h"
+#include "peer/parcel.h"
+#include "store/store.h"
+
+#include <tern/consumer.h>
+#include <tern/directory.h>
+#include <tern/producer.h>
+
+#include <pthread.h>
+
+//  Chunks read back from the files, per outbox.
+#define TRN_BOX_CHUNKS 4
+
+//  What the peer knows of one of its outboxes.
+typedef struct trn_box {
+    tern_peer_t *peer;
+    trn_outbox_t *outbox;        //  the store's
+    trn_outbox_id_t id;          //  the engine's
+    char queue[TRN_NAME_MAX + 2];
+    uint64_t opened_at;          //  last seq before this opening
+    uint32_t producers;          //  open handles; the peer's lock
+
+    //  Application threads and actor.
+    atomic_bool queued;          //  on the dirty list
+    struct trn_box *dirty_next;
+    atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t processed;  //  all up to here settled
+    atomic_uint waiters;         //  in tern_producer_wait () for processed
+
+    //  Actor only.
+    uint64_t seen;               //  appended, as the engine knows it
+    uint64_t floor;              //  dropped below, as the engine knows it
+    bool save_wanted;
+    bool broken;                 //  reading it back failed: deliver no more
+    trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
+    uint64_t oldest_seq;         //  what oldest_us belongs to
+    uint64_t oldest_us;          //  wall stamp of the oldest unsettled
+    trn_meter_t produced, accepted, transmitted, consumed;
+    trn_histogram_t delay;
+} trn_box_t;
+
+//  The socket of one outgoing link.
+typedef struct trn_outlink {
+    trn_link_id_t id;
+    struct trn_outlink *next;    //  in its bucket
+    void *dealer;
+    void *monitor;
+    trn_poll_item_t item;
+    trn_poll_item_t monitor_item;
+    struct trn_unsent *unsent;   //  frames that the socket would not take yet
+    struct trn_unsent **unsent_tail;
+} trn_outlink_t;
+
+//  The socket to one directory node.
+typedef struct {
+    uint32_t number;
+    void *dealer;
+    void *monitor;
+    trn_poll_item_t item;
+    trn_poll_item_t monitor_item;
+} trn_node_t;
+
+typedef struct trn_command trn_command_t;
+typedef void trn_command_fn (tern_peer_t *peer, void *arg);
+
+#define TRN_LINK_BUCKETS 256
+
+struct tern_peer {
+    tern_config_t *config;
+    char name[TRN_NAME_MAX + 1];
+    char endpoint[TRN_ENDPOINT_MAX + 1];   //  advertised
+    char data[4096];
+    bool draining;               //  tern drain: consume nothing, name of others
+    trn_store_t *store;
+
+    //  Actor only, once it runs.
+    trn_engine_t *engine;
+    trn_roster_t *roster;
+    tern_directory_t *hosted;    //  the local directory, when we host it
+    void *context;
+    void *router;
+    trn_poller_t *poller;
+    trn_poll_item_t router_item;
+    trn_poll_item_t wake_item;
+    trn_outlink_t *links[TRN_LINK_BUCKETS];
+    trn_node_t nodes[TRN_NODES_MAX];
+    trn_inrun_t *inrun;          //  of the DATA frame being handled
+    uint64_t inrun_first;
+    char inrun_outbox[TRN_NAME_MAX + 2];
+    char inrun_publisher[TRN_NAME_MAX + 1];
+    tern_consumer_t *consumers;  //  all of them
+    tern_consumer_t *watched;    //  settling: looked at every millisecond
+    int64_t watch_at;            //  when next; INT64_MAX if none is watched
+    int64_t sample_at;
+    bool queues_changed;
+    bool running;                //  set before the thread starts
+    bool view_wanted;
+    bool stopping;
+
+    //  Shared.
+    pthread_t thread;
+    trn_wake_t wake;
+    _Atomic (trn_box_t *) dirty;
+    _Atomic (tern_consumer_t *) settled;
+    atomic_bool urgent;          //  settlements that should not wait
+    atomic_bool disk_news;
+    atomic_bool registered;
+    trn_events_t events;
+
+    pthread_mutex_t opening;     //  one outbox is opened at a time
+    pthread_mutex_t lock;        //  the rest of this
+    pthread_cond_t changed;      //  a command is done, processed moved
+    trn_command_t *commands;
+    trn_command_t **commands_tail;
+    trn_box_t **boxes;           //  by engine id - 1; grows, never shrinks
+    uint32_t box_count;
+    uint32_t consumer_count;
+};
+
+//  actor.c -----------------------------------------------------------------
+
+int
+trn_actor_start (tern_peer_t *self);
+
+//  Say goodbye, give everything back, end the thread.
+void
+trn_actor_stop (tern_peer_t *self);
+
+//  Run fn on the actor's thread and wait until it has returned.
+void
+trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg);
+
+//  outlink.c ---------------------------------------------------------------
+
+void
+trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
+                     const char *endpoint);
+
+void
+trn_outlink_disconnect (tern_peer_t *self, trn_link_id_t id);
+
+//  Send a frame, with a run if run is not NULL (takes its reference).
+void
+trn_outlink_send (tern_peer_t *self, trn_link_id_t id,
+                  const trn_frame_t *frame, const trn_engine_run_t *run);
+
+//  The socket has frames for us or room for ours.
+void
+trn_outlink_ready (tern_peer_t *self, trn_outlink_t *link);
+
+//  The monitor has something.
+void
+trn_outlink_monitored (tern_peer_t *self, trn_outlink_t *link);
+
+void
+trn_outlink_close_all (tern_peer_t *self);
+
+//  inbound.c ---------------------------------------------------------------
+
+//  0, or TERN_ENET and the like with one line in why.
+int
+trn_inbound_open (tern_peer_t *self, char *why, size_t why_size);
+
+void
+trn_inbound_ready (tern_peer_t *self);
+
+void
+trn_inbound_reply (tern_peer_t *self, trn_route_t route,
+                   const trn_frame_t *frame);
+
+//  box.c -------------------------------------------------------------------
+
+//  Open the outbox and make it known to the engine.  With an actor running,
+//  any thread; before it runs, the opening thread.
+int
+trn_box_open (tern_peer_t *self, const char *queue, trn_box_t **box_p,
+              char *why, size_t why_size);
+
+//  Actor: tell the engine what grew, was read, was saved.
+void
+trn_box_collect (tern_peer_t *self);
+
+void
+trn_box_disk_news (tern_peer_t *self);
+
+//  Actor: save the outbox's state; closing also says that nothing was sent
+//  after it.
+void
+trn_box_save (trn_box_t *box, bool closing);
+
+//  Where the engine finds its runs.
+trn_run_answer_t
+trn_box_run (void *arg, trn_outbox_id_t outbox, uint64_t seq,
+             uint32_t count_max, uint32_t bytes_max, trn_engine_run_t *run);
+
+void
+trn_box_release_run (void *arg, void *handle);
+
+void
+trn_box_destroy (trn_box_t **box_p);
+
+//  consumer.c --------------------------------------------------------------
+
+//  Actor: part of the current inbound run is for this consumer.
+void
+trn_consumer_deliver (tern_peer_t *self, const trn_action_t *action);
+
+//  Actor: tell the engine what was settled, of all consumers that said so.
+void
+trn_consumer_collect (tern_peer_t *self, int64_t now_ms, bool all);
+
+//  Walking the peer's consumers.
+tern_consumer_t *
+trn_consumer_next (const tern_consumer_t *self);
+
+const char *
+trn_consumer_queue (const tern_consumer_t *self);
+
+//  nodes.c -----------------------------------------------------------------
+
+void
+trn_nodes_drain (tern_peer_t *self, int64_t now_ms);
+
+void
+trn_node_ready (tern_peer_t *self, trn_node_t *node);
+
+void
+trn_node_monitored (tern_peer_t *self, trn_node_t *node);
+
+void
+trn_nodes_close (tern_peer_t *self);
+
+//  Tell roster and engine what we consume.
+void
+trn_nodes_announce (tern_peer_t *self, int64_t now_ms);
+
+//  stats.c -----------------------------------------------------------------
+
+void
+trn_stats_sample (tern_peer_t *self, int64_t now_ms);
+
+size_t
+trn_stats_rows (tern_peer_t *self, tern_stats_t *rows, size_t max);
+
+//  Engine's callback for T_delay.
+void
+trn_stats_delay (void *arg, trn_outbox_id_t outbox, uint64_t stamp_us,
+                 uint64_t count);
+
+#endif
