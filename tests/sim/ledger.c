@@ -1,0 +1,526 @@
+//  sim/ledger.c - what was promised, and whether it was kept
+//
+//  Knows: every message of every stream, and what each life did with it.
+//  Hides: the tables.  Messages of a stream lie in seq order, because seqs
+//  only grow; a lookup is a binary search.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "ledger.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum {
+    HELD,       //  in the application's hands
+    BACK,       //  given back: requeued, or its consumer left
+    UNOPENED,   //  given back without having been looked at
+    ACCEPTED,
+    REJECTED
+} s_touch_state_t;
+
+//  What one life did with one message.
+typedef struct {
+    uint32_t life;
+    s_touch_state_t state;
+} s_touch_t;
+
+typedef struct {
+    uint64_t seq;
+    uint64_t print;
+    bool written, synced;     //  the publisher was told so
+    bool gone;                //  lost, and allowed to be
+    bool accepted, rejected;  //  by any application, ever
+    bool opened;              //  delivered and not given back unopened
+    bool unopened;            //  was given back unopened once
+    s_touch_t *touches;
+    unsigned touch_count;
+} s_message_t;
+
+//  How far one life got in one stream.
+typedef struct {
+    uint32_t life;
+    uint64_t first_delivery;  //  highest seq that came as a first delivery
+    uint64_t seen;            //  highest seq of any delivery
+} s_reader_t;
+
+typedef struct {
+    uint8_t store_uuid[16];
+    char outbox[TRN_NAME_MAX + 2];
+    bool current;             //  not replaced by a fork
+    s_message_t *messages;
+    size_t count, capacity;
+    size_t audited;           //  messages below are known to be settled
+    s_reader_t *readers;
+    unsigned reader_count;
+} s_stream_t;
+
+struct sim_ledger {
+    sim_world_t *world;
+    s_stream_t *streams;
+    unsigned stream_count;
+    bool in_order;
+    uint64_t published, accepted, delivered, redelivered;
+};
+
+sim_ledger_t *
+sim_ledger_new (sim_world_t *world)
+{
+    sim_ledger_t *self = trn_alloc (sizeof *self);
+    self->world = world;
+    return self;
+}
+
+void
+sim_ledger_destroy (sim_ledger_t **self_p)
+{
+    assert (self_p);
+    if (!*self_p) {
+        return;
+    }
+    sim_ledger_t *self = *self_p;
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count; at++) {
+            free (stream->messages[at].touches);
+        }
+        free (stream->messages);
+        free (stream->readers);
+    }
+    free (self->streams);
+    free (self);
+    *self_p = NULL;
+}
+
+unsigned
+sim_ledger_stream (sim_ledger_t *self, const uint8_t store_uuid[16],
+                   const char *outbox)
+{
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        if (stream->current && memcmp (stream->store_uuid, store_uuid, 16) == 0
+            && strcmp (stream->outbox, outbox) == 0) {
+            return index;
+        }
+    }
+    self->streams = trn_realloc (
+        self->streams, (self->stream_count + 1) * sizeof *self->streams);
+    s_stream_t *stream = &self->streams[self->stream_count];
+    *stream = (s_stream_t) {.current = true};
+    memcpy (stream->store_uuid, store_uuid, 16);
+    assert (strlen (outbox) < sizeof stream->outbox);
+    strcpy (stream->outbox, outbox);
+    return self->stream_count++;
+}
+
+//  Index of the first message at or above seq.
+static size_t
+s_find (const s_stream_t *stream, uint64_t seq)
+{
+    size_t low = 0;
+    size_t high = stream->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (stream->messages[middle].seq < seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static s_message_t *
+s_message (const s_stream_t *stream, uint64_t seq)
+{
+    const size_t at = s_find (stream, seq);
+    if (at == stream->count || stream->messages[at].seq != seq) {
+        return NULL;
+    }
+    return &stream->messages[at];
+}
+
+static s_message_t *
+s_add (s_stream_t *stream, const s_message_t *message)
+{
+    if (stream->count == stream->capacity) {
+        stream->capacity = stream->capacity ? stream->capacity * 2 : 64;
+        stream->messages
+            = trn_realloc (stream->messages,
+                           stream->capacity * sizeof *stream->messages);
+    }
+    stream->messages[stream->count] = *message;
+    return &stream->messages[stream->count++];
+}
+
+void
+sim_ledger_append (sim_ledger_t *self, unsigned number, uint64_t seq,
+                   uint64_t print)
+{
+    s_stream_t *stream = &self->streams[number];
+    if (stream->count && stream->messages[stream->count - 1].seq >= seq) {
+        sim_fail (self->world,
+                  "L-payload: seq %" PRIu64 " of %s was used before", seq,
+                  stream->outbox);
+        return;
+    }
+    s_add (stream, &(s_message_t) {.seq = seq, .print = print});
+    self->published++;
+}
+
+void
+sim_ledger_confirm (sim_ledger_t *self, unsigned number, uint64_t written,
+                    uint64_t synced)
+{
+    s_stream_t *stream = &self->streams[number];
+    for (size_t at = stream->count; at-- > 0;) {
+        s_message_t *message = &stream->messages[at];
+        if (message->synced) {
+            break;
+        }
+        message->written = message->written || message->seq <= written;
+        message->synced = message->seq <= synced;
+    }
+}
+
+void
+sim_ledger_reopen (sim_ledger_t *self, unsigned number,
+                   sim_survival_t survival, uint64_t high,
+                   const trn_ranges_t *gaps)
+{
+    s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        s_message_t *message = &stream->messages[at];
+        const bool there = message->seq <= high
+                           && !trn_ranges_has (gaps, message->seq);
+        if (message->seq > high) {
+            sim_fail (self->world,
+                      "L-payload: %s continues above %" PRIu64
+                      " but %" PRIu64 " was used",
+                      stream->outbox, high, message->seq);
+            return;
+        }
+        if (there || message->gone || message->accepted) {
+            continue;
+        }
+        const bool promised
+            = survival == SIM_SURVIVES_ALL
+              || (survival == SIM_SURVIVES_KILL && message->written)
+              || message->synced;
+        if (promised) {
+            sim_fail (self->world,
+                      "L-lost: %s %" PRIu64 " was confirmed (%s) and is not "
+                      "in the log",
+                      stream->outbox, message->seq,
+                      message->synced    ? "synced"
+                      : message->written ? "written"
+                                         : "clean stop");
+            return;
+        }
+        message->gone = true;
+    }
+}
+
+void
+sim_ledger_forget (sim_ledger_t *self, unsigned number)
+{
+    s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        stream->messages[at].gone = true;
+    }
+}
+
+unsigned
+sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
+{
+    self->streams[number].current = false;
+    const unsigned fork = sim_ledger_stream (
+        self, self->streams[number].store_uuid, self->streams[number].outbox);
+    const s_stream_t *old = &self->streams[number];
+    s_stream_t *stream = &self->streams[fork];
+    for (size_t at = 0; at < old->count && old->messages[at].seq <= high;
+         at++) {
+        s_message_t *copy = s_add (stream, &old->messages[at]);
+        copy->touches = NULL;
+        if (copy->touch_count) {
+            const size_t size = copy->touch_count * sizeof *copy->touches;
+            copy->touches = trn_alloc (size);
+            memcpy (copy->touches, old->messages[at].touches, size);
+        }
+    }
+    sim_ledger_forget (self, number);
+    return fork;
+}
+
+static s_reader_t *
+s_reader (s_stream_t *stream, uint32_t life)
+{
+    for (unsigned index = stream->reader_count; index-- > 0;) {
+        if (stream->readers[index].life == life) {
+            return &stream->readers[index];
+        }
+    }
+    stream->readers = trn_realloc (
+        stream->readers,
+        (stream->reader_count + 1) * sizeof *stream->readers);
+    s_reader_t *reader = &stream->readers[stream->reader_count++];
+    *reader = (s_reader_t) {.life = life};
+    return reader;
+}
+
+static s_touch_t *
+s_touch (s_message_t *message, uint32_t life)
+{
+    for (unsigned index = 0; index < message->touch_count; index++) {
+        if (message->touches[index].life == life) {
+            return &message->touches[index];
+        }
+    }
+    return NULL;
+}
+
+//  The message with this place and body, in the newest stream that has it.
+static s_message_t *
+s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16],
+          const char *outbox, uint64_t seq, uint64_t print,
+          s_stream_t **stream_p)
+{
+    for (unsigned index = self->stream_count; index-- > 0;) {
+        s_stream_t *stream = &self->streams[index];
+        if (memcmp (stream->store_uuid, store_uuid, 16)
+            || strcmp (stream->outbox, outbox)) {
+            continue;
+        }
+        s_message_t *message = s_message (stream, seq);
+        if (message && message->print == print) {
+            *stream_p = stream;
+            return message;
+        }
+    }
+    sim_fail (self->world,
+              "L-payload: %s %" PRIu64 " was never published with this body",
+              outbox, seq);
+    return NULL;
+}
+
+//  In which order may messages come to one life?
+static void
+s_check_order (sim_ledger_t *self, s_stream_t *stream,
+               const s_message_t *message, uint32_t life, bool new_here,
+               bool redelivered)
+{
+    s_reader_t *reader = s_reader (stream, life);
+    if (!redelivered && !message->unopened) {
+        if (message->seq <= reader->first_delivery) {
+            sim_fail (self->world,
+                      "L-order: %s %" PRIu64 " came first after %" PRIu64,
+                      stream->outbox, message->seq, reader->first_delivery);
+        }
+        reader->first_delivery = message->seq;
+    }
+    if (self->in_order && new_here && message->seq < reader->seen) {
+        sim_fail (self->world,
+                  "L-order: %s %" PRIu64 " came to its only consumer after "
+                  "%" PRIu64,
+                  stream->outbox, message->seq, reader->seen);
+    }
+    reader->seen = message->seq > reader->seen ? message->seq : reader->seen;
+}
+
+void
+sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
+                    const char *outbox, uint64_t seq, uint64_t print,
+                    uint32_t life, bool redelivered)
+{
+    s_stream_t *stream = NULL;
+    s_message_t *message
+        = s_lookup (self, store_uuid, outbox, seq, print, &stream);
+    if (!message) {
+        return;
+    }
+    self->delivered++;
+    self->redelivered += redelivered;
+
+    s_touch_t *touch = s_touch (message, life);
+    if (touch && touch->state == ACCEPTED) {
+        sim_fail (self->world,
+                  "L-again: %s %" PRIu64 " came to the life that accepted it",
+                  outbox, seq);
+    }
+    if (touch && touch->state == HELD) {
+        sim_fail (self->world,
+                  "L-again: %s %" PRIu64 " came to the life that holds it",
+                  outbox, seq);
+    }
+    if (message->opened && !redelivered) {
+        sim_fail (self->world,
+                  "L-flag: %s %" PRIu64 " came again without being flagged",
+                  outbox, seq);
+    }
+    s_check_order (self, stream, message, life, !touch, redelivered);
+    message->opened = true;
+    if (!touch) {
+        message->touches
+            = trn_realloc (message->touches, (message->touch_count + 1)
+                                                 * sizeof *message->touches);
+        touch = &message->touches[message->touch_count++];
+        touch->life = life;
+    }
+    touch->state = HELD;
+}
+
+void
+sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
+                   const char *outbox, uint64_t seq, uint64_t print,
+                   uint32_t life, trn_outcome_t outcome)
+{
+    s_stream_t *stream = NULL;
+    s_message_t *message
+        = s_lookup (self, store_uuid, outbox, seq, print, &stream);
+    if (!message) {
+        return;
+    }
+    s_touch_t *touch = s_touch (message, life);
+    assert (touch && touch->state == HELD);
+    switch (outcome) {
+    case TRN_ACCEPTED:
+        touch->state = ACCEPTED;
+        self->accepted += !message->accepted;
+        message->accepted = true;
+        break;
+    case TRN_REJECTED:
+        touch->state = REJECTED;
+        message->rejected = true;
+        break;
+    case TRN_REQUEUED: touch->state = BACK; break;
+    case TRN_RELEASED:
+        //  Nobody else had opened it: then the next delivery may come without
+        //  a flag, out of the order of first deliveries.
+        touch->state = UNOPENED;
+        message->unopened = true;
+        message->opened = false;
+        for (unsigned index = 0; index < message->touch_count; index++) {
+            if (message->touches[index].state != UNOPENED) {
+                message->opened = true;
+            }
+        }
+        break;
+    }
+}
+
+//  Settled at the publisher: then some application accepted it.
+static void
+s_check_settled (sim_ledger_t *self, const s_stream_t *stream,
+                 const s_message_t *message)
+{
+    if (!message->accepted && !message->gone) {
+        sim_fail (self->world,
+                  "L-early: %s %" PRIu64 " is settled but nobody accepted it",
+                  stream->outbox, message->seq);
+    }
+}
+
+void
+sim_ledger_progress (sim_ledger_t *self, unsigned number, uint64_t processed)
+{
+    s_stream_t *stream = &self->streams[number];
+    while (stream->audited < stream->count
+           && stream->messages[stream->audited].seq <= processed) {
+        s_check_settled (self, stream, &stream->messages[stream->audited++]);
+    }
+}
+
+void
+sim_ledger_audit (sim_ledger_t *self, unsigned number,
+                  sim_settled_fn *is_settled, void *arg)
+{
+    s_stream_t *stream = &self->streams[number];
+    for (size_t at = stream->audited; at < stream->count; at++) {
+        const s_message_t *message = &stream->messages[at];
+        if (!message->accepted && is_settled (arg, message->seq)) {
+            s_check_settled (self, stream, message);
+        }
+    }
+}
+
+void
+sim_ledger_expect_order (sim_ledger_t *self, bool expected)
+{
+    self->in_order = expected;
+}
+
+uint64_t
+sim_ledger_seen (const sim_ledger_t *self, unsigned number, uint32_t life)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (unsigned index = 0; index < stream->reader_count; index++) {
+        if (stream->readers[index].life == life) {
+            return stream->readers[index].seen;
+        }
+    }
+    return 0;
+}
+
+bool
+sim_ledger_accepted (const sim_ledger_t *self, unsigned number, uint64_t seq)
+{
+    const s_message_t *message = s_message (&self->streams[number], seq);
+    return message && message->accepted;
+}
+
+uint64_t
+sim_ledger_open (const sim_ledger_t *self)
+{
+    uint64_t open = 0;
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count; at++) {
+            const s_message_t *message = &stream->messages[at];
+            open += !message->accepted && !message->rejected && !message->gone;
+        }
+    }
+    return open;
+}
+
+void
+sim_ledger_finish (sim_ledger_t *self)
+{
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count; at++) {
+            const s_message_t *message = &stream->messages[at];
+            if (!message->accepted && !message->rejected && !message->gone) {
+                sim_fail (self->world,
+                          "L-lost: %s %" PRIu64 " (%s) was never accepted",
+                          stream->outbox, message->seq,
+                          message->synced    ? "synced"
+                          : message->written ? "written"
+                                             : "not confirmed");
+                return;
+            }
+        }
+    }
+}
+
+sim_ledger_totals_t
+sim_ledger_totals (const sim_ledger_t *self)
+{
+    sim_ledger_totals_t totals = {
+        .published = self->published,
+        .accepted = self->accepted,
+        .delivered = self->delivered,
+        .redelivered = self->redelivered,
+    };
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count; at++) {
+            totals.lost_unconfirmed
+                += stream->messages[at].gone && !stream->messages[at].synced;
+        }
+    }
+    return totals;
+}

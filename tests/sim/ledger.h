@@ -1,0 +1,126 @@
+//  sim/ledger.h - what was promised, and whether it was kept
+//
+//  The ledger watches from outside: it is told what applications published,
+//  what they were told about it, what they were given and what they settled.
+//  It never looks into an engine.  A call that breaks a promise ends the run
+//  with one line that says which.  The promises (docs/GUARANTEES.md):
+//
+//      L-lost      what was confirmed is there after the restart that it was
+//                  confirmed to survive, and is accepted in the end
+//      L-payload   a seq never names two payloads
+//      L-again     what an application accepted does not come to it again in
+//                  the same life; what it holds is not given to it twice
+//      L-order     first deliveries of one publisher's queue come in order
+//      L-flag      what may have been delivered before says so
+//      L-early     a publisher never takes for settled what no application
+//                  accepted
+//
+//  A stream is one outbox of one store.  A life is one run of one peer; lives
+//  have numbers that never come twice.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef SIM_LEDGER_H
+#define SIM_LEDGER_H
+
+#include "world.h"
+
+#include "base/ranges.h"
+#include "wire/frame.h"
+
+//  What a restart left of a store.
+typedef enum {
+    SIM_SURVIVES_ALL,   //  a clean stop: every record is there
+    SIM_SURVIVES_KILL,  //  the process died: what was written is there
+    SIM_SURVIVES_CRASH  //  the power failed: what was synced is there
+} sim_survival_t;
+
+sim_ledger_t *
+sim_ledger_new (sim_world_t *world);
+
+void
+sim_ledger_destroy (sim_ledger_t **self_p);
+
+//  The stream of this outbox, known from now on.
+unsigned
+sim_ledger_stream (sim_ledger_t *self, const uint8_t store_uuid[16],
+                   const char *outbox);
+
+//  The application published a message; print is a hash of its body.
+void
+sim_ledger_append (sim_ledger_t *self, unsigned stream, uint64_t seq,
+                   uint64_t print);
+
+//  The publisher was told how far its messages are safe.
+void
+sim_ledger_confirm (sim_ledger_t *self, unsigned stream, uint64_t written,
+                    uint64_t synced);
+
+//  The outbox was opened again; it continues above high.
+void
+sim_ledger_reopen (sim_ledger_t *self, unsigned stream,
+                   sim_survival_t survival, uint64_t high,
+                   const trn_ranges_t *gaps);
+
+//  The store is gone on purpose: nothing is expected of its messages.
+void
+sim_ledger_forget (sim_ledger_t *self, unsigned stream);
+
+//  The store was replaced by a copy made when its last seq was `high`: from
+//  now on this is another stream under the old name.  Returns its number.
+unsigned
+sim_ledger_fork (sim_ledger_t *self, unsigned stream, uint64_t high);
+
+//  A message came into an application's hands (its consumer's queue).  Returns
+//  the stream it belongs to.
+void
+sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
+                    const char *outbox, uint64_t seq, uint64_t print,
+                    uint32_t life, bool redelivered);
+
+//  The application settled it, or gave it back unopened (RELEASED).
+void
+sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
+                   const char *outbox, uint64_t seq, uint64_t print,
+                   uint32_t life, trn_outcome_t outcome);
+
+//  The publisher takes everything up to `processed` for settled.
+void
+sim_ledger_progress (sim_ledger_t *self, unsigned stream, uint64_t processed);
+
+//  Ask is_settled () about every message the publisher may hold for settled.
+typedef bool sim_settled_fn (void *arg, uint64_t seq);
+
+void
+sim_ledger_audit (sim_ledger_t *self, unsigned stream,
+                  sim_settled_fn *is_settled, void *arg);
+
+//  Only one consumer, and it gives nothing back: every message a life sees for
+//  the first time must come in order, whatever happens on the way.
+void
+sim_ledger_expect_order (sim_ledger_t *self, bool expected);
+
+//  Highest seq of this stream that this life ever got, 0 for none.
+uint64_t
+sim_ledger_seen (const sim_ledger_t *self, unsigned stream, uint32_t life);
+
+//  Was this message accepted?  For the stories in text.
+bool
+sim_ledger_accepted (const sim_ledger_t *self, unsigned stream, uint64_t seq);
+
+//  Messages that are neither accepted nor rejected nor lost with permission.
+uint64_t
+sim_ledger_open (const sim_ledger_t *self);
+
+//  Everything has drained: is everything where it should be?
+void
+sim_ledger_finish (sim_ledger_t *self);
+
+typedef struct {
+    uint64_t published, accepted, delivered, redelivered, lost_unconfirmed;
+} sim_ledger_totals_t;
+
+sim_ledger_totals_t
+sim_ledger_totals (const sim_ledger_t *self);
+
+#endif

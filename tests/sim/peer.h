@@ -1,0 +1,263 @@
+//  sim/peer.h - one peer of a simulation: real engine, real log, false world
+//
+//  What src/peer does with sockets, threads and clocks, this does with events:
+//  it drains the engine's actions, runs the disk side of each log, and plays
+//  the application.  A peer has lives; between two of them it is down, and only
+//  its disk is left, as much of it as the way it ended leaves.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef SIM_PEER_H
+#define SIM_PEER_H
+
+#include "ledger.h"
+#include "net.h"
+#include "world.h"
+
+#include "core/engine.h"
+#include "store/log.h"
+
+#define SIM_OUTBOXES_MAX 4
+#define SIM_CONSUMERS_MAX 4
+#define SIM_CHUNKS 4
+#define SIM_REPORTS_MAX 32
+
+//  A message in an application's hands.
+typedef struct {
+    uint8_t store_uuid[16];
+    char outbox[TRN_NAME_MAX + 2];
+    uint64_t seq;
+    uint64_t print;
+    uint32_t flow;
+    uint32_t size;       //  of its record
+    uint32_t deliveries;
+    bool redelivered;
+    bool taken;          //  the application has looked at it
+    char *text;          //  body, in stories only; owned
+} sim_hand_t;
+
+//  How an application consumes by itself.
+typedef struct {
+    bool automatic;           //  else a story says what happens
+    int64_t think_min_us, think_max_us;
+    unsigned requeue_per_mille;
+    unsigned reject_per_mille;
+    unsigned disorder_per_mille;  //  settles another than the oldest
+} sim_manner_t;
+
+typedef struct {
+    sim_peer_t *peer;
+    char queue[TRN_NAME_MAX + 2];
+    uint32_t prefetch, bytes;
+    bool wanted;              //  consumes whenever its peer is up
+    trn_consumer_id_t id;     //  0: not now
+    sim_manner_t manner;
+    sim_hand_t *hands;        //  in order of arrival
+    size_t hand_count, hand_capacity;
+    size_t hand_peak;
+    bool busy;                //  an event of the application is asked for
+} sim_consumer_t;
+
+typedef struct {
+    sim_peer_t *peer;
+    char queue[TRN_NAME_MAX + 2];
+    trn_log_t *log;           //  NULL while down
+    trn_outbox_id_t id;
+    unsigned stream;          //  in the ledger
+    uint64_t appended;        //  as the engine has been told
+    uint64_t backlog;         //  messages the application still wants to send
+    uint32_t size_max;        //  of their bodies
+    bool producing;           //  an event is asked for
+    bool disk_busy;           //  a write or sync is asked for
+    bool read_busy;
+    uint64_t read_seq;
+    trn_chunk_t *chunks[SIM_CHUNKS];  //  read back, newest anywhere
+    unsigned chunk_next;
+    bool save_busy, save_again;
+    uint8_t *state;           //  being saved
+    size_t state_size;
+    uint64_t state_low, state_stamp;
+} sim_outbox_t;
+
+//  How a life ends.
+typedef enum {
+    SIM_STOP,    //  cleanly
+    SIM_KILL,    //  kill -9: the machine goes on
+    SIM_CRASH    //  power failure
+} sim_end_t;
+
+//  What a peer knows of another through the directory, on its way.
+typedef struct sim_entry sim_entry_t;
+
+struct sim_entry {
+    sim_entry_t *next;
+    const sim_peer_t *about;
+    bool gone;
+    uint64_t incarnation;
+    char endpoint[TRN_ENDPOINT_MAX + 1];
+    char queues[SIM_CONSUMERS_MAX][TRN_NAME_MAX + 2];
+    unsigned queue_count;
+};
+
+struct sim_peer {
+    sim_world_t *world;
+    unsigned index;
+    char name[TRN_NAME_MAX + 1];
+    char endpoint[TRN_ENDPOINT_MAX + 1];
+    trn_disk_t *memory;       //  what survives
+    trn_disk_t *disk;         //  in front of it, with planned faults
+    uint32_t life;            //  changes with every start and end
+    bool up;
+    sim_end_t ended;          //  how the last life ended
+    int64_t paused_until_us;
+    int64_t clock_ms;         //  this life's clock minus the world's
+
+    uint8_t store_uuid[16];
+    uint64_t incarnation, random;
+    trn_engine_config_t timing;
+    trn_log_config_t logging;
+    int64_t disk_us;          //  usual time of a disk call
+    trn_engine_t *engine;     //  NULL while down
+    bool draining, drain_asked;
+    int64_t tick_at_us;       //  a tick is asked for; INT64_MAX none
+    const sim_packet_t *inbound;      //  the run that DO_DELIVER speaks of
+    const trn_frame_t *inbound_frame;
+    const sim_conn_t *inbound_conn;
+
+    sim_outbox_t outboxes[SIM_OUTBOXES_MAX];
+    unsigned outbox_count;
+    sim_consumer_t consumers[SIM_CONSUMERS_MAX];
+    unsigned consumer_count;
+    bool drain_mode;          //  applications accept everything, quickly
+
+    sim_entry_t *views_first, *views_last;
+    int64_t views_arrive_us;
+    struct {
+        const char *id;
+        unsigned count;
+    } reports[SIM_REPORTS_MAX];
+    unsigned report_count;
+    bool keep_texts;          //  stories
+    char **received;          //  texts in order of delivery, '*' before
+                              //  a redelivered one; owned
+    size_t received_count;
+};
+
+//  A peer with an empty disk, down.
+sim_peer_t *
+sim_peer_new (sim_world_t *world, const char *name);
+
+void
+sim_peer_destroy (sim_peer_t **self_p);
+
+//  What it does in every life from the next on; while up, from now on.
+sim_outbox_t *
+sim_peer_add_outbox (sim_peer_t *self, const char *queue);
+
+sim_consumer_t *
+sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
+                       uint32_t bytes);
+
+//  Begin a life.  False if the disk would not let it; try again later.
+bool
+sim_peer_start (sim_peer_t *self);
+
+void
+sim_peer_end (sim_peer_t *self, sim_end_t end);
+
+//  The disk is replaced by an empty one, or by a copy.  While down.
+void
+sim_peer_lose_disk (sim_peer_t *self);
+
+void
+sim_peer_set_disk (sim_peer_t *self, trn_disk_t *memory);
+
+//  Its clock now, for the engine.
+int64_t
+sim_peer_now (const sim_peer_t *self);
+
+//  shell.c: the actor's part ---------------------------------------------
+
+void
+sim_peer_on_packet (sim_peer_t *self, sim_conn_t *conn, sim_direction_t way,
+                    const sim_packet_t *packet);
+
+void
+sim_peer_on_disconnected (sim_peer_t *self, trn_link_id_t link);
+
+//  Do what the engine decided, at once or a little later.
+void
+sim_peer_drain (sim_peer_t *self);
+
+void
+sim_peer_drain_soon (sim_peer_t *self);
+
+//  For trn_engine_new ().
+trn_run_source_t
+sim_peer_source (sim_peer_t *self);
+
+//  How often it reported an event with this id, in all lives.
+unsigned
+sim_peer_reported (const sim_peer_t *self, const char *id);
+
+//  disk.c: the disk threads' part -----------------------------------------
+
+void
+sim_outbox_kick (sim_outbox_t *outbox);
+
+void
+sim_outbox_want (sim_outbox_t *outbox, uint64_t seq);
+
+void
+sim_outbox_save (sim_outbox_t *outbox);
+
+//  The engine's state as it is now; the caller frees outbox->state.
+void
+sim_outbox_take_state (sim_outbox_t *outbox, bool closing);
+
+//  app.c: the applications ------------------------------------------------
+
+//  False: not now (memory, reservation, disk full).
+bool
+sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size);
+
+//  Publish the backlog as the log takes it.
+void
+sim_app_produce (sim_outbox_t *outbox, uint64_t messages);
+
+void
+sim_app_on_delivery (sim_consumer_t *consumer, const sim_hand_t *hand);
+
+//  Settle the hand at this index and forget it.
+void
+sim_app_settle (sim_consumer_t *consumer, size_t index, size_t count,
+                trn_outcome_t outcome);
+
+//  Start or stop consuming, while the peer is up.
+void
+sim_app_join (sim_consumer_t *consumer);
+
+void
+sim_app_leave (sim_consumer_t *consumer);
+
+//  The life is over: hands are empty.
+void
+sim_app_drop (sim_consumer_t *consumer);
+
+//  directory.c ------------------------------------------------------------
+
+//  Tell everybody about this peer as it is now, each after a while.
+void
+sim_directory_announce (sim_peer_t *peer);
+
+//  Tell this peer about everybody.
+void
+sim_directory_inform (sim_peer_t *peer);
+
+void
+sim_directory_forget_views (sim_peer_t *peer);
+
+void
+sim_directory_set_down (sim_world_t *world, bool down);
+
+#endif

@@ -1,0 +1,509 @@
+//  sim/shell.c - the actor's part of a simulated peer
+//
+//  Knows: how actions become frames and events, and what a shell must check
+//  before it gives a run to the engine.  On the way it watches two promises
+//  that only the shell sees:
+//
+//      L-credit    nothing is sent beyond what the far side granted, and no
+//                  consumer holds more than its prefetch
+//      L-stale     a settlement under an old token changes nothing
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "peer.h"
+
+#include "base/memory.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+//  Runs -------------------------------------------------------------------
+
+static sim_outbox_t *
+s_outbox (sim_peer_t *self, trn_outbox_id_t id)
+{
+    for (unsigned index = 0; index < self->outbox_count; index++) {
+        if (self->outboxes[index].id == id) {
+            return &self->outboxes[index];
+        }
+    }
+    assert (false);
+    return NULL;
+}
+
+static trn_run_answer_t
+s_ready (trn_engine_run_t *run, const trn_run_t *found)
+{
+    *run = (trn_engine_run_t) {
+        .handle = found->chunk,
+        .first_seq = found->first_seq,
+        .count = found->count,
+        .size = found->size,
+        .segment = found->segment,
+        .offset = (uint64_t) found->offset,
+        .stamp_us = found->stamp_us,
+    };
+    return TRN_RUN_READY;
+}
+
+static trn_run_answer_t
+s_run (void *arg, trn_outbox_id_t id, uint64_t seq, uint32_t count_max,
+       uint32_t bytes_max, trn_engine_run_t *run)
+{
+    sim_peer_t *self = arg;
+    sim_outbox_t *outbox = s_outbox (self, id);
+    trn_run_t found;
+    const int rc = trn_log_run (outbox->log, seq, count_max, bytes_max, &found);
+    if (rc == 1) {
+        return s_ready (run, &found);
+    }
+    if (rc < 0) {
+        sim_fail (self->world, "%s/%s: run of %" PRIu64 ": %s", self->name,
+                  outbox->queue, seq, tern_strerror (rc));
+        return TRN_RUN_LATER;
+    }
+    for (unsigned index = 0; index < SIM_CHUNKS; index++) {
+        if (outbox->chunks[index]
+            && trn_chunk_run (outbox->chunks[index], seq, count_max, bytes_max,
+                              &found) == 1) {
+            return s_ready (run, &found);
+        }
+    }
+    sim_outbox_want (outbox, seq);
+    return TRN_RUN_LATER;
+}
+
+static void
+s_release (void *arg, void *handle)
+{
+    (void) arg;
+    trn_chunk_t *chunk = handle;
+    trn_chunk_release (&chunk);
+}
+
+trn_run_source_t
+sim_peer_source (sim_peer_t *self)
+{
+    return (trn_run_source_t) {s_run, s_release, self};
+}
+
+//  Credit, as the publisher has been told ---------------------------------
+
+static sim_credit_t *
+s_credit (sim_conn_t *conn, uint32_t flow)
+{
+    for (unsigned index = 0; index < conn->credit_count; index++) {
+        if (conn->credits[index].flow == flow) {
+            return &conn->credits[index];
+        }
+    }
+    conn->credits = trn_realloc (
+        conn->credits, (conn->credit_count + 1) * sizeof *conn->credits);
+    sim_credit_t *credit = &conn->credits[conn->credit_count++];
+    *credit = (sim_credit_t) {.flow = flow};
+    return credit;
+}
+
+static void
+s_note_credit (sim_conn_t *conn, const trn_frame_t *frame)
+{
+    if (frame->type == TRN_CREDIT) {
+        sim_credit_t *credit = s_credit (conn, frame->credit.flow);
+        if (frame->credit.messages > credit->messages) {
+            credit->messages = frame->credit.messages;
+        }
+        if (frame->credit.bytes > credit->bytes) {
+            credit->bytes = frame->credit.bytes;
+        }
+    }
+}
+
+//  The byte limit may be passed by the last record of a run, never by a run
+//  that starts beyond it: a record is not cut.
+static void
+s_spend_credit (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
+                uint32_t size)
+{
+    sim_credit_t *credit = s_credit (conn, frame->data.flow);
+    const bool spent_before = credit->sent_bytes >= credit->bytes;
+    credit->sent_messages += frame->data.count;
+    credit->sent_bytes += size;
+    const bool over_bytes
+        = frame->data.count > 1 && credit->sent_bytes > credit->bytes;
+    if (credit->sent_messages > credit->messages || spent_before
+        || over_bytes) {
+        sim_fail (self->world,
+                  "L-credit: %s sends %" PRIu64 " of %" PRIu64
+                  " messages and %" PRIu64 " of %" PRIu64 " bytes",
+                  self->name, credit->sent_messages, credit->messages,
+                  credit->sent_bytes, credit->bytes);
+    }
+}
+
+//  Actions ----------------------------------------------------------------
+
+static void
+s_send (sim_peer_t *self, const trn_action_t *action)
+{
+    sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
+    const uint8_t *data = NULL;
+    uint32_t size = 0;
+    trn_chunk_t *chunk = NULL;
+    if (action->type == TRN_DO_SEND_RUN) {
+        chunk = action->run.handle;
+        size = action->run.size;
+        data = chunk->data + ((int64_t) action->run.offset - chunk->offset);
+    }
+    if (conn) {
+        if (chunk) {
+            s_spend_credit (self, conn, &action->frame, size);
+        }
+        sim_trace (self->world, "%-5s %s on link %u, conn %u%s", self->name,
+                   trn_frame_name (action->frame.type), action->link,
+                   (unsigned) conn->number, conn->cut ? ", lost" : "");
+        if (chunk) {
+            sim_trace (self->world,
+                       "        %" PRIu64 "..%" PRIu64 " token %" PRIx64
+                       " deliveries %u",
+                       action->run.first_seq,
+                       action->run.first_seq + action->run.count - 1,
+                       action->frame.data.token,
+                       action->frame.data.deliveries);
+        }
+        sim_net_send (self->world->net, conn, SIM_TO_CONSUMER, &action->frame,
+                      data, size);
+    }
+    trn_chunk_release (&chunk);
+}
+
+static void
+s_reply (sim_peer_t *self, const trn_action_t *action)
+{
+    sim_conn_t *conn = sim_net_route (self->world->net, self, action->route);
+    if (!conn || conn->dropped) {
+        return;
+    }
+    sim_trace (self->world, "%-5s %s on conn %u", self->name,
+               trn_frame_name (action->frame.type), (unsigned) conn->number);
+    sim_net_send (self->world->net, conn, SIM_TO_PUBLISHER, &action->frame,
+                  NULL, 0);
+}
+
+static uint64_t
+s_print (const uint8_t *body, uint32_t size)
+{
+    uint64_t print = 0xcbf29ce484222325u;
+    for (uint32_t index = 0; index < size; index++) {
+        print = (print ^ body[index]) * 0x100000001b3u;
+    }
+    return print;
+}
+
+static sim_consumer_t *
+s_consumer (sim_peer_t *self, trn_consumer_id_t id)
+{
+    for (unsigned index = 0; index < self->consumer_count; index++) {
+        if (self->consumers[index].id == id) {
+            return &self->consumers[index];
+        }
+    }
+    assert (false);
+    return NULL;
+}
+
+//  Hand out the named records of the run that is being looked at.
+static void
+s_deliver (sim_peer_t *self, const trn_action_t *action)
+{
+    sim_consumer_t *consumer = s_consumer (self, action->consumer);
+    const uint8_t *store_uuid = NULL;
+    const char *outbox = NULL;
+    const char *peer = NULL;
+    const trn_frame_t *frame = self->inbound_frame;
+    assert (frame && self->inbound);
+    if (!trn_engine_inbound_flow (self->engine, self->inbound_conn->number,
+                                  frame->connection, frame->data.flow,
+                                  &store_uuid, &outbox, &peer)) {
+        sim_fail (self->world, "%s: a delivery without its flow", self->name);
+        return;
+    }
+    const uint8_t *at = self->inbound->run;
+    uint32_t left = self->inbound->run_size;
+    for (uint64_t seq = frame->data.first_seq; seq <= action->deliver.to;
+         seq++) {
+        trn_record_t record;
+        const int step = trn_record_peek (at, left, &record);
+        assert (step > 0);
+        if (seq >= action->deliver.from) {
+            sim_hand_t hand = {
+                .seq = seq,
+                .print = s_print (record.body, record.body_size),
+                .flow = action->deliver.flow,
+                .size = (uint32_t) step,
+                .deliveries = action->deliver.deliveries,
+                .redelivered = action->deliver.redelivered,
+            };
+            memcpy (hand.store_uuid, store_uuid, 16);
+            snprintf (hand.outbox, sizeof hand.outbox, "%s", outbox);
+            if (self->keep_texts) {
+                hand.text = trn_strndup ((const char *) record.body,
+                                         record.body_size);
+            }
+            sim_app_on_delivery (consumer, &hand);
+        }
+        at += step;
+        left -= (uint32_t) step;
+    }
+}
+
+static void
+s_report (sim_peer_t *self, const trn_action_t *action)
+{
+    sim_trace (self->world, "%-5s reports %s %s", self->name,
+               action->report.id, action->report.text);
+    for (unsigned index = 0; index < self->report_count; index++) {
+        if (strcmp (self->reports[index].id, action->report.id) == 0) {
+            self->reports[index].count++;
+            return;
+        }
+    }
+    assert (self->report_count < SIM_REPORTS_MAX);
+    self->reports[self->report_count].id = action->report.id;
+    self->reports[self->report_count++].count = 1;
+}
+
+unsigned
+sim_peer_reported (const sim_peer_t *self, const char *id)
+{
+    for (unsigned index = 0; index < self->report_count; index++) {
+        if (strcmp (self->reports[index].id, id) == 0) {
+            return self->reports[index].count;
+        }
+    }
+    return 0;
+}
+
+static bool
+s_is_settled (void *arg, uint64_t seq)
+{
+    const sim_outbox_t *outbox = arg;
+    return trn_engine_settled (outbox->peer->engine, outbox->id, seq);
+}
+
+static void
+s_act (sim_peer_t *self, const trn_action_t *action)
+{
+    sim_world_t *world = self->world;
+    switch (action->type) {
+    case TRN_DO_CONNECT:
+        sim_trace (world, "%-5s connects link %u to %s", self->name,
+                   action->link, action->endpoint);
+        sim_net_connect (world->net, self, action->link, action->endpoint);
+        break;
+    case TRN_DO_DISCONNECT:
+        sim_trace (world, "%-5s disconnects link %u", self->name,
+                   action->link);
+        sim_net_disconnect (world->net, self, action->link);
+        break;
+    case TRN_DO_SEND:
+    case TRN_DO_SEND_RUN: s_send (self, action); break;
+    case TRN_DO_REPLY: s_reply (self, action); break;
+    case TRN_DO_DROP_ROUTE: {
+        sim_conn_t *conn = sim_net_route (world->net, self, action->route);
+        if (conn) {
+            conn->dropped = true;
+        }
+        break;
+    }
+    case TRN_DO_DELIVER: s_deliver (self, action); break;
+    case TRN_DO_SAVE: {
+        sim_outbox_t *outbox = s_outbox (self, action->outbox);
+        sim_ledger_audit (world->ledger, outbox->stream, s_is_settled, outbox);
+        sim_outbox_save (outbox);
+        break;
+    }
+    case TRN_DO_PROGRESS: {
+        const sim_outbox_t *outbox = s_outbox (self, action->outbox);
+        sim_trace (world, "%-5s has settled %s up to %" PRIu64, self->name,
+                   outbox->queue, action->processed);
+        sim_ledger_progress (world->ledger, outbox->stream,
+                             action->processed);
+        break;
+    }
+    case TRN_DO_REPORT: s_report (self, action); break;
+    }
+}
+
+static void
+s_on_tick (sim_world_t *world, const sim_event_t *event)
+{
+    sim_peer_t *self = event->peer;
+    (void) world;
+    if (self->tick_at_us == event->at_us
+        || self->tick_at_us <= self->world->now_us) {
+        self->tick_at_us = INT64_MAX;
+    }
+    trn_engine_on_tick (self->engine, sim_peer_now (self));
+    sim_peer_drain (self);
+}
+
+static void
+s_ask_tick (sim_peer_t *self)
+{
+    const int64_t deadline_ms = trn_engine_deadline (self->engine);
+    if (deadline_ms == INT64_MAX) {
+        return;
+    }
+    int64_t at_us = (deadline_ms - self->clock_ms) * 1000;
+    if (at_us <= self->world->now_us) {
+        at_us = (self->world->now_us / 1000 + 1) * 1000;
+    }
+    if (at_us < self->tick_at_us) {
+        self->tick_at_us = at_us;
+        sim_after (self->world, at_us - self->world->now_us, s_on_tick, self,
+                   NULL, 0);
+    }
+}
+
+enum {
+    ACTIONS_MAX = 100000     //  of one event; more is a machine run wild
+};
+
+void
+sim_peer_drain (sim_peer_t *self)
+{
+    if (self->draining || !self->engine) {
+        return;
+    }
+    self->draining = true;
+    unsigned count = 0;
+    const trn_action_t *action = trn_engine_action (self->engine);
+    while (action) {
+        if (++count > ACTIONS_MAX) {
+            sim_fail (self->world, "%s does not stop acting", self->name);
+            break;
+        }
+        s_act (self, action);
+        action = trn_engine_action (self->engine);
+    }
+    self->draining = false;
+    s_ask_tick (self);
+}
+
+static void
+s_on_drain (sim_world_t *world, const sim_event_t *event)
+{
+    (void) world;
+    event->peer->drain_asked = false;
+    sim_peer_drain (event->peer);
+}
+
+//  A shell takes what has come before it acts: sometimes that is one event,
+//  sometimes several.
+void
+sim_peer_drain_soon (sim_peer_t *self)
+{
+    if (self->draining || self->drain_asked) {
+        return;
+    }
+    if (!sim_chance (self->world, 250)) {
+        sim_peer_drain (self);
+        return;
+    }
+    self->drain_asked = true;
+    sim_after (self->world, (int64_t) sim_random (self->world, 0, 300),
+               s_on_drain, self, NULL, 0);
+}
+
+//  Frames -----------------------------------------------------------------
+
+//  Is every record of the run what its publisher wrote, at its place?
+static bool
+s_verify_run (const sim_peer_t *self, const sim_conn_t *conn,
+              const trn_frame_t *frame, const sim_packet_t *packet)
+{
+    const uint8_t *store_uuid = NULL;
+    const char *outbox = NULL;
+    const char *peer = NULL;
+    if (!trn_engine_inbound_flow (self->engine, conn->number,
+                                  frame->connection, frame->data.flow,
+                                  &store_uuid, &outbox, &peer)) {
+        return true;
+    }
+    const uint64_t seed
+        = trn_record_seed (store_uuid, outbox, frame->data.segment);
+    const uint8_t *at = packet->run;
+    uint32_t left = packet->run_size;
+    int64_t offset = (int64_t) frame->data.offset;
+    for (uint32_t index = 0; index < frame->data.count; index++) {
+        trn_record_t record;
+        const int step = trn_record_read (at, left, seed, offset, &record);
+        if (step <= 0 || record.kind != TRN_RECORD_MESSAGE
+            || record.seq != frame->data.first_seq + index) {
+            return false;
+        }
+        at += step;
+        left -= (uint32_t) step;
+        offset += step;
+    }
+    return left == 0;
+}
+
+static void
+s_on_inbound (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
+              const sim_packet_t *packet)
+{
+    const int64_t now_ms = sim_peer_now (self);
+    if (frame->type != TRN_DATA) {
+        trn_engine_on_inbound (self->engine, conn->number, frame, 0, now_ms);
+        sim_peer_drain_soon (self);
+        return;
+    }
+    if (!s_verify_run (self, conn, frame, packet)) {
+        sim_fail (self->world, "%s: a run from %s fails its checksums",
+                  self->name, conn->publisher->name);
+        return;
+    }
+    self->inbound = packet;
+    self->inbound_frame = frame;
+    self->inbound_conn = conn;
+    trn_engine_on_inbound (self->engine, conn->number, frame,
+                           packet->run_size, now_ms);
+    sim_peer_drain (self);
+    self->inbound = NULL;
+    self->inbound_frame = NULL;
+}
+
+void
+sim_peer_on_packet (sim_peer_t *self, sim_conn_t *conn, sim_direction_t way,
+                    const sim_packet_t *packet)
+{
+    trn_frame_t frame;
+    const int rc
+        = trn_frame_decode (&frame, packet->bytes, packet->frame_size);
+    if (rc) {
+        sim_fail (self->world, "%s: a %s does not decode: %s", self->name,
+                  trn_frame_name (packet->type), tern_strerror (rc));
+        return;
+    }
+    if (way == SIM_TO_CONSUMER) {
+        s_on_inbound (self, conn, &frame, packet);
+        return;
+    }
+    s_note_credit (conn, &frame);
+    trn_engine_on_frame (self->engine, conn->link, &frame,
+                         sim_peer_now (self));
+    sim_peer_drain_soon (self);
+}
+
+void
+sim_peer_on_disconnected (sim_peer_t *self, trn_link_id_t link)
+{
+    trn_engine_on_disconnected (self->engine, link, sim_peer_now (self));
+    sim_peer_drain_soon (self);
+}
