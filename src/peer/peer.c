@@ -24,12 +24,6 @@
 //  Default names try so many stores before giving up.
 #define SLOTS_MAX 256
 
-const char *
-tern_version (void)
-{
-    return PACKAGE_VERSION;
-}
-
 //  Opening the store -------------------------------------------------------
 
 static void
