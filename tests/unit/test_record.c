@@ -109,7 +109,7 @@ every_flipped_bit_is_noticed (void **state)
     const trn_record_t record = s_record (3, 4, 30);
     const uint32_t length = TRN_RECORD_HEADER + 3 + 4 + 30;
     const uint32_t size = trn_record_size (&record);
-    uint8_t bytes[128];
+    uint8_t bytes[128] = {0};
     trn_record_write (bytes, &record, seed, 64);
     for (uint32_t bit = 0; bit < length * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t) (1u << bit % 8);
