@@ -13,7 +13,7 @@ jobs=${JOBS:-$(nproc)}
 
 #  configure_and_build [OPTION...]: warnings are errors in every stage.
 configure_and_build () {
-    [ -x configure ] || autoreconf -fi > /dev/null 2>&1
+    [ -x configure ] || ./autogen.sh > /dev/null 2>&1
     mkdir -p "$build"
     (cd "$build" && ../configure --quiet --enable-werror "$@")
     make -C "$build" -s "-j$jobs"
