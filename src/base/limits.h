@@ -59,6 +59,9 @@
 //  A registration lives so long without being refreshed, at most.
 #define TRN_LEASE_MAX_MS (300 * 1000)
 
+//  A rate that a peer may tell, in messages per second.
+#define TRN_RATE_MAX UINT64_C (1000000000)
+
 //  Tables of a peer.
 #define TRN_LINKS_MAX 1024
 #define TRN_FLOWS_MAX 4096

@@ -95,7 +95,8 @@ s_milli (double per_s)
     if (!(per_s > 0)) {
         return 0;
     }
-    return per_s < 1e15 ? (uint64_t) (per_s * 1000 + 0.5) : TRN_SEQ_MAX;
+    return per_s < (double) TRN_RATE_MAX ? (uint64_t) (per_s * 1000 + 0.5)
+                                         : TRN_RATE_MAX * 1000;
 }
 
 static void
@@ -114,7 +115,8 @@ s_unpack_rate (trn_unpack_t *in, tern_rate_t *rate)
     const uint32_t more = trn_unpack_fields (in, 4);
     rate->total = trn_field_u64 (in);
     for (int span = 0; span < 3; span++) {
-        rate->per_s[span] = (double) trn_field_seq (in, 0) / 1000;
+        const uint64_t milli = trn_unpack_uint (in, 0, TRN_RATE_MAX * 1000);
+        rate->per_s[span] = (double) milli / 1000;
     }
     trn_unpack_skip (in, more);
 }
