@@ -39,6 +39,9 @@
 #define TRN_RUN_BYTES (256 * 1024)
 #define TRN_RUN_COUNT 8192
 
+//  A run starts at such an offset at the latest: its end cannot overflow.
+#define TRN_OFFSET_MAX (INT64_MAX / 2)
+
 //  What a socket accepts in one ZeroMQ frame, and frames in one message.
 #define TRN_FRAME_MAX (1024 * 1024 + 128 * 1024)
 #define TRN_DIRECTORY_FRAME_MAX (64 * 1024)

@@ -177,7 +177,7 @@ s_unpack_data (trn_unpack_t *in, trn_frame_t *frame)
     frame->data.token = trn_field_u64 (in);
     frame->data.low = trn_field_seq (in, 1);
     frame->data.segment = trn_field_u64 (in);
-    frame->data.offset = trn_unpack_uint (in, 0, INT64_MAX);
+    frame->data.offset = trn_unpack_uint (in, 0, TRN_OFFSET_MAX);
     frame->data.first_seq = trn_field_seq (in, 1);
     frame->data.count = trn_field_u32 (in, 1, UINT32_MAX);
     frame->data.deliveries = trn_field_u32 (in, 1, UINT32_MAX);

@@ -125,7 +125,7 @@ typedef struct {
             uint64_t token;
             uint64_t low;  //  as in OFFER and FLOOR, >= 1
             uint64_t segment;
-            uint64_t offset;      //  of the run in the segment, by 8
+            uint64_t offset;      //  of the run in its segment, by 8
             uint64_t first_seq;   //  >= 1
             uint32_t count;       //  records in the run, 1..TRN_RUN_COUNT
             uint32_t deliveries;  //  1 = first time

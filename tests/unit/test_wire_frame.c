@@ -296,7 +296,7 @@ static const struct {
     {TRN_DATA, {{3, -1}}, 0, ANY, 0},
     {TRN_DATA, {{4, -1}}, 1, SEQ, TERN_EPROTO},
     {TRN_DATA, {{5, -1}}, 0, ANY, 0},
-    {TRN_DATA, {{6, -1}}, 0, SEQ - 7, TERN_EPROTO},
+    {TRN_DATA, {{6, -1}}, 0, TRN_OFFSET_MAX - 7, TERN_EPROTO},
     {TRN_DATA, {{7, -1}}, 1, SEQ - 100, TERN_EPROTO},
     {TRN_DATA, {{8, -1}}, 1, TRN_RUN_COUNT, TERN_ETOOBIG},
     {TRN_DATA, {{9, -1}}, 1, U32, TERN_EPROTO},
