@@ -129,7 +129,7 @@ typedef struct {
             uint64_t first_seq;   //  >= 1
             uint32_t count;       //  records in the run, 1..TRN_RUN_COUNT
             uint32_t deliveries;  //  1 = first time
-            uint32_t flags;       //  TRN_DATA_REDELIVERED
+            uint32_t flags;       //  TRN_DATA_REDELIVERED, TRN_DATA_MORE
         } data;
         struct {
             uint32_t flow;
@@ -155,6 +155,7 @@ typedef struct {
 } trn_frame_t;
 
 #define TRN_DATA_REDELIVERED 1u
+#define TRN_DATA_MORE 2u  //  more messages wait than credit allows
 
 //  Encode; returns the bytes used.  capacity >= TRN_CONTROL_MAX always fits.
 //  Counts are within limits.h; words for people beyond TRN_TEXT_MAX are cut.

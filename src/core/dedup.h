@@ -1,0 +1,87 @@
+//  core/dedup.h - what a consumer knows of one stream
+//
+//  A stream is one (store uuid, outbox, queue).  Of each of its seqs we know
+//  that it was settled here, or that it is in hand: with the application, or
+//  waiting for it.  Everything else is new.  In hand is kept with the token
+//  under which we answer; when the connection ends the tokens are void, and a
+//  message that is sent again while in hand only brings its new token.
+//
+//  Knowledge goes only because the publisher promised never to send a seq again
+//  (its floor), never because time passed (reliability rule 7).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_DEDUP_H
+#define TRN_DEDUP_H
+
+#include "base/ranges.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t from, to;
+    uint64_t token;     //  0: no lease now
+    uint32_t consumer;  //  who holds it
+    uint32_t each;      //  about so many bytes per message
+} trn_hand_t;
+
+//  A zeroed trn_dedup_t knows nothing.
+typedef struct {
+    uint64_t seen;          //  highest seq that ever came
+    uint64_t floor;         //  nothing below is ever sent again
+    trn_ranges_t settled;   //  at or above floor
+    trn_hand_t *hand;       //  sorted by from, disjoint; live from head on
+    size_t head, count, capacity;
+} trn_dedup_t;
+
+typedef enum {
+    TRN_SEQ_NEW,
+    TRN_SEQ_SETTLED,
+    TRN_SEQ_IN_HAND
+} trn_seq_state_t;
+
+void
+trn_dedup_clear (trn_dedup_t *self);
+
+//  The state of seq from, and in *end_p how far towards to it reaches.
+trn_seq_state_t
+trn_dedup_look (const trn_dedup_t *self, uint64_t from, uint64_t to,
+                uint64_t *end_p);
+
+//  New seqs come into a consumer's hand.
+void
+trn_dedup_take (trn_dedup_t *self, const trn_hand_t *hand);
+
+//  Seqs in hand (all of from..to) get a new token.
+void
+trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to,
+                 uint64_t token);
+
+//  Take the first part of from..to that this consumer holds out of its hand:
+//  false if there is none.
+bool
+trn_dedup_release (trn_dedup_t *self, uint32_t consumer, uint64_t from,
+                   uint64_t to, trn_hand_t *part);
+
+//  Remember that from..to were settled here.
+void
+trn_dedup_settle (trn_dedup_t *self, uint64_t from, uint64_t to);
+
+//  The connection is over: every token is void.
+void
+trn_dedup_orphan (trn_dedup_t *self);
+
+//  The publisher will not send anything below floor, or from..to, again.
+void
+trn_dedup_raise (trn_dedup_t *self, uint64_t floor);
+
+void
+trn_dedup_forget (trn_dedup_t *self, uint64_t from, uint64_t to);
+
+//  Entries in hand.
+size_t
+trn_dedup_held (const trn_dedup_t *self);
+
+#endif

@@ -1,0 +1,361 @@
+//  core/flow.c - one subscription given to one consuming peer
+//
+//  Invariants: every leased seq of the subscription is in the leases of exactly
+//  one flow; sent <= credit as long as credit is not lowered; a token is known
+//  to one flow only, so an answer can finish nothing that was given to another
+//  since.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "core/flow.h"
+
+#include "base/memory.h"
+#include "core/dispatch.h"
+#include "core/link_out.h"
+#include "core/publication.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+//  FLOOR frames after one save: the rest follows after the next.
+#define FLOORS_MAX 16
+
+uint64_t
+trn_flow_floor (const trn_flow_t *self)
+{
+#ifdef TERN_BUG_1
+    return trn_subscription_low (self->sub);
+#else
+    return self->sub->durable_low;
+#endif
+}
+
+static void
+s_offer (trn_engine_t *engine, trn_flow_t *self)
+{
+    self->told_low = trn_flow_floor (self);
+    trn_frame_t *frame = trn_link_out_send (engine, self->link, TRN_OFFER);
+    frame->offer.flow = self->number;
+    frame->offer.queue = trn_text (self->sub->queue);
+    frame->offer.outbox = trn_text (self->sub->publication->name);
+    frame->offer.low = self->told_low;
+    frame->offer.high = self->sub->publication->high;
+}
+
+trn_flow_t *
+trn_flow_new (trn_engine_t *engine, trn_link_t *link, trn_subscription_t *sub)
+{
+    assert (engine && link && sub);
+    trn_flow_t *self = trn_alloc (sizeof *self);
+    self->number = ++link->flow_number;
+    self->link = link;
+    self->sub = sub;
+    trn_list_add (&link->flows, self);
+    self->offered_high = sub->publication->high;
+    s_offer (engine, self);
+    return self;
+}
+
+void
+trn_flow_tell_more (trn_engine_t *engine, trn_flow_t *self)
+{
+    assert (engine && self);
+    uint64_t bytes;
+    if (self->state == TRN_FLOW_OPEN && !self->told_more
+        && !trn_flow_room (self, &bytes)) {
+        s_offer (engine, self);
+        self->told_more = true;
+    }
+}
+
+//  All that a lease still holds goes back, to be delivered again before
+//  anything new: somebody had it in hand and may have acted on it.
+static void
+s_return_lease (trn_flow_t *self, trn_lease_t *lease)
+{
+    const uint64_t first = lease->first;
+    const uint64_t last = lease->last;
+    trn_range_t part;
+    while (trn_leases_settle (&self->leases, lease, first, last, &part)) {
+        const trn_return_t entry = {
+            .from = part.from,
+            .to = part.to,
+            .deliveries = lease->deliveries,
+            .redelivered = true,
+        };
+        trn_subscription_return (self->sub, &entry);
+    }
+}
+
+void
+trn_flow_end (trn_engine_t *engine, trn_flow_t **self_p)
+{
+    assert (engine && self_p && *self_p);
+    trn_flow_t *self = *self_p;
+    trn_lease_t *lease;
+    while ((lease = trn_leases_first (&self->leases))) {
+        s_return_lease (self, lease);
+    }
+    trn_leases_clear (&self->leases);
+    if (self->state == TRN_FLOW_OPEN) {
+        trn_dispatch_leave (engine, self);
+    }
+    free (self);
+    *self_p = NULL;
+}
+
+uint64_t
+trn_flow_room (const trn_flow_t *self, uint64_t *bytes_p)
+{
+    if (self->state != TRN_FLOW_OPEN || self->paused
+        || self->sent_messages >= self->credit_messages
+        || self->sent_bytes >= self->credit_bytes
+        || self->leases.open >= TRN_WINDOW_MESSAGES
+        || self->leases.bytes >= TRN_WINDOW_BYTES) {
+        return 0;
+    }
+    *bytes_p = self->credit_bytes - self->sent_bytes;
+    const uint64_t window = TRN_WINDOW_MESSAGES - self->leases.open;
+    const uint64_t room = self->credit_messages - self->sent_messages;
+    return room < window ? room : window;
+}
+
+//  The resume table: the consumer says how far it ever got.
+bool
+trn_flow_on_accept (trn_engine_t *engine, trn_flow_t *self,
+                    const trn_frame_t *frame)
+{
+    assert (engine && self && frame->type == TRN_ACCEPT);
+    if (self->state != TRN_FLOW_OFFERED) {
+        return false;
+    }
+    trn_publication_t *publication = self->sub->publication;
+    if (frame->accept.seen > self->offered_high) {
+        self->state = TRN_FLOW_REFUSED;
+        trn_action_t *report
+            = trn_engine_report (engine, TRN_PUBLISHER_WENT_BACK);
+        trn_report_text (report, "outbox", publication->name);
+        trn_report_text (report, "queue", self->sub->queue);
+        trn_report_text (report, "consumer", self->link->name);
+        trn_report_number (report, "high", self->offered_high);
+        trn_report_number (report, "seen", frame->accept.seen);
+        trn_link_out_send (engine, self->link, TRN_RETIRE)->retire.flow
+            = self->number;
+        return true;
+    }
+    for (uint32_t index = 0; index < frame->accept.range_count; index++) {
+        const trn_range_t *range = &frame->accept.ranges[index];
+        if (trn_subscription_resume (self->sub, range->from, range->to,
+                                     publication->high)) {
+            trn_publication_touch (engine, publication);
+        }
+    }
+    self->state = TRN_FLOW_OPEN;
+    trn_dispatch_join (engine, self);
+    return true;
+}
+
+bool
+trn_flow_on_credit (trn_engine_t *engine, trn_flow_t *self,
+                    const trn_frame_t *frame)
+{
+    assert (engine && self && frame->type == TRN_CREDIT);
+    if (self->state != TRN_FLOW_OPEN) {
+        return self->state == TRN_FLOW_REFUSED;
+    }
+    //  A limit, not an increment.  It may be lower than before: the consumer
+    //  takes back what was not used, and knows that we have seen it when the
+    //  PING it sends next is answered.
+#ifdef TERN_BUG_17
+    self->credit_messages += frame->credit.messages;
+    self->credit_bytes += frame->credit.bytes;
+#else
+    self->credit_messages = frame->credit.messages;
+    self->credit_bytes = frame->credit.bytes;
+#endif
+    self->paused = false;
+    self->told_more = false;
+    trn_dispatch_touch (engine, self->sub);
+    return true;
+}
+
+//  Half the time fixed, half of it chance, doubled with every delivery.
+static int64_t
+s_redelivery_due (trn_engine_t *engine, uint32_t deliveries)
+{
+    const uint32_t ceiling = trn_backoff_ceiling (
+        engine->config.redeliver_min_ms, engine->config.redeliver_max_ms,
+        deliveries ? deliveries - 1 : 0);
+    const uint64_t wait
+        = ceiling / 2 + trn_rng_below (&engine->rng, ceiling / 2 + 1);
+    return engine->now_ms + 1 + (int64_t) wait;
+}
+
+static void
+s_settle_part (trn_engine_t *engine, trn_flow_t *self,
+               const trn_lease_t *lease, trn_outcome_t outcome,
+               const trn_range_t *part)
+{
+    trn_subscription_t *sub = self->sub;
+    const uint64_t count = part->to - part->from + 1;
+    trn_return_t entry = {
+        .from = part->from,
+        .to = part->to,
+        .deliveries = lease->deliveries,
+        .redelivered = true,
+    };
+    switch (outcome) {
+    case TRN_ACCEPTED:
+        trn_subscription_accept (sub, part->from, part->to);
+        trn_publication_touch (engine, sub->publication);
+        if (engine->delay) {
+            engine->delay (engine->delay_arg, sub->publication->id,
+                           lease->stamp_us, count);
+        }
+        break;
+    case TRN_REQUEUED:
+        entry.due_ms = s_redelivery_due (engine, lease->deliveries);
+        trn_subscription_return (sub, &entry);
+        sub->stats.requeued += count;
+        trn_dispatch_touch (engine, sub);
+        break;
+    case TRN_RELEASED:
+        //  Nobody saw it: this delivery does not count.  A consumer that
+        //  releases does not want it back, so the flow waits for its word.
+        entry.deliveries--;
+        entry.redelivered = lease->redelivered;
+        trn_subscription_return (sub, &entry);
+        sub->stats.released += count;
+        self->paused = true;
+        trn_dispatch_touch (engine, sub);
+        break;
+    case TRN_REJECTED: {
+        trn_subscription_park (sub, part->from, part->to);
+        trn_action_t *report
+            = trn_engine_report (engine, TRN_MESSAGE_REJECTED);
+        trn_report_text (report, "outbox", sub->publication->name);
+        trn_report_text (report, "queue", sub->queue);
+        trn_report_text (report, "consumer", self->link->name);
+        trn_report_number (report, "seq", part->from);
+        trn_report_number (report, "count", count);
+        break;
+    }
+    }
+}
+
+#ifdef TERN_BUG_16
+//  A stale token completes whatever was given to others since.
+static void
+s_settle_stale (trn_engine_t *engine, trn_flow_t *self,
+                const trn_settle_t *entry)
+{
+    trn_subscription_t *sub = self->sub;
+    for (size_t index = 0; index < sub->flows.count; index++) {
+        trn_flow_t *flow = sub->flows.at[index];
+        for (size_t at = flow->leases.head; at < flow->leases.count; at++) {
+            trn_lease_t *lease = &flow->leases.at[at];
+            trn_range_t part;
+            while (trn_leases_settle (&flow->leases, lease, entry->from,
+                                      entry->to, &part)) {
+                s_settle_part (engine, flow, lease, entry->outcome, &part);
+            }
+        }
+        trn_leases_tidy (&flow->leases);
+    }
+    trn_subscription_resume (sub, entry->from, entry->to,
+                             sub->publication->high);
+    trn_publication_touch (engine, sub->publication);
+}
+#endif
+
+static void
+s_settle_entry (trn_engine_t *engine, trn_flow_t *self,
+                const trn_settle_t *entry)
+{
+    trn_lease_t *lease = trn_leases_find (&self->leases, entry->token);
+    uint64_t from = entry->from;
+#ifdef TERN_BUG_10
+    from = 1;
+#endif
+#ifdef TERN_BUG_16
+    if (!lease) {
+        s_settle_stale (engine, self, entry);
+    }
+#endif
+    trn_range_t part;
+    uint64_t settled = 0;
+    while (lease
+           && trn_leases_settle (&self->leases, lease, from, entry->to,
+                                 &part)) {
+        s_settle_part (engine, self, lease, entry->outcome, &part);
+        settled += part.to - part.from + 1;
+    }
+    trn_leases_tidy (&self->leases);
+
+    //  The rest was not theirs any more: given back, or settled before.  A
+    //  number made up by a stranger must not blow up the counter.
+    const uint64_t said = entry->to - entry->from + 1;
+    if (said > settled) {
+        const uint64_t refused = said - settled;
+        self->sub->stats.stale
+            += refused < TRN_RUN_COUNT ? refused : TRN_RUN_COUNT;
+    }
+}
+
+bool
+trn_flow_on_settle (trn_engine_t *engine, trn_flow_t *self,
+                    const trn_frame_t *frame)
+{
+    assert (engine && self && frame->type == TRN_SETTLE);
+    if (self->state != TRN_FLOW_OPEN) {
+        return self->state == TRN_FLOW_REFUSED;
+    }
+    for (uint32_t index = 0; index < frame->settle.count; index++) {
+        s_settle_entry (engine, self, &frame->settle.entries[index]);
+    }
+    //  What was settled may have filled the window.
+    trn_dispatch_touch (engine, self->sub);
+    return true;
+}
+
+//  The next ranges from floor_turn on into one frame; false when all were told.
+static bool
+s_tell_ranges (trn_engine_t *engine, trn_flow_t *self)
+{
+    const trn_ranges_t *durable = &self->sub->durable;
+    size_t index = 0;
+    while (index < durable->count
+           && durable->at[index].from < self->floor_turn) {
+        index++;
+    }
+    trn_frame_t *frame = trn_link_out_send (engine, self->link, TRN_FLOOR);
+    frame->floor.flow = self->number;
+    frame->floor.low = trn_flow_floor (self);
+    uint32_t count = 0;
+    for (; index < durable->count && count < TRN_RANGES_MAX; index++) {
+        if (durable->at[index].from >= frame->floor.low) {
+            frame->floor.ranges[count++] = durable->at[index];
+        }
+    }
+    frame->floor.range_count = count;
+    self->floor_turn
+        = index < durable->count ? durable->at[index].from : 0;
+    return self->floor_turn != 0;
+}
+
+void
+trn_flow_tell_floor (trn_engine_t *engine, trn_flow_t *self)
+{
+    assert (engine && self);
+    if (self->state != TRN_FLOW_OPEN
+        || (trn_flow_floor (self) == self->told_low
+            && !self->sub->durable.count)) {
+        return;
+    }
+    self->told_low = trn_flow_floor (self);
+    for (int count = 0; count < FLOORS_MAX; count++) {
+        if (!s_tell_ranges (engine, self)) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//  core/inside.h - what the parts of the engine share
+//
+//  The engine is one machine in several files; this is its state.  Left column
+//  the publisher's side, right column the consumer's; they share the actions and
+//  the clock, nothing else.
+//
+//      trn_publication_t    an outbox          trn_known_t    a publishing store
+//       └ trn_subscription_t  one queue         └ trn_stream_t  outbox and queue
+//      trn_link_t           a consuming peer   trn_inbound_t  a connection
+//       └ trn_flow_t          a subscription    └ trn_inflow_t  a stream given
+//                             given to it                       over it
+//                                              trn_intake_t   a queue consumed
+//                                               └ trn_consumer_t
+//
+//  Only core/ includes this.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_INSIDE_H
+#define TRN_INSIDE_H
+
+#include "core/actions.h"
+#include "core/backoff.h"
+#include "core/dedup.h"
+#include "core/engine.h"
+#include "core/lease.h"
+#include "core/list.h"
+#include "core/report.h"
+#include "core/rng.h"
+#include "core/subscription.h"
+#include "core/table.h"
+
+//  Publisher -----------------------------------------------------------------
+
+typedef struct trn_publication {
+    trn_outbox_id_t id;
+    char name[TRN_NAME_MAX + 2];
+    uint64_t high;         //  last seq that may be sent
+    trn_list_t subs;       //  of trn_subscription_t; owned
+    uint64_t processed;    //  as last told
+    bool touched;          //  something was settled since the last look
+    bool unsaved;          //  ... since the last state was made
+    bool saving;           //  a state was asked for and is not durable yet
+    int64_t saved_ms;      //  when a state was last asked for
+    uint64_t stamp;        //  of the last state made
+} trn_publication_t;
+
+typedef enum {
+    TRN_FLOW_OFFERED,      //  no answer yet
+    TRN_FLOW_OPEN,
+    TRN_FLOW_REFUSED       //  we went back in their eyes; nothing is sent
+} trn_flow_state_t;
+
+typedef struct trn_flow {
+    uint32_t number;
+    struct trn_link *link;
+    trn_subscription_t *sub;
+    trn_flow_state_t state;
+    uint64_t offered_high; //  as OFFER said
+    uint64_t credit_messages, credit_bytes;  //  since ACCEPT, absolute
+    uint64_t sent_messages, sent_bytes;      //  since ACCEPT
+    bool paused;           //  something was RELEASED; until the next CREDIT
+    bool told_more;        //  they know that more waits; until the next CREDIT
+    trn_leases_t leases;
+    uint64_t told_low;     //  highest floor told over this flow
+    uint64_t floor_turn;   //  where the next FLOOR's ranges start
+} trn_flow_t;
+
+typedef enum {
+    TRN_LINK_IDLE,         //  nothing to do there, or nowhere to go
+    TRN_LINK_WAITING,      //  for the next attempt
+    TRN_LINK_GREETING,     //  HELLO is out
+    TRN_LINK_OPEN
+} trn_link_state_t;
+
+typedef struct trn_link {
+    trn_link_id_t id;
+    char name[TRN_NAME_MAX + 1];
+    char endpoint[TRN_ENDPOINT_MAX + 1];
+    uint64_t listed_incarnation;
+    bool listed;           //  the roster says it is there
+    char (*queues)[TRN_NAME_MAX + 2];  //  it consumes; owned
+    size_t queue_count;
+
+    trn_link_state_t state;
+    int64_t due_ms;        //  WAITING: next attempt; GREETING: patience ends
+    int64_t since_ms;      //  OPEN: since when
+    int64_t heard_ms, sent_ms;
+    int64_t offer_ms;      //  offer again what was cancelled; INT64_MAX not
+    trn_backoff_t backoff;
+    uint64_t connection;
+    trn_list_t flows;      //  of trn_flow_t; owned
+    uint32_t flow_number;  //  last one used in this connection
+
+    //  Who was there the last time.
+    bool known;
+    uint8_t store_uuid[16];
+    uint64_t incarnation;
+    uint64_t random;
+} trn_link_t;
+
+//  Consumer ------------------------------------------------------------------
+
+typedef struct {
+    trn_consumer_id_t id;
+    struct trn_intake *intake;
+    uint32_t prefetch, bytes;  //  at most
+    uint64_t held, held_bytes; //  unsettled here
+} trn_consumer_t;
+
+typedef struct trn_intake {
+    char queue[TRN_NAME_MAX + 2];
+    trn_list_t consumers;  //  of trn_consumer_t; owned
+    trn_list_t flows;      //  of trn_inflow_t, accepted ones
+    size_t turn;           //  which flow is granted to first
+    bool dirty;            //  credit has to be looked at
+    int64_t due_ms;        //  look again then, INT64_MAX never
+    struct trn_inflow *recalled;  //  whose credit is being taken back
+} trn_intake_t;
+
+typedef struct trn_stream {
+    uint32_t handle;       //  the shell's word for it
+    struct trn_known *store;
+    char outbox[TRN_NAME_MAX + 2];
+    char queue[TRN_NAME_MAX + 2];
+    trn_dedup_t dedup;
+    struct trn_inflow *flow;   //  NULL: nobody sends it now
+    uint64_t held, held_bytes; //  in hand
+} trn_stream_t;
+
+typedef struct trn_known {
+    uint8_t store_uuid[16];
+    char name[TRN_NAME_MAX + 1];
+    uint64_t incarnation;
+    uint64_t random;
+    int64_t heard_ms;
+    struct trn_inbound *inbound;  //  NULL: not connected
+    trn_list_t streams;    //  of trn_stream_t; owned
+} trn_known_t;
+
+typedef struct trn_inbound {
+    trn_route_t route;
+    uint64_t connection;
+    trn_known_t *store;
+    int64_t heard_ms, sent_ms;
+    trn_list_t flows;      //  of trn_inflow_t; owned
+    uint32_t flow_number;  //  highest one offered
+} trn_inbound_t;
+
+typedef struct trn_inflow {
+    uint32_t number;
+    trn_inbound_t *inbound;
+    trn_stream_t *stream;
+    trn_intake_t *intake;  //  NULL: refused, nothing is granted
+    uint64_t received_messages, received_bytes;  //  since ACCEPT
+    uint64_t granted_messages, granted_bytes;    //  since ACCEPT
+    uint64_t ceiling_messages;  //  highest grant that may still be in use
+    uint64_t window;       //  messages it may have, granted or in hand
+    int64_t used_ms;       //  when it last used or got credit
+    uint64_t recall;       //  nonce of the PING that takes credit back, or 0
+    bool wants;            //  it has messages and no credit
+    bool told;             //  say CREDIT even if nothing changed
+    bool dirty;            //  entries wait
+    uint32_t entry_count;
+    trn_settle_t entries[TRN_SETTLES_MAX];
+} trn_inflow_t;
+
+//  The machine ---------------------------------------------------------------
+
+struct trn_engine {
+    trn_engine_config_t config;
+    char name[TRN_NAME_MAX + 1];
+    trn_run_source_t source;
+    trn_engine_delay_fn *delay;
+    void *delay_arg;
+    trn_rng_t rng;
+    int64_t now_ms;        //  of the latest event; never goes back
+    bool closed;
+    trn_actions_t actions;
+    trn_reports_t reports;
+    trn_engine_stats_t stats;
+
+    trn_list_t publications;     //  by id - 1; owned
+    trn_list_t touched;          //  publications to look at
+    trn_list_t subs;             //  subscriptions for dispatch to look at
+    trn_list_t links;            //  owned
+    trn_table_t links_by_id;
+    trn_link_id_t link_id;       //  last one used
+    uint64_t token;              //  last one used
+
+    trn_list_t intakes;          //  owned
+    trn_table_t consumers_by_id;
+    trn_consumer_id_t consumer_id;
+    trn_list_t stores;           //  of trn_known_t; owned
+    trn_list_t inbounds;         //  owned
+    trn_table_t inbounds_by_route;
+    trn_table_t streams_by_handle;
+    uint32_t stream_handle;
+    size_t inflow_count;
+    trn_list_t settling;         //  inflows with entries that wait
+};
+
+//  The identity this engine speaks with.
+trn_identity_t
+trn_engine_identity (const trn_engine_t *self);
+
+//  Begin a report now; see report.h.
+trn_action_t *
+trn_engine_report (trn_engine_t *self, trn_report_kind_t kind);
+
+#endif

@@ -1,0 +1,130 @@
+//  core/publication.c - an outbox as the engine sees it: progress and saving
+//
+//  A state is asked for at once after a quiet time, and then at most every
+//  save_ms while things move.  Only one is on its way to the disk; what it says
+//  is told to the consumers when it has arrived, never before: they forget what
+//  we promise not to send again (reliability I5).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "core/publication.h"
+
+#include "base/memory.h"
+#include "core/flow.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+trn_publication_t *
+trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
+{
+    assert (name);
+    trn_publication_t *self = trn_alloc (sizeof *self);
+    assert (strlen (name) < sizeof self->name);
+    memcpy (self->name, name, strlen (name) + 1);
+    self->id = id;
+    self->high = high;
+    self->saved_ms = INT64_MIN / 2;
+    return self;
+}
+
+void
+trn_publication_destroy (trn_publication_t **self_p)
+{
+    assert (self_p);
+    trn_publication_t *self = *self_p;
+    if (!self) {
+        return;
+    }
+    for (size_t index = 0; index < self->subs.count; index++) {
+        trn_subscription_t *sub = self->subs.at[index];
+        trn_subscription_destroy (&sub);
+    }
+    trn_list_clear (&self->subs);
+    free (self);
+    *self_p = NULL;
+}
+
+uint64_t
+trn_publication_low (const trn_publication_t *self)
+{
+    assert (self);
+    uint64_t low = self->high + 1;
+    for (size_t index = 0; index < self->subs.count; index++) {
+        const uint64_t other = trn_subscription_low (self->subs.at[index]);
+        low = other < low ? other : low;
+    }
+    return low;
+}
+
+void
+trn_publication_touch (trn_engine_t *engine, trn_publication_t *self)
+{
+    assert (engine && self);
+    self->unsaved = true;
+    if (!self->touched) {
+        self->touched = true;
+        trn_list_add (&engine->touched, self);
+    }
+}
+
+int64_t
+trn_publication_deadline (const trn_engine_t *engine,
+                          const trn_publication_t *self)
+{
+    return self->unsaved && !self->saving
+               ? self->saved_ms + engine->config.save_ms
+               : INT64_MAX;
+}
+
+void
+trn_publication_run (trn_engine_t *engine)
+{
+    assert (engine);
+    for (size_t index = 0; index < engine->touched.count; index++) {
+        trn_publication_t *self = engine->touched.at[index];
+        self->touched = false;
+        const uint64_t processed = trn_publication_low (self) - 1;
+        if (processed > self->processed) {
+            self->processed = processed;
+            trn_action_t *action
+                = trn_actions_add (&engine->actions, TRN_DO_PROGRESS);
+            action->outbox = self->id;
+            action->processed = processed;
+        }
+        if (trn_publication_deadline (engine, self) <= engine->now_ms) {
+            self->saving = true;
+            self->saved_ms = engine->now_ms;
+            trn_actions_add (&engine->actions, TRN_DO_SAVE)->outbox = self->id;
+        }
+    }
+    engine->touched.count = 0;
+}
+
+static void
+s_tell_floors (trn_engine_t *engine, trn_subscription_t *sub)
+{
+    for (size_t index = 0; index < sub->flows.count; index++) {
+        trn_flow_tell_floor (engine, sub->flows.at[index]);
+    }
+}
+
+void
+trn_publication_on_saved (trn_engine_t *engine, trn_publication_t *self,
+                          uint64_t stamp)
+{
+    assert (engine && self);
+    if (!self->saving || stamp != self->stamp) {
+        return;
+    }
+    self->saving = false;
+    for (size_t index = 0; index < self->subs.count; index++) {
+        trn_subscription_t *sub = self->subs.at[index];
+        trn_ranges_clear (&sub->durable);
+        sub->durable = sub->saving;
+        sub->saving = (trn_ranges_t) {0};
+        sub->durable_low = sub->saving_low;
+        s_tell_floors (engine, sub);
+    }
+}
