@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "io/log.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -15,33 +16,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-//  The callback, its argument and level change together, and are read on any
-//  thread: one lock, taken only when there is something to say.
-static pthread_mutex_t s_log_lock = PTHREAD_MUTEX_INITIALIZER;
-static tern_log_fn *s_log_fn = NULL;
-static void *s_log_arg = NULL;
-static tern_log_level_t s_log_least = TERN_LOG_INFO;
-
-void
-tern_log_set (tern_log_fn *fn, void *arg, tern_log_level_t least)
-{
-    pthread_mutex_lock (&s_log_lock);
-    s_log_fn = fn;
-    s_log_arg = arg;
-    s_log_least = least;
-    pthread_mutex_unlock (&s_log_lock);
-}
-
-static void
-s_log (const char *id, tern_log_level_t level, const char *text)
-{
-    pthread_mutex_lock (&s_log_lock);
-    if (s_log_fn && level >= s_log_least) {
-        s_log_fn (s_log_arg, level, id, text);
-    }
-    pthread_mutex_unlock (&s_log_lock);
-}
 
 int
 trn_events_open (trn_events_t *self)
@@ -79,7 +53,7 @@ trn_events_add (trn_events_t *self, const char *id, tern_log_level_t level,
                 const char *text)
 {
     assert (self && id && text);
-    s_log (id, level, text);
+    trn_log_line (level, id, text);
     pthread_mutex_lock (&self->lock);
     if (self->count == TRN_EVENTS_KEPT) {
         self->first = (self->first + 1) % TRN_EVENTS_KEPT;
