@@ -1,0 +1,172 @@
+//  cli/bench.h - the parts of tern bench
+//
+//      cli_bench ()  options, phases, report       bench.c, bench_report.c
+//        crew        its worker processes          bench_crew.c
+//          worker    one role in one process       bench_worker.c
+//            zmq     the roles without Tern        bench_zmq.c
+//
+//  Worker and parent talk in lines over the worker's stdin and stdout:
+//
+//      worker: ready [key=value]...      parent: go
+//      worker: at COUNT                  (progress, now and then)
+//      worker: done key=value...         parent: stop
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+#include "cli/options.h"
+
+#include <sys/types.h>
+
+#define CLI_BENCH_WORKERS_MAX 64
+#define CLI_BENCH_LINE_MAX 1024
+
+//  A worker's work, as its arguments say.
+typedef struct {
+    const char *role;        //  publish consume sync push pull ping pong
+    const char *name;        //  of the peer, and its data directory
+    const char *data;
+    const char *directory;
+    const char *endpoints;   //  push, ping: where to connect, by commas
+    uint64_t size;           //  of a body
+    uint64_t count;          //  messages of this worker
+    uint64_t queues;
+    uint64_t level;          //  tern_level_t
+    uint64_t consumers;      //  to be seen on every queue before ready
+    uint64_t single;         //  1: one message in flight, stamped
+    uint64_t progress;       //  1: say at COUNT
+} cli_bench_job_t;
+
+//  Roles that bench_zmq.c plays.
+int
+cli_bench_push (const cli_bench_job_t *job);
+
+int
+cli_bench_pull (const cli_bench_job_t *job);
+
+int
+cli_bench_ping (const cli_bench_job_t *job);
+
+int
+cli_bench_pong (const cli_bench_job_t *job);
+
+//  A worker's side of the conversation.  hear () waits for the parent's word;
+//  false: the parent has gone, so leave.
+void
+cli_bench_tell (const char *format, ...)
+    __attribute__ ((format (printf, 1, 2)));
+
+bool
+cli_bench_hear (const char *word);
+
+//  What a worker has used since start () was called.
+typedef struct {
+    int64_t began_ns;
+    uint64_t cpu_us;
+} cli_bench_meter_t;
+
+void
+cli_bench_meter_start (cli_bench_meter_t *self);
+
+uint64_t
+cli_bench_meter_cpu_us (const cli_bench_meter_t *self);
+
+//  Largest resident set of this process so far, KiB.
+uint64_t
+cli_bench_peak_kib (void);
+
+//  Value at a rank (0.5: the median); sorts.
+uint64_t
+cli_bench_quantile (uint64_t *values, size_t count, double rank);
+
+//  The parent's side ---------------------------------------------------------
+
+typedef struct {
+    pid_t pid;                       //  0: none
+    int to, from;
+    char line[CLI_BENCH_LINE_MAX];   //  the last one heard
+    char buffer[CLI_BENCH_LINE_MAX];
+    size_t buffered;
+    const char *role;
+} cli_worker_t;
+
+typedef struct {
+    cli_worker_t workers[CLI_BENCH_WORKERS_MAX];
+    size_t count;
+} cli_crew_t;
+
+//  Start one more worker and wait until it is ready.  NULL with one line said.
+cli_worker_t *
+cli_crew_start (cli_crew_t *self, const cli_bench_job_t *job);
+
+//  Send a word to one worker.
+void
+cli_worker_say (cli_worker_t *self, const char *word);
+
+//  Wait for a line that begins with word.  CLI_DONE, or the exit code with one
+//  line said: the worker failed, or a signal came.
+int
+cli_worker_hear (cli_worker_t *self, const char *word);
+
+//  A value of the last line; 0 or "" if it is not there.
+uint64_t
+cli_worker_number (const cli_worker_t *self, const char *key);
+
+void
+cli_worker_text (const cli_worker_t *self, const char *key, char *text,
+                 size_t size);
+
+//  End all: politely if they are listening, else by force.  Only our own.
+void
+cli_crew_end (cli_crew_t *self);
+
+//  Results -------------------------------------------------------------------
+
+//  One way through once: count messages from publishers to consumers.
+typedef struct {
+    double seconds;
+    double msgs_per_s;
+    double cpu_s;                //  of all processes
+    uint64_t rss_publisher_kib;  //  the largest
+    uint64_t rss_consumer_kib;
+} cli_bench_run_t;
+
+typedef struct {
+    uint64_t samples;
+    double p50_us, p99_us;
+} cli_bench_latency_t;
+
+typedef struct {
+    double store_s;              //  until all N had reached the level
+    double open_ms;
+    double drain_s;
+    uint64_t store_bytes;        //  on disk
+    uint64_t rss_store_kib;      //  publisher, N waiting, nobody consuming
+    uint64_t rss_drain_kib;      //  publisher that opened it again
+    uint64_t rss_consumer_kib;
+} cli_bench_backlog_t;
+
+#define CLI_BENCH_RUNS_MAX 9
+
+typedef struct {
+    cli_common_t common;
+    uint64_t size, count, queues, consumers, publishers, runs, backlog;
+    const char *wait;
+    const char *baseline;
+    bool latency;
+    tern_level_t level;
+    const char *data;            //  folder for the stores of this call
+
+    cli_bench_run_t tern[CLI_BENCH_RUNS_MAX];
+    cli_bench_run_t zmq[CLI_BENCH_RUNS_MAX];
+    cli_bench_run_t tern_median, zmq_median;
+    cli_bench_latency_t delivery, zmq_delivery, confirmed, bare;
+    cli_bench_backlog_t waiting;
+} cli_bench_t;
+
+int
+cli_bench_report (const cli_bench_t *self);
+
+#endif

@@ -1,0 +1,331 @@
+//  cli/recv.c - tern recv: consume a queue
+//
+//  A message is accepted only when its result is out of our hands: printed and
+//  flushed, or done by the command it was given to.  Until then it belongs to
+//  the queue, whatever becomes of us.
+//
+//  Printing works in batches: messages are kept while more wait, then one write
+//  puts all their lines out, then they are accepted together.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "cli/child.h"
+#include "cli/command.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/say.h"
+#include "cli/seat.h"
+#include "cli/stop.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+//  A batch ends when either is reached, or when no message waits.
+#define BATCH_MESSAGES 1024
+#define BATCH_BYTES (256 * 1024)
+
+//  sh -c CMD says this when nobody will ever be able to do it.
+#define EXIT_REJECT 65
+
+#define FLUSH_MS 5000
+
+//  A command that cannot be started is not retried faster than this.
+#define EXEC_PAUSE_MS 1000
+
+typedef struct {
+    cli_common_t common;
+    const char *queue;
+    const char *command;     //  --exec
+    uint64_t count;          //  stop after so many
+    uint64_t idle_ms;        //  UINT64_MAX: never
+    uint64_t prefetch;
+    bool raw;
+    bool no_ack;
+
+    tern_peer_t *peer;
+    tern_consumer_t *consumer;
+    cli_output_t output;
+    tern_msg_t **batch;      //  kept, printed, not yet accepted
+    size_t batched;
+    uint64_t received;
+    uint64_t accepted, requeued, rejected;
+} recv_t;
+
+//  Printing ------------------------------------------------------------------
+
+static void
+s_print_json (recv_t *self, tern_msg_t *msg)
+{
+    cli_json_t json;
+    size_t key_size = 0;
+    const char *key = tern_msg_key (msg, &key_size);
+    cli_json_init (&json, &self->output);
+    cli_json_open (&json, NULL, '{');
+    cli_json_text (&json, "id", tern_msg_id (msg));
+    cli_json_text (&json, "queue", tern_msg_queue (msg));
+    cli_json_null (&json, "exchange");
+    cli_json_bytes (&json, "key", key, key_size);
+    cli_json_open (&json, "headers", '{');
+    const char *name, *value;
+    size_t name_size, size;
+    for (size_t index = 0; tern_msg_header_at (msg, index, &name, &name_size,
+                                               &value, &size);
+         index++) {
+        cli_json_member (&json, name, name_size, value, size);
+    }
+    cli_json_close (&json);
+    cli_json_count (&json, "deliveries", tern_msg_deliveries (msg));
+    cli_json_bool (&json, "redelivered", tern_msg_redelivered (msg));
+    cli_json_count (&json, "time_us", tern_msg_time_us (msg));
+    cli_json_bytes (&json, "body", tern_msg_body (msg), tern_msg_size (msg));
+    cli_json_close (&json);
+}
+
+static void
+s_print (recv_t *self, tern_msg_t *msg)
+{
+    if (self->common.json) {
+        s_print_json (self, msg);
+        return;
+    }
+    cli_output_add (&self->output, tern_msg_body (msg), tern_msg_size (msg));
+    if (!self->raw) {
+        cli_output_text (&self->output, "\n");
+    }
+}
+
+//  The batch is out: settle it.  CLI_DONE, or CLI_FAILED if stdout failed; then
+//  all of it goes back to the queue.
+
+static int
+s_end_batch (recv_t *self)
+{
+    if (self->batched == 0) {
+        return CLI_DONE;
+    }
+    const int error = cli_output_flush (&self->output);
+    for (size_t index = 0; index < self->batched; index++) {
+        tern_msg_t **msg_p = &self->batch[index];
+        if (error == 0 && !self->no_ack
+            && tern_consumer_accept (self->consumer, *msg_p) == TERN_OK) {
+            self->accepted++;
+        }
+        tern_msg_destroy (msg_p);
+    }
+    const size_t unsaid = self->batched;
+    self->batched = 0;
+    if (error) {
+        return cli_fail (CLI_FAILED,
+                         "standard output: %s; %zu messages go back to %s",
+                         strerror (error), unsaid, self->queue);
+    }
+    return CLI_DONE;
+}
+
+static int
+s_on_print (recv_t *self, tern_msg_t *msg)
+{
+    s_print (self, msg);
+    self->batch[self->batched++] = tern_msg_dup (msg);
+    return self->batched == BATCH_MESSAGES || self->output.size >= BATCH_BYTES
+               ? s_end_batch (self)
+               : CLI_DONE;
+}
+
+//  Executing -----------------------------------------------------------------
+
+static const char *
+s_describe_ending (char *text, size_t size, const cli_ending_t *ending)
+{
+    if (ending->error) {
+        snprintf (text, size, "cannot be started: %s",
+                  strerror (ending->error));
+    } else if (ending->signal) {
+        snprintf (text, size, "ended by %s", strsignal (ending->signal));
+    } else {
+        snprintf (text, size, "exit status %d", ending->status);
+    }
+    return text;
+}
+
+static int
+s_on_exec (recv_t *self, tern_msg_t *msg)
+{
+    const cli_ending_t ending = cli_child_run (self->command, msg);
+    char text[128];
+    if (!ending.error && !ending.signal && ending.status == 0) {
+        self->accepted++;
+        tern_consumer_accept (self->consumer, msg);
+    } else if (!ending.error && !ending.signal
+               && ending.status == EXIT_REJECT) {
+        self->rejected++;
+        tern_consumer_reject (self->consumer, msg);
+        cli_note ("%s: rejected, %s", tern_msg_id (msg),
+                  s_describe_ending (text, sizeof text, &ending));
+    } else {
+        self->requeued++;
+        tern_consumer_requeue (self->consumer, msg);
+        cli_note ("%s: requeued, %s", tern_msg_id (msg),
+                  s_describe_ending (text, sizeof text, &ending));
+    }
+    if (ending.error) {
+        cli_stop_wait (-1, EXEC_PAUSE_MS);
+    }
+    return CLI_DONE;
+}
+
+//  Receiving -----------------------------------------------------------------
+
+//  Wait for a message, a signal, a broken stdout or the idle time.  True if it
+//  is worth looking for a message.
+
+static bool
+s_wait (const recv_t *self)
+{
+    struct pollfd items[] = {
+        {.fd = cli_stop_fd (), .events = POLLIN},
+        {.fd = tern_consumer_fd (self->consumer), .events = POLLIN},
+        {.fd = STDOUT_FILENO, .events = 0},
+    };
+    const bool prints = !self->command;
+    const int timeout_ms =
+        self->idle_ms > INT32_MAX ? -1 : (int) self->idle_ms;
+    const int64_t until_ms = cli_clock_ms () + timeout_ms;
+    for (;;) {
+        const int64_t left_ms =
+            timeout_ms < 0 ? -1 : until_ms - cli_clock_ms ();
+        if (timeout_ms >= 0 && left_ms < 0) {
+            return false;
+        }
+        const int ready = poll (items, prints ? 3 : 2, (int) left_ms);
+        if (cli_stop_asked ()) {
+            return false;
+        }
+        if (ready > 0) {
+            //  A reader that left can only be told by a failing write.
+            return items[1].revents != 0;
+        }
+        if (ready == 0) {
+            return false;
+        }
+    }
+}
+
+static int
+s_run (recv_t *self)
+{
+    int code = CLI_DONE;
+    while (code == CLI_DONE && !cli_stop_asked ()
+           && self->received < self->count) {
+        tern_msg_t *msg = tern_consumer_recv (self->consumer, 0);
+        if (msg) {
+            self->received++;
+            code = self->command ? s_on_exec (self, msg)
+                                 : s_on_print (self, msg);
+            continue;
+        }
+        code = s_end_batch (self);
+        if (code == CLI_DONE && !s_wait (self)) {
+            break;
+        }
+    }
+    const int ended = s_end_batch (self);
+    if (!self->command && code == CLI_DONE && ended == CLI_DONE
+        && self->received < self->count && cli_output_gone ()) {
+        code = cli_fail (CLI_FAILED, "standard output: closed by its reader");
+    }
+    return code == CLI_DONE ? ended : code;
+}
+
+static int
+s_open_and_run (recv_t *self)
+{
+    int code = cli_seat_open (&self->peer, &self->common, "recv");
+    if (code != CLI_DONE) {
+        return code;
+    }
+    const tern_consumer_options_t options = {.prefetch =
+                                                 (uint32_t) self->prefetch};
+    const int rc = tern_consumer_open (&self->consumer, self->peer,
+                                       self->queue, &options);
+    if (rc) {
+        cli_seat_close (&self->peer);
+        return cli_fail_tern (rc, self->queue, NULL);
+    }
+    code = s_run (self);
+    if (tern_consumer_flush (self->consumer, FLUSH_MS)) {
+        cli_note ("%s: a publisher did not hear all of our settlements in "
+                  "time; it will send those messages again",
+                  self->queue);
+    }
+    tern_consumer_close (&self->consumer);
+    cli_seat_close (&self->peer);
+    if (self->command) {
+        cli_hint ("%" PRIu64 " accepted, %" PRIu64 " requeued, %" PRIu64
+                  " rejected",
+                  self->accepted, self->requeued, self->rejected);
+    }
+    return code;
+}
+
+int
+cli_recv (int argc, char **argv)
+{
+    recv_t self = {.count = UINT64_MAX, .idle_ms = UINT64_MAX};
+    const cli_option_t options[] = {
+        {"count", 'n', CLI_NUMBER, &self.count, "N", "stop after N messages",
+         1, UINT64_MAX},
+        {"idle", 0, CLI_NUMBER, &self.idle_ms, "MS",
+         "stop when nothing came for so long", 1, INT32_MAX},
+        {"exec", 'e', CLI_TEXT, &self.command, "CMD",
+         "run CMD for each: 0 accepts, 65 rejects", 0, 0},
+        {"raw", 0, CLI_FLAG, &self.raw, NULL, "bodies as they are, no newline",
+         0, 0},
+        {"prefetch", 0, CLI_NUMBER, &self.prefetch, "N",
+         "hold up to N unsettled (16384; --exec: 1)", 1, UINT32_MAX},
+        {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL,
+         "only look: settle nothing", 0, 0},
+    };
+    const cli_usage_t usage = {
+        .name = "recv",
+        .synopsis = "QUEUE",
+        .summary = "Consume a queue: one line per message on standard output.",
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+        .operands_min = 1,
+        .operands_max = 1,
+        .missing = "name the queue",
+    };
+    size_t operands = 0;
+    int code = cli_parse (&usage, &self.common, argc, argv, &operands);
+    if (code != CLI_PARSED) {
+        return code;
+    }
+    self.queue = argv[1];
+    if (self.raw && self.common.json) {
+        return cli_fail (CLI_USAGE, "--raw and --json: choose one of them");
+    }
+    if (self.command && (self.raw || self.common.json || self.no_ack)) {
+        return cli_fail (CLI_USAGE, "--exec and --%s: choose one of them",
+                         self.raw           ? "raw"
+                         : self.common.json ? "json"
+                                            : "no-ack");
+    }
+    if (self.command && self.prefetch == 0) {
+        self.prefetch = 1;  //  slow work is for whoever is free
+    }
+    self.batch = calloc (BATCH_MESSAGES, sizeof (tern_msg_t *));
+    if (!self.batch) {
+        abort ();
+    }
+    cli_output_init (&self.output);
+    code = s_open_and_run (&self);
+    cli_output_free (&self.output);
+    free (self.batch);
+    return code;
+}

@@ -1,0 +1,147 @@
+//  cli/seat.c - taking a seat in the network: a peer for one command
+//
+//  Knows how peers of the command line are named.  Who has a slot is decided
+//  by the lock of its store and nothing else, so two that start at the same
+//  moment cannot both get it.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "cli/seat.h"
+#include "cli/say.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SLOTS_MAX 1000
+#define NAME_SIZE 64
+#define HOST_MAX 40
+
+//  The host's name up to its first dot, as far as a peer's name can hold it.
+
+static void
+s_host (char host[HOST_MAX + 1])
+{
+    char name[256] = "";
+    gethostname (name, sizeof name - 1);
+    size_t used = 0;
+    for (const char *at = name; *at && *at != '.' && used < HOST_MAX; at++) {
+        const char lower =
+            *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a') : *at;
+        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9')
+            || lower == '-') {
+            host[used++] = lower;
+        }
+    }
+    host[used] = '\0';
+    if (used == 0) {
+        snprintf (host, HOST_MAX + 1, "host");
+    }
+}
+
+//  Is there nothing at this place yet?
+
+static bool
+s_is_new (const char *path)
+{
+    DIR *folder = opendir (path);
+    if (!folder) {
+        return true;
+    }
+    bool empty = true;
+    const struct dirent *entry;
+    while (empty && (entry = readdir (folder))) {
+        empty = strcmp (entry->d_name, ".") == 0
+                || strcmp (entry->d_name, "..") == 0;
+    }
+    closedir (folder);
+    return empty;
+}
+
+//  A store made by --data alone is called by its place (FNV-1a of the path), so
+//  that two of them on one host do not share a name.
+
+static uint32_t
+s_place (const char *path)
+{
+    uint32_t hash = 2166136261u;
+    char folder[4096] = "";
+    if (*path != '/' && !getcwd (folder, sizeof folder)) {
+        *folder = '\0';
+    }
+    const char *parts[] = {folder, "/", path};
+    for (size_t part = *path == '/' ? 2 : 0; part < 3; part++) {
+        for (const char *at = parts[part]; *at; at++) {
+            hash = (hash ^ (unsigned char) *at) * 16777619u;
+        }
+    }
+    return hash;
+}
+
+static int
+s_open_named (tern_peer_t **peer_p, tern_config_t *config, const char *name,
+              char *why, size_t why_size)
+{
+    const int rc = tern_config_set (config, "name", name, why, why_size);
+    return rc ? rc : tern_peer_open (peer_p, config, why, why_size);
+}
+
+static int
+s_open_slot (tern_peer_t **peer_p, tern_config_t *config,
+             const char *command, char name[NAME_SIZE], char *why,
+             size_t why_size)
+{
+    char host[HOST_MAX + 1];
+    s_host (host);
+    int rc = TERN_EINUSE;
+    for (int slot = 1; slot <= SLOTS_MAX && rc == TERN_EINUSE; slot++) {
+        snprintf (name, NAME_SIZE, "%.10s-%s-%d", command, host, slot);
+        rc = s_open_named (peer_p, config, name, why, why_size);
+    }
+    return rc;
+}
+
+int
+cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
+               const char *command)
+{
+    tern_config_t *config = NULL;
+    int code = cli_config (&config, common);
+    if (code != CLI_DONE) {
+        return code;
+    }
+    char why[512] = "";
+    char name[NAME_SIZE] = "";
+    const char *data = tern_config_get (config, "data");
+    const char *given = tern_config_get (config, "name");
+    int rc;
+    if (given || (data && !s_is_new (data))) {
+        snprintf (name, sizeof name, "%s", given ? given : "");
+        rc = tern_peer_open (peer_p, config, why, sizeof why);
+    } else if (data) {
+        char host[HOST_MAX + 1];
+        s_host (host);
+        snprintf (name, sizeof name, "%.10s-%s-%08" PRIx32, command, host,
+                  s_place (data));
+        rc = s_open_named (peer_p, config, name, why, sizeof why);
+    } else {
+        rc = s_open_slot (peer_p, config, command, name, why, sizeof why);
+    }
+    if (rc) {
+        code = cli_fail_tern (rc, data ? data : name, why);
+    } else {
+        cli_detail ("peer %s at %s, data in %s", tern_peer_name (*peer_p),
+                    tern_peer_endpoint (*peer_p), tern_peer_data (*peer_p));
+    }
+    tern_config_destroy (&config);
+    return code;
+}
+
+uint64_t
+cli_seat_close (tern_peer_t **peer_p)
+{
+    return tern_peer_close (peer_p, 0);
+}

@@ -1,0 +1,24 @@
+//  cli/seat.h - taking a seat in the network: a peer for one command
+//
+//  A command that was given no name is called <command>-<host>-<slot>: the
+//  first slot whose store nobody has open.  So several run side by side, and
+//  what one left behind is delivered by the next that takes its slot.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef CLI_SEAT_H
+#define CLI_SEAT_H
+
+#include "cli/options.h"
+
+//  Open a peer as the options say.  CLI_DONE, or the exit code with one line
+//  said.  The caller owns *peer_p.
+int
+cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
+               const char *command);
+
+//  Leave at once; what is unsettled stays in the store.  Returns how many.
+uint64_t
+cli_seat_close (tern_peer_t **peer_p);
+
+#endif

@@ -1,0 +1,514 @@
+//  cli/send.c - tern send: publish messages to a queue
+//
+//  Three sources (words, a whole file, lines of stdin) feed one sender; then
+//  one wait for the last message covers all before it.  However it ends, what
+//  was stored stays stored: the end says how much of it is still to deliver.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "cli/command.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/lines.h"
+#include "cli/options.h"
+#include "cli/say.h"
+#include "cli/seat.h"
+#include "cli/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+//  How long a signal may go unnoticed while something is waited for.
+#define SLICE_MS 100
+
+//  At --wait written or synced, messages that a consumer is about to take are
+//  given so long to leave; the rest is for the next peer of this name.
+#define LINGER_MS 2000
+
+typedef struct {
+    cli_common_t common;
+    const char *queue;
+    const char *key;
+    const char *file;
+    const char *wait;
+    cli_list_t headers;
+    uint64_t timeout_ms;     //  UINT64_MAX: none
+    bool whole;
+
+    int fd;                  //  what lines or the whole are read from
+    tern_level_t level;
+    tern_peer_t *peer;
+    tern_producer_t *producer;
+    tern_msg_t *form;        //  key and headers for every body, or NULL
+    int64_t started_ns;
+    uint64_t sent;
+    uint64_t too_long;       //  lines refused
+    uint64_t last_seq;
+} send_t;
+
+static const char *const s_level_names[] = {"", "written", "synced", "stored",
+                                            "processed"};
+
+static int
+s_parse_level (send_t *self)
+{
+    for (int level = TERN_WRITTEN; level <= TERN_PROCESSED; level++) {
+        if (strcmp (self->wait, s_level_names[level]) == 0) {
+            self->level = (tern_level_t) level;
+            return level == TERN_STORED
+                       ? cli_fail (CLI_USAGE, "--wait stored: not offered "
+                                              "yet; use synced or processed")
+                       : CLI_DONE;
+        }
+    }
+    return cli_fail (CLI_USAGE,
+                     "--wait: \"%s\" is not written, synced or processed",
+                     self->wait);
+}
+
+//  Sending -------------------------------------------------------------------
+
+//  Key and headers are checked once, before anything is stored.
+
+static int
+s_check_form (send_t *self)
+{
+    if (!self->key && self->headers.count == 0) {
+        return CLI_DONE;
+    }
+    self->form = tern_msg_new (NULL, 0);
+    if (self->key && tern_msg_set_key (self->form, self->key)) {
+        return cli_fail (CLI_REFUSED, "--key: longer than 255 bytes");
+    }
+    for (size_t index = 0; index < self->headers.count; index++) {
+        char *name = strdup (self->headers.items[index]);
+        char *value = name ? strchr (name, '=') : NULL;
+        int rc = TERN_EINVAL;
+        if (value) {
+            *value++ = '\0';
+            rc = tern_msg_set_header (self->form, name, value);
+        }
+        free (name);
+        if (rc) {
+            return cli_fail (rc == TERN_ETOOBIG ? CLI_REFUSED : CLI_USAGE,
+                             "--header %s: %s", self->headers.items[index],
+                             rc == TERN_ETOOBIG
+                                 ? "over the limit of headers"
+                                 : "not NAME=VALUE in UTF-8 (and not tern.*)");
+        }
+    }
+    return CLI_DONE;
+}
+
+//  A message with the form's key and headers around a body.
+
+static int
+s_send_formed (send_t *self, const void *body, size_t size, int timeout_ms,
+               uint64_t *seq_p)
+{
+    tern_msg_t *msg = tern_msg_new (body, size);
+    int rc = msg ? TERN_OK : TERN_ETOOBIG;
+    if (rc == TERN_OK && self->key) {
+        rc = tern_msg_set_key (msg, self->key);
+    }
+    const char *name, *value;
+    size_t name_size, value_size;
+    char name_text[128];
+    for (size_t index = 0;
+         rc == TERN_OK
+         && tern_msg_header_at (self->form, index, &name, &name_size, &value,
+                                &value_size);
+         index++) {
+        char *value_text = strndup (value, value_size);
+        snprintf (name_text, sizeof name_text, "%.*s", (int) name_size, name);
+        rc = tern_msg_set_header (msg, name_text, value_text);
+        free (value_text);
+    }
+    if (rc == TERN_OK) {
+        rc = tern_producer_send_msg (self->producer, msg, timeout_ms, seq_p);
+    }
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+static void
+s_draw_progress (const send_t *self)
+{
+    if (cli_progress_due ()) {
+        cli_text_t sent, left;
+        const uint64_t reached =
+            tern_producer_reached (self->producer, self->level);
+        cli_progress ("%s sent, %s not yet %s",
+                      cli_format_count (&sent, self->sent),
+                      cli_format_count (&left, self->last_seq > reached
+                                                   ? self->last_seq - reached
+                                                   : 0),
+                      s_level_names[self->level]);
+    }
+}
+
+//  Send one body, however long the outbox makes us wait for room.
+
+static int
+s_send_body (send_t *self, const void *body, size_t size)
+{
+    const int64_t began_ms = cli_clock_ms ();
+    int rc;
+    do {
+        rc = self->form ? s_send_formed (self, body, size, SLICE_MS,
+                                         &self->last_seq)
+                        : tern_producer_send (self->producer, body, size,
+                                              SLICE_MS, &self->last_seq);
+        s_draw_progress (self);
+        if (rc == TERN_ETIMEOUT
+            && (uint64_t) (cli_clock_ms () - began_ms) >= self->timeout_ms) {
+            break;
+        }
+    } while (rc == TERN_ETIMEOUT && !cli_stop_asked ());
+    if (rc == TERN_OK) {
+        self->sent++;
+        return CLI_DONE;
+    }
+    if (rc == TERN_ETIMEOUT) {
+        return cli_stop_asked ()
+                   ? CLI_FAILED
+                   : cli_fail (CLI_TIMEOUT, "%s: no room in the outbox for "
+                                            "message %" PRIu64 " within "
+                                            "--timeout",
+                               self->queue, self->sent + 1);
+    }
+    return cli_fail_tern (rc, self->queue, NULL);
+}
+
+//  Sources -------------------------------------------------------------------
+
+static int
+s_send_words (send_t *self, char **words, size_t count)
+{
+    cli_output_t body;
+    cli_output_init (&body);
+    for (size_t index = 0; index < count; index++) {
+        cli_output_text (&body, index > 0 ? " " : "");
+        cli_output_text (&body, words[index]);
+    }
+    const int code =
+        body.size > TERN_BODY_MAX
+            ? cli_fail (CLI_REFUSED, "TEXT: %zu bytes, over the limit of %d",
+                        body.size, TERN_BODY_MAX)
+            : s_send_body (self, body.size > 0 ? body.bytes : "", body.size);
+    cli_output_free (&body);
+    return code;
+}
+
+//  All of fd as one message.
+
+static int
+s_send_whole (send_t *self, int fd, const char *name)
+{
+    char *bytes = malloc (TERN_BODY_MAX + 1);
+    if (!bytes) {
+        abort ();
+    }
+    size_t size = 0;
+    ssize_t got = 1;
+    while (got != 0 && size <= TERN_BODY_MAX) {
+        if (!cli_stop_wait (fd, -1)) {
+            if (cli_stop_asked ()) {
+                free (bytes);
+                return CLI_FAILED;
+            }
+            continue;
+        }
+        got = read (fd, bytes + size, TERN_BODY_MAX + 1 - size);
+        if (got < 0 && errno != EINTR && errno != EAGAIN) {
+            free (bytes);
+            return cli_fail (CLI_FAILED, "%s: %s; nothing was sent", name,
+                             strerror (errno));
+        }
+        size += got > 0 ? (size_t) got : 0;
+    }
+    const int code =
+        size > TERN_BODY_MAX
+            ? cli_fail (CLI_REFUSED,
+                        "%s: over the limit of %d bytes for one message; "
+                        "nothing was sent",
+                        name, TERN_BODY_MAX)
+            : s_send_body (self, bytes, size);
+    free (bytes);
+    return code;
+}
+
+//  Every line that is complete in memory.  *ended_p when there are no more.
+
+static int
+s_send_waiting_lines (send_t *self, cli_lines_t *lines, bool *ended_p)
+{
+    const char *line;
+    size_t size;
+    int code = CLI_DONE;
+    while (code == CLI_DONE && !cli_stop_asked ()) {
+        switch (cli_lines_next (lines, &line, &size)) {
+        case CLI_LINE: code = s_send_body (self, line, size); break;
+        case CLI_LINE_TOO_LONG:
+            self->too_long++;
+            cli_fail (CLI_REFUSED,
+                      "line %" PRIu64 ": %zu bytes, over the limit of %d; it "
+                      "was left out",
+                      lines->number, size, TERN_BODY_MAX);
+            break;
+        case CLI_LINE_NONE: return CLI_DONE;
+        case CLI_LINE_END: *ended_p = true; return CLI_DONE;
+        }
+    }
+    return code;
+}
+
+static int
+s_send_lines (send_t *self, int fd, const char *name)
+{
+    cli_lines_t lines;
+    cli_lines_init (&lines, fd, TERN_BODY_MAX);
+    bool ended = false;
+    int code = CLI_DONE;
+    while (code == CLI_DONE && !ended && !cli_stop_asked ()) {
+        code = s_send_waiting_lines (self, &lines, &ended);
+        if (code == CLI_DONE && !ended && cli_stop_wait (fd, SLICE_MS)) {
+            const int error = cli_lines_fill (&lines);
+            if (error) {
+                code = cli_fail (CLI_FAILED,
+                                 "%s: %s; %" PRIu64 " lines before it were "
+                                 "sent",
+                                 name, strerror (error), self->sent);
+            }
+        }
+        s_draw_progress (self);
+    }
+    cli_lines_free (&lines);
+    return code;
+}
+
+static int
+s_send_source (send_t *self, char **words, size_t count)
+{
+    if (count > 0) {
+        return s_send_words (self, words, count);
+    }
+    const char *name = self->file ? self->file : "standard input";
+    return self->whole ? s_send_whole (self, self->fd, name)
+                       : s_send_lines (self, self->fd, name);
+}
+
+//  Waiting -------------------------------------------------------------------
+
+//  Until the last message has reached the level: CLI_DONE, CLI_TIMEOUT, or
+//  CLI_FAILED at a signal.  patience_ms counts from now.
+
+static int
+s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
+{
+    const int64_t began_ms = cli_clock_ms ();
+    bool said = false;
+    int rc;
+    while ((rc = tern_producer_wait (self->producer, self->last_seq, level,
+                                     SLICE_MS))
+           == TERN_ETIMEOUT) {
+        const uint64_t waited = (uint64_t) (cli_clock_ms () - began_ms);
+        if (cli_stop_asked ()) {
+            return CLI_FAILED;
+        }
+        if (waited >= patience_ms) {
+            return CLI_TIMEOUT;
+        }
+        if (!said && waited >= 500 && level == self->level) {
+            said = true;
+            cli_hint ("%s: waiting until %" PRIu64 " are %s%s", self->queue,
+                      self->sent, s_level_names[level],
+                      level == TERN_PROCESSED
+                              && tern_peer_consumers (self->peer,
+                                                      self->queue)
+                                     == 0
+                          ? "; nobody consumes this queue now"
+                          : "");
+        }
+        s_draw_progress (self);
+    }
+    return rc == TERN_OK ? CLI_DONE
+                         : cli_fail_tern (rc, tern_peer_data (self->peer),
+                                          NULL);
+}
+
+static void
+s_report (const send_t *self, tern_level_t reached, double seconds)
+{
+    cli_text_t count, rate;
+    const double per_s = seconds > 0 ? (double) self->sent / seconds : 0;
+    cli_note ("sent %s to %s, %s, in %.3f s (%s msg/s)",
+              cli_format_count (&count, self->sent), self->queue,
+              reached ? s_level_names[reached] : "none of them written",
+              seconds, cli_format_rate (&rate, per_s));
+    if (self->common.json) {
+        cli_output_t output;
+        cli_json_t json;
+        cli_output_init (&output);
+        cli_json_init (&json, &output);
+        cli_json_open (&json, NULL, '{');
+        cli_json_text (&json, "queue", self->queue);
+        cli_json_text (&json, "peer", tern_peer_name (self->peer));
+        cli_json_count (&json, "sent", self->sent);
+        cli_json_count (&json, "last_seq", self->last_seq);
+        cli_json_text (&json, "level", s_level_names[reached]);
+        cli_json_real (&json, "seconds", seconds);
+        cli_json_real (&json, "msgs_per_s", per_s);
+        cli_json_close (&json);
+        cli_output_end (&output);
+    }
+}
+
+//  The highest level that everything sent has reached.
+
+static tern_level_t
+s_reached (const send_t *self)
+{
+    static const tern_level_t levels[] = {TERN_PROCESSED, TERN_SYNCED,
+                                          TERN_WRITTEN};
+    for (size_t index = 0; index < 3; index++) {
+        if (tern_producer_reached (self->producer, levels[index])
+            >= self->last_seq) {
+            return levels[index];
+        }
+    }
+    return (tern_level_t) 0;
+}
+
+//  Everything from the open peer to the last word about it.
+
+static int
+s_run (send_t *self, char **words, size_t count)
+{
+    char why[256] = "";
+    const int rc = tern_producer_open (&self->producer, self->peer,
+                                       self->queue, why, sizeof why);
+    if (rc) {
+        return cli_fail_tern (rc, self->queue, why);
+    }
+    self->started_ns = cli_clock_ns ();
+    int code = s_send_source (self, words, count);
+    if (self->sent > 0) {
+        //  Even after an error: what was sent before it shall be safe.
+        const int waited = s_await (self, self->level, self->timeout_ms);
+        const double seconds =
+            (double) (cli_clock_ns () - self->started_ns) / 1e9;
+        s_report (self, s_reached (self), seconds);
+        if (waited == CLI_TIMEOUT) {
+            cli_fail (CLI_TIMEOUT,
+                      "%s: not all %s within %" PRIu64 " ms; what is stored "
+                      "stays",
+                      self->queue, s_level_names[self->level],
+                      self->timeout_ms);
+        }
+        if (waited == CLI_DONE && self->level < TERN_PROCESSED
+            && tern_peer_consumers (self->peer, self->queue) > 0) {
+            const int lingered = s_await (self, TERN_PROCESSED, LINGER_MS);
+            (void) lingered;  //  a courtesy to the consumer, not a promise
+        }
+        code = code == CLI_DONE ? waited : code;
+    } else if (code == CLI_DONE) {
+        cli_note ("nothing sent: the input was empty");
+    }
+    if (code == CLI_DONE && self->too_long > 0) {
+        code = CLI_REFUSED;
+    }
+    if (cli_stop_asked () && code == CLI_DONE) {
+        code = CLI_FAILED;  //  there was more to send
+    }
+    return code;
+}
+
+static int
+s_open_and_run (send_t *self, char **words, size_t count)
+{
+    int code = cli_seat_open (&self->peer, &self->common, "send");
+    if (code != CLI_DONE) {
+        return code;
+    }
+    code = s_run (self, words, count);
+    tern_producer_close (&self->producer);
+
+    char data[4096];
+    snprintf (data, sizeof data, "%s", tern_peer_data (self->peer));
+    const uint64_t left = cli_seat_close (&self->peer);
+    if (left > 0) {
+        cli_text_t text;
+        cli_note ("%s not yet delivered, kept in %s; the next peer of that "
+                  "name delivers it, or: tern drain %s",
+                  cli_format_count (&text, left), data, data);
+    }
+    return code;
+}
+
+int
+cli_send (int argc, char **argv)
+{
+    send_t self = {.wait = "processed",
+                   .timeout_ms = UINT64_MAX,
+                   .fd = STDIN_FILENO};
+    const cli_option_t options[] = {
+        {"file", 'f', CLI_TEXT, &self.file, "FILE",
+         "read FILE instead of standard input", 0, 0},
+        {"whole", 'w', CLI_FLAG, &self.whole, NULL,
+         "all of the input is one message", 0, 0},
+        {"key", 'k', CLI_TEXT, &self.key, "KEY", "routing key", 0, 0},
+        {"header", 'H', CLI_MANY, &self.headers, "NAME=VALUE",
+         "header; may be repeated", 0, 0},
+        {"wait", 0, CLI_TEXT, &self.wait, "LEVEL",
+         "written, synced or processed (default)", 0, 0},
+        {"timeout", 't', CLI_NUMBER, &self.timeout_ms, "MS",
+         "wait no longer than this", 0, INT32_MAX},
+    };
+    const cli_usage_t usage = {
+        .name = "send",
+        .synopsis = "QUEUE [TEXT]...",
+        .summary = "Publish messages to a queue.",
+        .text = "One message from TEXT; without TEXT one message per line of "
+                "standard input.",
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+        .operands_min = 1,
+        .operands_max = SIZE_MAX,
+        .missing = "name the queue",
+    };
+    size_t operands = 0;
+    int code = cli_parse (&usage, &self.common, argc, argv, &operands);
+    if (code != CLI_PARSED) {
+        return code;
+    }
+    self.queue = argv[1];
+    if (operands > 1 && (self.file || self.whole)) {
+        return cli_fail (CLI_USAGE, "TEXT and --%s: choose one of them",
+                         self.file ? "file" : "whole");
+    }
+    code = s_parse_level (&self);
+    if (code == CLI_DONE) {
+        code = s_check_form (&self);
+    }
+    if (code == CLI_DONE && self.file) {
+        self.fd = open (self.file, O_RDONLY | O_CLOEXEC);
+        if (self.fd < 0) {
+            code = cli_fail (CLI_FAILED, "%s: %s", self.file,
+                             strerror (errno));
+        }
+    }
+    if (code == CLI_DONE) {
+        code = s_open_and_run (&self, argv + 2, operands - 1);
+    }
+    if (self.file && self.fd >= 0) {
+        close (self.fd);
+    }
+    tern_msg_destroy (&self.form);
+    return code;
+}
