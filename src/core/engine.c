@@ -575,6 +575,19 @@ trn_engine_on_inbound (trn_engine_t *self, trn_route_t route,
     }
 }
 
+void
+trn_engine_on_route_lost (trn_engine_t *self, trn_route_t route,
+                          int64_t now_ms)
+{
+    assert (self);
+    s_advance (self, now_ms);
+    trn_inbound_t *inbound
+        = trn_table_get (&self->inbounds_by_route, route);
+    if (inbound && !self->closed) {
+        trn_link_in_on_lost (self, inbound);
+    }
+}
+
 bool
 trn_engine_inbound_flow (const trn_engine_t *self, trn_route_t route,
                          uint64_t connection, uint32_t flow,

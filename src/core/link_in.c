@@ -324,6 +324,13 @@ trn_link_in_on_frame (trn_engine_t *engine, trn_route_t route,
 }
 
 void
+trn_link_in_on_lost (trn_engine_t *engine, trn_inbound_t *self)
+{
+    assert (engine && self);
+    s_end (engine, self, "unreachable", NULL);
+}
+
+void
 trn_link_in_on_garbage (trn_engine_t *engine, trn_route_t route, bool run)
 {
     assert (engine);

@@ -16,6 +16,10 @@ trn_link_in_on_frame (trn_engine_t *engine, trn_route_t route,
 void
 trn_link_in_on_garbage (trn_engine_t *engine, trn_route_t route, bool run);
 
+//  What we say does not get there.
+void
+trn_link_in_on_lost (trn_engine_t *engine, trn_inbound_t *self);
+
 void
 trn_link_in_on_tick (trn_engine_t *engine, trn_inbound_t *self);
 

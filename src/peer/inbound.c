@@ -15,6 +15,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "peer/actor.h"
+#include "wire/run.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -181,33 +182,6 @@ s_route (zmq_msg_t *id, trn_route_t *route_p)
     return true;
 }
 
-//  Every record of the run where the frame says it is, in order and whole.
-static bool
-s_verify (const trn_frame_t *frame, const uint8_t *store_uuid,
-          const char *outbox, zmq_msg_t *run)
-{
-    const uint8_t *at = zmq_msg_data (run);
-    size_t left = zmq_msg_size (run);
-    if (frame->data.offset > INT64_MAX / 2 || frame->data.offset % 8) {
-        return false;
-    }
-    int64_t offset = (int64_t) frame->data.offset;
-    const uint64_t seed
-        = trn_record_seed (store_uuid, outbox, frame->data.segment);
-    for (uint32_t index = 0; index < frame->data.count; index++) {
-        trn_record_t record;
-        const int step = trn_record_read (at, left, seed, offset, &record);
-        if (step <= 0 || record.kind != TRN_RECORD_MESSAGE
-            || record.seq != frame->data.first_seq + index) {
-            return false;
-        }
-        at += step;
-        left -= (size_t) step;
-        offset += step;
-    }
-    return left == 0;
-}
-
 static void
 s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
            zmq_msg_t *run, int64_t now_ms)
@@ -224,7 +198,7 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
                                now_ms);
         return;
     }
-    if (!s_verify (frame, store_uuid, outbox, run)) {
+    if (!trn_run_verify (frame, store_uuid, outbox, zmq_msg_data (run), size)) {
         trn_engine_on_garbage (self->engine, route, true, now_ms);
         return;
     }
