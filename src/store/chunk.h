@@ -14,28 +14,46 @@
 #define TRN_CHUNK_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct trn_chunk trn_chunk_t;
 
+//  Bytes in the chunks of one owner.  Chunks may outlive the owner (libzmq
+//  still sends them), so the account goes with the last of them all.
+typedef struct {
+    atomic_size_t bytes;    //  one more while the owner lives
+} trn_chunk_account_t;
+
+trn_chunk_account_t *
+trn_chunk_account_new (void);
+
+//  The owner leaves.  Accepts NULL, leaves NULL.
+void
+trn_chunk_account_leave (trn_chunk_account_t **self_p);
+
+size_t
+trn_chunk_account_bytes (const trn_chunk_account_t *self);
+
 struct trn_chunk {
     atomic_uint references;
-    trn_chunk_t *next;      //  the log's list; not for others
-    uint64_t first_seq;     //  seq of record 0
+    uint64_t first_seq;     //  seq of record 0 of the index
     uint64_t segment;
     int64_t offset;         //  of data[0] in the segment file
     uint32_t capacity;      //  bytes allocated in data
     uint32_t index_size;    //  entries allocated in index
-    uint32_t filled;        //  bytes used; the log's lock, or count's acquire
+    uint32_t filled;        //  bytes used; under the log's lock
+    uint32_t written;       //  bytes in the file; under the log's lock
     atomic_uint count;      //  records published (release)
     uint32_t *index;        //  index[i]: where record i starts in data
     uint8_t *data;
-    atomic_size_t *budget;  //  memory account of the owner, may be NULL
+    trn_chunk_account_t *account;  //  may be NULL
 };
 
-//  One reference for the caller.
+//  One reference for the caller.  account may be NULL.
 trn_chunk_t *
-trn_chunk_new (uint32_t capacity, uint32_t index_size, atomic_size_t *budget);
+trn_chunk_new (uint32_t capacity, uint32_t index_size,
+               trn_chunk_account_t *account);
 
 trn_chunk_t *
 trn_chunk_retain (trn_chunk_t *self);

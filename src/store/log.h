@@ -41,7 +41,8 @@ typedef struct {
     uint8_t store_uuid[16];
     uint64_t incarnation;
     const char *name;          //  the outbox's name; copied
-    uint32_t segment_min;      //  bytes of the first segment; 0: 1 MiB
+    uint64_t (*clock_us) (void);  //  to time syncs; NULL: they take 0
+    uint32_t segment_min;      //  bytes of the first segment; 0: 1152 KiB
     uint32_t segment_max;      //  they grow fourfold up to this; 0: 64 MiB
     uint32_t reserve;          //  seqs reserved ahead; 0: 1 << 22
     uint32_t unwritten_max;    //  bytes in memory before append waits; 0: 8 MiB
@@ -94,7 +95,7 @@ trn_log_abandon (trn_log_t **self_p);
 int
 trn_log_append (trn_log_t *self, trn_record_t *record, uint64_t *seq_p);
 
-//  Would append () of size bytes say TERN_EAGAIN?
+//  Would append () of size bytes (trn_record_size ()) say TERN_EAGAIN?
 bool
 trn_log_room (trn_log_t *self, uint32_t size);
 
@@ -110,6 +111,22 @@ trn_log_write (trn_log_t *self);
 int
 trn_log_sync (trn_log_t *self);
 
+//  The two halves of write (), for a caller with two threads: push () only
+//  writes, prepare () only readies the next segment (and syncs its file and
+//  its directory, which takes a while).
+int
+trn_log_push (trn_log_t *self);
+
+int
+trn_log_prepare (trn_log_t *self);
+
+//  Is there something for push () or prepare () to do?  A hint, any thread.
+size_t
+trn_log_unwritten (const trn_log_t *self);
+
+bool
+trn_log_wants_segment (const trn_log_t *self);
+
 //  Durably replace the owner's state blob (settled positions and the like, up
 //  to TRN_LOG_STATE_MAX bytes) in place: works on a full disk.  Then segments
 //  wholly below low may go (L24).  Disk side.
@@ -118,6 +135,11 @@ trn_log_sync (trn_log_t *self);
 int
 trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
                     uint64_t low);
+
+//  Nothing below low is needed any more, though that is not durable yet: it no
+//  longer counts towards the limits.  Any thread.
+void
+trn_log_settled (trn_log_t *self, uint64_t low);
 
 //  How far things are.  Any thread, no lock.
 uint64_t
@@ -133,11 +155,15 @@ trn_log_synced (const trn_log_t *self);
 int
 trn_log_status (const trn_log_t *self);
 
+//  Why it failed, in one line: the call, the file.  "" if it did not.
+void
+trn_log_failure (trn_log_t *self, char *why, size_t size);
+
 typedef struct {
     uint64_t first_seq;      //  oldest kept
     uint64_t bytes;          //  unsettled or kept bytes in the files
     uint64_t disk_bytes;     //  files on disk
-    uint64_t dropped;        //  messages dropped by drop_oldest, ever
+    uint64_t dropped;        //  seqs passed over by drop_oldest, ever
     uint64_t syncs;          //  fdatasync calls
     uint64_t sync_us_last;   //  duration of the last one (0 with a test disk)
     uint64_t sync_us_max;
@@ -148,7 +174,8 @@ typedef struct {
 void
 trn_log_stats (trn_log_t *self, trn_log_stats_t *stats);
 
-//  Lowest seq that may still be delivered: grows by drop_oldest.  Any thread.
+//  Lowest seq that may still be delivered: grows by save_state () and by
+//  drop_oldest.  The owner then saves the new low.  Any thread.
 uint64_t
 trn_log_floor (const trn_log_t *self);
 
@@ -172,7 +199,7 @@ trn_chunk_run (trn_chunk_t *chunk, uint64_t seq, uint32_t max_count,
                uint32_t max_bytes, trn_run_t *run);
 
 //  The actor says from which seq on it will send next: chunks below may leave
-//  memory, chunks from there are kept as far as kept_max allows.
+//  memory.  Of the rest the newest are kept, as far as kept_max allows.
 void
 trn_log_hint (trn_log_t *self, uint64_t next_seq);
 

@@ -36,16 +36,23 @@ typedef struct {
 } trn_store_config_t;
 
 //  0; TERN_EINUSE (locked), TERN_ENAME (store belongs to another name),
-//  TERN_ECORRUPT, TERN_EVERSION, TERN_EACCESS, TERN_EIO, TERN_EFULL, each with
-//  one line in why.  warning gets one line about the file system, or "".
+//  TERN_ENOENT (no store and no name), TERN_ECORRUPT, TERN_EVERSION,
+//  TERN_EACCESS, TERN_EIO, TERN_EFULL, TERN_ENOMEM (no thread), each with one
+//  line in why.  warning gets one line about the file system, or "".
 int
 trn_store_open (trn_store_t **self_p, const trn_store_config_t *config,
                 char *why, char *warning, size_t size);
 
 //  Finish what is queued, sync, mark clean, join the threads, unlock.  Every
-//  outbox must have got its last state by trn_outbox_save () before.
+//  outbox must have got its last state by trn_outbox_save () before.  Returns
+//  what the disk said; the memory is gone in any case.  Nobody may be inside
+//  another call when this returns.
 int
 trn_store_close (trn_store_t **self_p);
+
+//  Leave as a kill would: nothing more is marked clean.  For tests.
+void
+trn_store_abandon (trn_store_t **self_p);
 
 const uint8_t *
 trn_store_uuid (const trn_store_t *self);
@@ -59,13 +66,16 @@ trn_store_random (const trn_store_t *self);
 const char *
 trn_store_name (const trn_store_t *self);
 
-//  Names of the outboxes on disk; fn returns non-zero to stop.
+//  Names of the outboxes on disk; fn returns a positive number to stop, which
+//  comes back.  0 after all of them, or TERN_ECORRUPT, TERN_EVERSION, TERN_EIO
+//  if one has a META that cannot be read: messages may wait there.
 int
 trn_store_each (trn_store_t *self, int (*fn) (void *arg, const char *name),
                 void *arg);
 
 //  Open or create an outbox.  Handles live until the store closes.
-//  config's disk, dir, uuid, incarnation and name are filled in here.
+//  config's disk, dir, uuid, incarnation and name are filled in here.  As
+//  trn_log_open (), or TERN_EBUSY if it is open already.
 int
 trn_store_outbox (trn_store_t *self, const char *name,
                   const trn_log_config_t *config, trn_outbox_t **outbox_p,
@@ -84,6 +94,12 @@ trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
 int
 trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced,
                  int timeout_ms);
+
+//  Nothing below low is needed any more, though no state says so yet: it stops
+//  counting towards the limits, and appenders that wait for them look again.
+//  Any thread.
+void
+trn_outbox_settled (trn_outbox_t *self, uint64_t low);
 
 //  Queue a state to be saved; a newer one replaces one that still waits.
 //  stamp comes back from trn_outbox_saved () once it is durable.  Actor.

@@ -1,0 +1,530 @@
+//  store/log_write.c - the disk side of the log: write, sync, prepare, save
+//
+//  Knows: which file what goes to, and in which order things become durable.
+//
+//  Invariants: `written` and `synced` are ends of records; `synced` is
+//  published only after the fdatasync of every file below it returned success
+//  (L12); a segment is used only after its header, its size and its name were
+//  synced (L2, L14); it is unlinked only after the state that allows it was
+//  (L24); after the first failed write or sync nothing is written (L16).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "store/log_private.h"
+
+#include "store/io.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PIECES = 16,        //  chunks handled per turn of the lock
+    FILES = 16,         //  segments synced per turn of the lock
+    GONE = 16
+};
+
+static bool
+s_failed (const trn_log_t *self)
+{
+    return atomic_load_explicit (&self->failed, memory_order_acquire);
+}
+
+//  No space is a state that passes; everything else ends the log.
+static int
+s_disk_said (trn_log_t *self, int rc, const char *call, uint64_t segment)
+{
+    if (rc == TERN_EFULL) {
+        atomic_store_explicit (&self->full, true, memory_order_release);
+        return rc;
+    }
+    return rc < 0 ? trn_log_fail (self, call, segment) : rc;
+}
+
+//  Under lock.
+static trn_log_segment_t *
+s_segment (trn_log_t *self, uint64_t segment)
+{
+    const uint64_t first = self->segments[0].segment;
+    assert (segment >= first && segment - first < self->segment_count);
+    return &self->segments[segment - first];
+}
+
+//  Writing ---------------------------------------------------------------
+
+//  What one chunk has grown by.
+typedef struct {
+    trn_chunk_t *chunk;
+    uint32_t from;
+    uint32_t to;
+    uint64_t last_seq;
+    int file;
+} trn_piece_t;
+
+static trn_chunk_t *
+s_ring_at (trn_log_t *self, size_t number)
+{
+    return self->ring[number & (self->ring_capacity - 1)];
+}
+
+static size_t
+s_gather (trn_log_t *self, trn_piece_t *pieces)
+{
+    size_t count = 0;
+    pthread_mutex_lock (&self->lock);
+    for (size_t i = self->ring_write; i < self->ring_next && count < PIECES;
+         i++) {
+        trn_chunk_t *const chunk = s_ring_at (self, i);
+        if (chunk->written == chunk->filled) {
+            continue;
+        }
+        const uint32_t records
+            = atomic_load_explicit (&chunk->count, memory_order_relaxed);
+        pieces[count++]
+            = (trn_piece_t){ .chunk = chunk,
+                             .from = chunk->written,
+                             .to = chunk->filled,
+                             .last_seq = chunk->first_seq + records - 1,
+                             .file = s_segment (self, chunk->segment)->file };
+    }
+    pthread_mutex_unlock (&self->lock);
+    return count;
+}
+
+//  Only now is the segment dirty: marked before the write, a sync in between
+//  would take the mark away and cover nothing.
+static void
+s_piece_written (trn_log_t *self, const trn_piece_t *piece)
+{
+    trn_chunk_t *gone[GONE];
+    pthread_mutex_lock (&self->lock);
+    piece->chunk->written = piece->to;
+    s_segment (self, piece->chunk->segment)->dirty = true;
+    atomic_store_explicit (
+        &self->unwritten,
+        atomic_load_explicit (&self->unwritten, memory_order_relaxed)
+            - (piece->to - piece->from),
+        memory_order_relaxed);
+    atomic_store_explicit (&self->written, piece->last_seq,
+                           memory_order_release);
+    while (self->ring_write + 1 < self->ring_next) {
+        const trn_chunk_t *const chunk = s_ring_at (self, self->ring_write);
+        if (chunk->written < chunk->filled) {
+            break;
+        }
+        self->kept += chunk->capacity;
+        self->ring_write++;
+    }
+    const size_t count = trn_log_evict (self, gone, GONE);
+    pthread_mutex_unlock (&self->lock);
+    for (size_t i = 0; i < count; i++) {
+        trn_chunk_release (&gone[i]);
+    }
+}
+
+int
+trn_log_push (trn_log_t *self)
+{
+    assert (self);
+    //  Most turns find nothing new; they cost no lock.
+    if (trn_log_unwritten (self) == 0) {
+        return s_failed (self) ? TERN_EIO : 0;
+    }
+    trn_piece_t pieces[PIECES];
+    int rc = 0;
+    pthread_mutex_lock (&self->write_lock);
+    size_t count = 0;
+    while (rc >= 0 && (count = s_gather (self, pieces)) > 0) {
+        for (size_t i = 0; rc >= 0 && i < count; i++) {
+            const trn_piece_t *const piece = &pieces[i];
+            rc = s_failed (self)
+                     ? TERN_EIO
+                     : trn_io_write (
+                         self->disk, piece->file,
+                         piece->chunk->data + piece->from,
+                         piece->to - piece->from,
+                         piece->chunk->offset + (int64_t) piece->from);
+            rc = s_disk_said (self, rc, "pwrite", piece->chunk->segment);
+            if (rc == 0) {
+                s_piece_written (self, piece);
+                rc = 1;
+            }
+        }
+        if (count < PIECES) {
+            break;
+        }
+    }
+    if (rc > 0 && !trn_log_wants_segment (self)) {
+        atomic_store_explicit (&self->full, false, memory_order_release);
+    }
+    pthread_mutex_unlock (&self->write_lock);
+    return rc;
+}
+
+int
+trn_log_write (trn_log_t *self)
+{
+    const int pushed = trn_log_push (self);
+    if (pushed < 0) {
+        return pushed;
+    }
+    const int prepared = trn_log_prepare (self);
+    return prepared != 0 ? prepared : pushed;
+}
+
+//  Preparing the next segment --------------------------------------------
+
+//  All of it but the name.
+static int
+s_fill_segment (trn_log_t *self, int file, uint64_t segment, int64_t *size_p)
+{
+    //  A disk that is nearly full may still have room for a smaller one.
+    int rc = trn_io_allocate (self->disk, file, *size_p);
+    while (rc == TERN_EFULL
+           && *size_p / 4 >= (int64_t) self->config.segment_min) {
+        *size_p /= 4;
+        rc = trn_io_allocate (self->disk, file, *size_p);
+    }
+    if (rc < 0 && rc != TERN_ENOTSUP) {
+        return rc;
+    }
+    const trn_place_t place = trn_log_place (self, segment);
+    uint8_t header[TRN_SEGMENT_HEADER];
+    trn_segment_encode (header, &place, (uint64_t) *size_p,
+                        self->config.incarnation);
+    rc = trn_io_write (self->disk, file, header, sizeof header, 0);
+    return rc < 0 ? rc : trn_io_sync (self->disk, file);
+}
+
+int
+trn_log_create_segment (trn_log_t *self, uint64_t segment, int64_t *size_p)
+{
+    trn_disk_t *const disk = self->disk;
+    char name[TRN_SEGMENT_NAME];
+    char fresh[TRN_SEGMENT_NAME + 4];
+    trn_segment_name (name, segment);
+    memcpy (fresh, name, strlen (name) + 1);
+    strncat (fresh, ".new", sizeof fresh - strlen (fresh) - 1);
+
+    //  What an earlier try left there is not worth keeping.
+    (void) disk->unlink (disk, self->dir, fresh);
+    int file = disk->open (disk, self->dir, fresh, O_RDWR | O_CREAT | O_EXCL);
+    if (file < 0) {
+        return trn_io_error (file);
+    }
+    int rc = s_fill_segment (self, file, segment, size_p);
+    if (rc == 0) {
+        const int renamed = disk->rename (disk, self->dir, fresh, name);
+        rc = renamed < 0 ? trn_io_error (renamed) : 0;
+    }
+#ifndef TERN_BUG_4
+    if (rc == 0) {
+        rc = trn_io_sync (disk, self->dir);
+    }
+#endif
+    if (rc < 0) {
+        (void) disk->close (disk, file);
+        (void) disk->unlink (disk, self->dir, fresh);
+        return rc == TERN_EFULL ? rc : TERN_EIO;
+    }
+    return file;
+}
+
+int
+trn_log_prepare (trn_log_t *self)
+{
+    assert (self);
+    if (!trn_log_wants_segment (self)) {
+        return 0;
+    }
+    if (s_failed (self)) {
+        return TERN_EIO;
+    }
+    pthread_mutex_lock (&self->prepare_lock);
+    //  Taken back first: who asks from here on asks for the one after.
+    atomic_store_explicit (&self->wants_segment, false, memory_order_release);
+    pthread_mutex_lock (&self->lock);
+    const trn_log_segment_t last = self->segments[self->segment_count - 1];
+    const bool needed = self->tail + 1 == self->segment_count;
+    pthread_mutex_unlock (&self->lock);
+
+    int rc = 0;
+    if (needed) {
+        int64_t size = last.size * 4;
+        if (size > (int64_t) self->config.segment_max) {
+            size = self->config.segment_max;
+        }
+        rc = trn_log_create_segment (self, last.segment + 1, &size);
+        if (rc >= 0) {
+            pthread_mutex_lock (&self->lock);
+            trn_log_add_segment (self, last.segment + 1, size)->file = rc;
+            pthread_mutex_unlock (&self->lock);
+            rc = 1;
+        }
+        rc = s_disk_said (self, rc, "creation", last.segment + 1);
+    }
+    if (rc >= 0) {
+        atomic_store_explicit (&self->full, false, memory_order_release);
+    } else {
+        atomic_store_explicit (&self->wants_segment, true,
+                               memory_order_release);
+    }
+    pthread_mutex_unlock (&self->prepare_lock);
+    return rc;
+}
+
+//  Syncing ---------------------------------------------------------------
+
+int
+trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean)
+{
+    trn_log_meta_t meta
+        = { .reserved = reserved,
+            .durable = atomic_load_explicit (&self->proved,
+                                             memory_order_acquire),
+            .clean = clean };
+    memcpy (meta.store_uuid, self->store_uuid, sizeof meta.store_uuid);
+    memcpy (meta.name, self->name, sizeof meta.name);
+    size_t size = 0;
+    uint8_t *const bytes = trn_log_meta_encode (&meta, &size);
+    const int rc = trn_cell_replace (&self->meta, bytes, size);
+    free (bytes);
+    return rc;
+}
+
+//  Half of the reserved seqs are used: reserve more, before anybody waits.
+static int
+s_extend_reservation (trn_log_t *self)
+{
+    const uint64_t appended = trn_log_appended (self);
+    const uint64_t reserved
+        = atomic_load_explicit (&self->reserved, memory_order_relaxed);
+    if (reserved - appended > self->config.reserve / 2) {
+        return 0;
+    }
+    const uint64_t more = appended + self->config.reserve;
+    const int rc = trn_log_put_meta (self, more, false);
+    if (rc == 0) {
+        atomic_store_explicit (&self->reserved, more, memory_order_release);
+    }
+    return s_disk_said (self, rc, "reserving", 0) < 0 ? rc : 1;
+}
+
+//  A segment whose records may not be synced yet.
+typedef struct {
+    uint64_t segment;
+    int file;
+    bool dirty;
+    bool complete;  //  nothing more will be written to it
+} trn_unsynced_t;
+
+//  Which files to sync so that everything up to *written_p is durable.
+static size_t
+s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
+{
+    size_t count = 0;
+    pthread_mutex_lock (&self->lock);
+    *written_p = trn_log_written (self);
+    const uint64_t writing
+        = self->ring_write < self->ring_next
+              ? s_ring_at (self, self->ring_write)->segment
+              : self->segments[self->tail].segment;
+    const uint64_t first = self->segments[0].segment;
+    if (self->sync_from < first) {
+        self->sync_from = first;
+    }
+    for (uint64_t i = self->sync_from; i <= writing && count < FILES; i++) {
+        trn_log_segment_t *const segment = s_segment (self, i);
+        if (segment->dirty || (segment->file >= 0 && i < writing)) {
+            files[count++] = (trn_unsynced_t){ .segment = i,
+                                               .file = segment->file,
+                                               .dirty = segment->dirty,
+                                               .complete = i < writing };
+            segment->dirty = false;
+        }
+        if (count == FILES && i < writing) {
+            //  Too many for one turn: promise only what they cover.
+            const uint64_t covered = segment->last_seq;
+            *written_p = covered < *written_p ? covered : *written_p;
+        }
+    }
+    pthread_mutex_unlock (&self->lock);
+    return count;
+}
+
+//  A complete segment is never written again; reading opens its own file.
+static int
+s_retire (trn_log_t *self, const trn_unsynced_t *done)
+{
+    pthread_mutex_lock (&self->lock);
+    self->sync_from = done->segment + 1;
+    s_segment (self, done->segment)->file = -1;
+    pthread_mutex_unlock (&self->lock);
+    const int rc = self->disk->close (self->disk, done->file);
+    return rc < 0 ? TERN_EIO : 0;
+}
+
+static int
+s_sync_file (trn_log_t *self, int file)
+{
+    uint64_t (*const clock_us) (void) = self->config.clock_us;
+    const uint64_t before = clock_us ? clock_us () : 0;
+    const int rc = trn_io_sync_data (self->disk, file);
+    const uint64_t took = clock_us ? clock_us () - before : 0;
+    atomic_fetch_add_explicit (&self->syncs, 1, memory_order_relaxed);
+    atomic_store_explicit (&self->sync_us_last, took, memory_order_relaxed);
+    if (took > atomic_load_explicit (&self->sync_us_max,
+                                     memory_order_relaxed)) {
+        atomic_store_explicit (&self->sync_us_max, took,
+                               memory_order_relaxed);
+    }
+    return rc;
+}
+
+static int
+s_sync_data (trn_log_t *self)
+{
+    trn_unsynced_t files[FILES];
+    uint64_t written = 0;
+    const size_t count = s_gather_dirty (self, files, &written);
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        if (files[i].dirty) {
+            rc = s_sync_file (self, files[i].file);
+            rc = s_disk_said (self, rc, "fdatasync", files[i].segment);
+        }
+        if (rc == 0 && files[i].complete) {
+            rc = s_retire (self, &files[i]);
+            rc = s_disk_said (self, rc, "close", files[i].segment);
+        }
+    }
+    if (rc < 0 || written <= trn_log_synced (self)) {
+        return rc;
+    }
+    atomic_store_explicit (&self->proved, written, memory_order_release);
+    atomic_store_explicit (&self->synced, written, memory_order_release);
+    return 1;
+}
+
+int
+trn_log_sync (trn_log_t *self)
+{
+    assert (self);
+    pthread_mutex_lock (&self->sync_lock);
+    int rc = s_failed (self) ? TERN_EIO : 0;
+    if (rc == 0 && trn_log_written (self) > trn_log_synced (self)) {
+        rc = s_sync_data (self);
+    }
+    if (rc >= 0) {
+        const int extended = s_extend_reservation (self);
+        rc = extended != 0 ? extended : rc;
+    }
+    pthread_mutex_unlock (&self->sync_lock);
+    return rc;
+}
+
+//  Saving the owner's state ----------------------------------------------
+
+//  The first segment that is still needed when nothing below low is: all
+//  before it are complete, synced and hold only what is below.
+static uint64_t
+s_first_needed (trn_log_t *self, uint64_t low)
+{
+    pthread_mutex_lock (&self->lock);
+    const uint64_t synced = trn_log_synced (self);
+    size_t i = 0;
+    while (i < self->tail && self->segments[i].last_seq < low
+           && self->segments[i].last_seq <= synced
+           && self->segments[i].file < 0) {
+        i++;
+    }
+    const uint64_t first = self->segments[i].segment;
+    pthread_mutex_unlock (&self->lock);
+    return first;
+}
+
+//  Take the first segment off the list if it is below first.
+static bool
+s_take_segment (trn_log_t *self, uint64_t first, uint64_t *segment_p)
+{
+    bool taken = false;
+    pthread_mutex_lock (&self->lock);
+    if (self->segments[0].segment < first) {
+        *segment_p = self->segments[0].segment;
+        free (self->segments[0].marks);
+        self->segment_count--;
+        self->tail--;
+        memmove (self->segments, self->segments + 1,
+                 self->segment_count * sizeof *self->segments);
+        taken = true;
+    }
+    pthread_mutex_unlock (&self->lock);
+    return taken;
+}
+
+//  The directory is synced with the next new segment: a name that comes back
+//  after a crash is below first_segment and goes at the next opening.
+static void
+s_trim (trn_log_t *self, uint64_t first)
+{
+    uint64_t segment = 0;
+    while (s_take_segment (self, first, &segment)) {
+        char name[TRN_SEGMENT_NAME];
+        trn_segment_name (name, segment);
+        (void) self->disk->unlink (self->disk, self->dir, name);
+    }
+}
+
+int
+trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
+                    uint64_t low)
+{
+    assert (self && (state || size == 0) && size <= TRN_LOG_STATE_MAX);
+    if (s_failed (self)) {
+        return TERN_EIO;
+    }
+    pthread_mutex_lock (&self->state_lock);
+    pthread_mutex_lock (&self->lock);
+    const uint64_t dropped = self->dropped;
+    const uint64_t next_seq = self->next_seq;
+    pthread_mutex_unlock (&self->lock);
+    //  What was trimmed does not come back.
+    if (low < self->saved_low) {
+        low = self->saved_low;
+    }
+    if (low > next_seq) {
+        low = next_seq;
+    }
+    const trn_log_state_t saved
+        = { .low = low,
+            .first_segment = s_first_needed (self, low),
+            .durable = atomic_load_explicit (&self->proved,
+                                             memory_order_acquire),
+            .dropped = dropped,
+            .blob = state,
+            .blob_size = size };
+#ifdef TERN_BUG_13
+    s_trim (self, saved.first_segment);
+#endif
+    size_t length = 0;
+    uint8_t *const bytes = trn_log_state_encode (&saved, &length);
+    int rc = trn_cell_replace (&self->state, bytes, length);
+    free (bytes);
+    if (rc == 0) {
+        self->saved_low = low;
+        uint64_t floor = trn_log_floor (self);
+        while (floor < low
+               && !atomic_compare_exchange_weak (&self->floor, &floor, low)) {
+        }
+        trn_log_settled (self, low);
+        s_trim (self, saved.first_segment);
+    } else if (rc != TERN_EFULL) {
+        rc = trn_log_fail (self, "saving the state", 0);
+    }
+    pthread_mutex_unlock (&self->state_lock);
+    return rc;
+}

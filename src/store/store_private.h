@@ -1,0 +1,136 @@
+//  store/store_private.h - what the files of the store share
+//
+//      store.c     identity, lock, opening and closing
+//      outbox.c    what the actor and the appenders call
+//      threads.c   the syncer and the writer
+//
+//  Locks: an outbox's lock and the store's lock are never held together, and
+//  neither is held while the disk is used.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_STORE_PRIVATE_H
+#define TRN_STORE_PRIVATE_H
+
+#include "store/cell.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define TRN_STORE_META_FILE "META"
+#define TRN_STORE_LOCK_FILE "LOCK"
+#define TRN_STORE_OUTBOX_DIR "outbox"
+
+typedef enum {
+    TRN_READ_FREE,
+    TRN_READ_WAITS,
+    TRN_READ_RUNS,
+    TRN_READ_DONE
+} trn_read_phase_t;
+
+typedef struct {
+    trn_read_phase_t phase;
+    uint64_t seq;
+    uint32_t max_bytes;
+    int rc;
+    trn_chunk_t *chunk;
+} trn_read_request_t;
+
+//  A state that waits to be saved.
+typedef struct {
+    uint8_t *bytes;   //  owned; NULL with waits false
+    size_t size;
+    uint64_t low;
+    uint64_t stamp;
+    bool waits;
+} trn_save_request_t;
+
+//  Which thread an outbox waits for.
+typedef enum {
+    TRN_FOR_SYNCER,
+    TRN_FOR_WRITER,
+    TRN_THREADS
+} trn_duty_t;
+
+struct trn_outbox {
+    trn_store_t *store;
+    trn_outbox_t *next;                    //  all of the store's
+    trn_log_t *log;
+    int dir;
+    char name[TRN_NAME_MAX + 2];
+
+    //  On the list of that thread, or about to be.  Cleared by the thread
+    //  before it looks at the log: what is appended later marks it again.
+    atomic_bool marked[TRN_THREADS];
+    trn_outbox_t *next_marked[TRN_THREADS];  //  under the store's lock
+
+    pthread_mutex_t lock;
+    pthread_cond_t progress;               //  written, synced, room, failure
+    unsigned waiters;
+    trn_read_request_t reads[TRN_OUTBOX_READS];
+    unsigned read_first;                   //  oldest request
+    unsigned read_count;
+    trn_save_request_t save;
+    uint8_t *last_state;                   //  what closing says again
+    size_t last_state_size;
+
+    bool stuck;                            //  disk full; the writer's own
+    atomic_uint_least64_t saved;
+};
+
+//  One thread's work: outboxes in order of arrival.
+typedef struct {
+    pthread_t thread;
+    bool started;
+    pthread_cond_t wake;
+    bool sleeps;
+    trn_outbox_t *first;
+    trn_outbox_t *last;
+} trn_worker_t;
+
+struct trn_store {
+    trn_disk_t *disk;
+    int root;
+    int lock_file;
+    int outbox_dir;
+    trn_cell_t meta;
+    uint8_t uuid[16];
+    uint64_t incarnation;
+    uint64_t random;
+    char name[TRN_NAME_MAX + 1];
+    trn_store_notify_fn *notify;
+    void *notify_arg;
+    trn_outbox_t *outboxes;
+
+    pthread_mutex_t lock;
+    trn_worker_t workers[TRN_THREADS];     //  under lock
+    atomic_bool closing;
+};
+
+//  Start and end the two threads.  Ending finishes what is queued.
+int
+trn_threads_start (trn_store_t *self);
+
+void
+trn_threads_stop (trn_store_t *self);
+
+//  Put the outbox on a thread's list and wake the thread if it sleeps.
+void
+trn_outbox_mark (trn_outbox_t *self, trn_duty_t duty);
+
+//  Wake whoever waits for progress of this outbox, and the actor.
+void
+trn_outbox_progress (trn_outbox_t *self);
+
+trn_outbox_t *
+trn_outbox_new (trn_store_t *store, const char *name);
+
+void
+trn_outbox_destroy (trn_outbox_t **self_p);
+
+//  A condition whose deadlines are monotonic.
+void
+trn_condition_init (pthread_cond_t *condition);
+
+#endif

@@ -1,0 +1,330 @@
+//  store/threads.c - the syncer and the writer
+//
+//      syncer   takes what was appended, writes it, syncs it, again at once if
+//               there is more (group commit: one sync covers what came during
+//               the last)
+//      writer   reads, writes what grows while the syncer waits for the disk,
+//               readies the next segments, saves states; and when the disk is
+//               full, tries again every while
+//
+//  Each has a list of outboxes, so that a thousand quiet ones cost nothing.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "store/store_private.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define FULL_RETRY_MS 200
+
+void
+trn_outbox_mark (trn_outbox_t *self, trn_duty_t duty)
+{
+    if (atomic_exchange_explicit (&self->marked[duty], true,
+                                  memory_order_acq_rel)) {
+        return;
+    }
+    trn_store_t *const store = self->store;
+    trn_worker_t *const worker = &store->workers[duty];
+    pthread_mutex_lock (&store->lock);
+    self->next_marked[duty] = NULL;
+    if (worker->last) {
+        worker->last->next_marked[duty] = self;
+    } else {
+        worker->first = self;
+    }
+    worker->last = self;
+    const bool wake = worker->sleeps;
+    pthread_mutex_unlock (&store->lock);
+    if (wake) {
+        pthread_cond_signal (&worker->wake);
+    }
+}
+
+//  The whole list, and the marks with it; under the store's lock.
+static trn_outbox_t *
+s_take_list (trn_worker_t *worker)
+{
+    trn_outbox_t *const first = worker->first;
+    worker->first = worker->last = NULL;
+    return first;
+}
+
+//  From here on a mark puts the outbox on the list again.
+static trn_outbox_t *
+s_unmark (trn_outbox_t *self, trn_duty_t duty)
+{
+    trn_outbox_t *const next = self->next_marked[duty];
+    atomic_exchange_explicit (&self->marked[duty], false,
+                              memory_order_acq_rel);
+    return next;
+}
+
+static void
+s_notify (trn_store_t *self)
+{
+    if (self->notify) {
+        self->notify (self->notify_arg);
+    }
+}
+
+static bool
+s_closing (const trn_store_t *self)
+{
+    return atomic_load_explicit (&self->closing, memory_order_acquire);
+}
+
+//  The syncer ------------------------------------------------------------
+
+static void
+s_sync_one (trn_outbox_t *self)
+{
+    //  Somebody may already act on what is written, so say that first.
+    if (trn_log_push (self->log) != 0) {
+        trn_outbox_progress (self);
+        s_notify (self->store);
+    }
+    if (trn_log_sync (self->log) != 0) {
+        trn_outbox_progress (self);
+        s_notify (self->store);
+    }
+}
+
+static void *
+s_syncer (void *arg)
+{
+    trn_store_t *const self = arg;
+    trn_worker_t *const worker = &self->workers[TRN_FOR_SYNCER];
+    pthread_mutex_lock (&self->lock);
+    for (;;) {
+        trn_outbox_t *outbox = s_take_list (worker);
+        if (!outbox) {
+            if (s_closing (self)) {
+                break;
+            }
+            worker->sleeps = true;
+            pthread_cond_wait (&worker->wake, &self->lock);
+            worker->sleeps = false;
+            continue;
+        }
+        pthread_mutex_unlock (&self->lock);
+        while (outbox) {
+            trn_outbox_t *const next = s_unmark (outbox, TRN_FOR_SYNCER);
+            s_sync_one (outbox);
+            outbox = next;
+        }
+        pthread_mutex_lock (&self->lock);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return NULL;
+}
+
+//  The writer ------------------------------------------------------------
+
+//  The next read that waits, taken; under no lock.
+static bool
+s_take_read (trn_outbox_t *self, unsigned *slot_p, uint64_t *seq_p,
+             uint32_t *max_bytes_p)
+{
+    bool found = false;
+    pthread_mutex_lock (&self->lock);
+    for (unsigned i = 0; i < self->read_count && !found; i++) {
+        const unsigned slot = (self->read_first + i) % TRN_OUTBOX_READS;
+        trn_read_request_t *const request = &self->reads[slot];
+        if (request->phase == TRN_READ_WAITS) {
+            request->phase = TRN_READ_RUNS;
+            *slot_p = slot;
+            *seq_p = request->seq;
+            *max_bytes_p = request->max_bytes;
+            found = true;
+        }
+    }
+    pthread_mutex_unlock (&self->lock);
+    return found;
+}
+
+static void
+s_serve_reads (trn_outbox_t *self)
+{
+    unsigned slot = 0;
+    uint64_t seq = 0;
+    uint32_t max_bytes = 0;
+    while (s_take_read (self, &slot, &seq, &max_bytes)) {
+        trn_chunk_t *chunk = NULL;
+        const int rc = trn_log_read (self->log, seq, max_bytes, &chunk);
+        pthread_mutex_lock (&self->lock);
+        self->reads[slot].rc = rc;
+        self->reads[slot].chunk = chunk;
+        self->reads[slot].phase = TRN_READ_DONE;
+        pthread_mutex_unlock (&self->lock);
+        s_notify (self->store);
+    }
+}
+
+//  The state that waits goes out; on a full disk it waits on.
+static int
+s_serve_save (trn_outbox_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    trn_save_request_t request = self->save;
+    self->save = (trn_save_request_t){ .waits = false };
+    pthread_mutex_unlock (&self->lock);
+    if (!request.waits) {
+        return 0;
+    }
+    const int rc = trn_log_save_state (self->log, request.bytes, request.size,
+                                       request.low);
+    pthread_mutex_lock (&self->lock);
+    uint8_t *unused = request.bytes;
+    if (rc == 0) {
+        unused = self->last_state;
+        self->last_state = request.bytes;
+        self->last_state_size = request.size;
+        atomic_store_explicit (&self->saved, request.stamp,
+                               memory_order_release);
+    } else if (rc == TERN_EFULL && !self->save.waits) {
+        self->save = request;
+        unused = NULL;
+    }
+    pthread_mutex_unlock (&self->lock);
+    free (unused);
+    trn_outbox_progress (self);
+    s_notify (self->store);
+    return rc;
+}
+
+//  What this outbox wants of the writer.
+static void
+s_write_one (trn_outbox_t *self)
+{
+    s_serve_reads (self);
+    const int pushed = trn_log_push (self->log);
+    if (pushed != 0) {
+        trn_outbox_progress (self);
+        s_notify (self->store);
+    }
+    const int saved = s_serve_save (self);
+    const int prepared = trn_log_prepare (self->log);
+    if (prepared != 0) {
+        trn_outbox_progress (self);
+        s_notify (self->store);
+    }
+    self->stuck = pushed == TERN_EFULL || saved == TERN_EFULL
+                  || prepared == TERN_EFULL;
+}
+
+static void
+s_sleep_a_while (trn_store_t *self, trn_worker_t *worker)
+{
+    struct timespec until;
+    clock_gettime (CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long) FULL_RETRY_MS * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    (void) pthread_cond_timedwait (&worker->wake, &self->lock, &until);
+}
+
+//  Outboxes on a full disk are not marked by anybody; keep them in mind here.
+static bool
+s_mark_stuck (trn_store_t *self)
+{
+    bool any = false;
+    pthread_mutex_lock (&self->lock);
+    trn_outbox_t *outbox = self->outboxes;
+    pthread_mutex_unlock (&self->lock);
+    for (; outbox; outbox = outbox->next) {
+        if (outbox->stuck) {
+            trn_outbox_mark (outbox, TRN_FOR_WRITER);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void *
+s_writer (void *arg)
+{
+    trn_store_t *const self = arg;
+    trn_worker_t *const worker = &self->workers[TRN_FOR_WRITER];
+    bool stuck = false;
+    pthread_mutex_lock (&self->lock);
+    for (;;) {
+        trn_outbox_t *outbox = s_take_list (worker);
+        if (!outbox) {
+            if (s_closing (self)) {
+                break;
+            }
+            worker->sleeps = true;
+            if (stuck) {
+                s_sleep_a_while (self, worker);
+            } else {
+                pthread_cond_wait (&worker->wake, &self->lock);
+            }
+            worker->sleeps = false;
+            pthread_mutex_unlock (&self->lock);
+            stuck = stuck && s_mark_stuck (self);
+            pthread_mutex_lock (&self->lock);
+            continue;
+        }
+        pthread_mutex_unlock (&self->lock);
+        while (outbox) {
+            trn_outbox_t *const next = s_unmark (outbox, TRN_FOR_WRITER);
+            s_write_one (outbox);
+            stuck = stuck || outbox->stuck;
+            outbox = next;
+        }
+        pthread_mutex_lock (&self->lock);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return NULL;
+}
+
+//  Life ------------------------------------------------------------------
+
+int
+trn_threads_start (trn_store_t *self)
+{
+    static void *(*const loops[TRN_THREADS]) (void *)
+        = { [TRN_FOR_SYNCER] = s_syncer, [TRN_FOR_WRITER] = s_writer };
+    //  Signals belong to the application: none is delivered to our threads.
+    sigset_t all;
+    sigset_t before;
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    int rc = 0;
+    for (unsigned i = 0; i < TRN_THREADS && rc == 0; i++) {
+        trn_worker_t *const worker = &self->workers[i];
+        rc = pthread_create (&worker->thread, NULL, loops[i], self);
+        worker->started = rc == 0;
+    }
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : TERN_ENOMEM;
+}
+
+void
+trn_threads_stop (trn_store_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    atomic_store_explicit (&self->closing, true, memory_order_release);
+    for (unsigned i = 0; i < TRN_THREADS; i++) {
+        pthread_cond_broadcast (&self->workers[i].wake);
+    }
+    pthread_mutex_unlock (&self->lock);
+    for (trn_outbox_t *outbox = self->outboxes; outbox;
+         outbox = outbox->next) {
+        trn_outbox_progress (outbox);
+    }
+    for (unsigned i = 0; i < TRN_THREADS; i++) {
+        if (self->workers[i].started) {
+            pthread_join (self->workers[i].thread, NULL);
+            self->workers[i].started = false;
+        }
+    }
+}
