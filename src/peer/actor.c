@@ -82,6 +82,7 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
 {
     trn_box_t *box = self->boxes[action->outbox - 1];
     atomic_store (&box->processed, action->processed);
+    trn_outbox_settled (box->outbox, action->processed + 1);
     if (atomic_load (&box->waiters)) {
         pthread_mutex_lock (&self->lock);
         pthread_cond_broadcast (&self->changed);

@@ -307,6 +307,35 @@ s_on_read_error (trn_box_t *box, uint64_t seq, int error)
     }
 }
 
+//  A log that failed, filled up or recovered is the application's news.
+static void
+s_tell_status (trn_box_t *box)
+{
+    trn_log_t *log = trn_outbox_log (box->outbox);
+    const int status = trn_log_status (log);
+    if (status == box->status) {
+        return;
+    }
+    box->status = status;
+    trn_events_t *events = &box->peer->events;
+    char why[200] = "";
+    switch (status) {
+    case TERN_OK:
+        trn_events_addf (events, "TERN-OUTBOX-ROOM", TERN_LOG_INFO,
+                         "outbox=%s", box->queue);
+        break;
+    case TERN_EFULL:
+        trn_events_addf (events, "TERN-OUTBOX-FULL", TERN_LOG_WARNING,
+                         "outbox=%s reason=\"no space on the disk\"",
+                         box->queue);
+        break;
+    default:
+        trn_log_failure (log, why, sizeof why);
+        trn_events_addf (events, "TERN-OUTBOX-FAILED", TERN_LOG_ERROR,
+                         "outbox=%s reason=\"%s\"", box->queue, why);
+    }
+}
+
 void
 trn_box_disk_news (tern_peer_t *self)
 {
@@ -332,6 +361,7 @@ trn_box_disk_news (tern_peer_t *self)
         if (got) {
             trn_engine_on_records (self->engine, box->id, now);
         }
+        s_tell_status (box);
         trn_engine_on_saved (self->engine, box->id,
                              trn_outbox_saved (box->outbox), now);
     }

@@ -54,7 +54,7 @@ typedef struct trn_box {
     //  Actor only.
     uint64_t seen;               //  appended, as the engine knows it
     uint64_t floor;              //  dropped below, as the engine knows it
-    bool save_wanted;
+    int status;                  //  of the log, as the application was told
     bool broken;                 //  reading it back failed: deliver no more
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
     uint64_t oldest_seq;         //  what oldest_us belongs to

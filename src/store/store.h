@@ -31,7 +31,7 @@ typedef struct {
     trn_disk_t *disk;              //  NULL: the real one
     const char *path;              //  the data directory
     const char *name;              //  peer name; NULL: what META says
-    trn_store_notify_fn *notify;   //  progress, reads done, states saved
+    trn_store_notify_fn *notify;   //  reads done, states saved, failures
     void *notify_arg;
 } trn_store_config_t;
 

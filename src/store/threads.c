@@ -73,6 +73,19 @@ s_notify (trn_store_t *self)
     }
 }
 
+//  The log moved on or failed.  Those who wait for it look themselves; only a
+//  failure is the owner's news, so that its thread sleeps through the rest.
+static void
+s_told (trn_outbox_t *self, int rc)
+{
+    if (rc != 0) {
+        trn_outbox_progress (self);
+    }
+    if (rc < 0) {
+        s_notify (self->store);
+    }
+}
+
 static bool
 s_closing (const trn_store_t *self)
 {
@@ -85,14 +98,8 @@ static void
 s_sync_one (trn_outbox_t *self)
 {
     //  Somebody may already act on what is written, so say that first.
-    if (trn_log_push (self->log) != 0) {
-        trn_outbox_progress (self);
-        s_notify (self->store);
-    }
-    if (trn_log_sync (self->log) != 0) {
-        trn_outbox_progress (self);
-        s_notify (self->store);
-    }
+    s_told (self, trn_log_push (self->log));
+    s_told (self, trn_log_sync (self->log));
 }
 
 static void *
@@ -204,16 +211,10 @@ s_write_one (trn_outbox_t *self)
 {
     s_serve_reads (self);
     const int pushed = trn_log_push (self->log);
-    if (pushed != 0) {
-        trn_outbox_progress (self);
-        s_notify (self->store);
-    }
+    s_told (self, pushed);
     const int saved = s_serve_save (self);
     const int prepared = trn_log_prepare (self->log);
-    if (prepared != 0) {
-        trn_outbox_progress (self);
-        s_notify (self->store);
-    }
+    s_told (self, prepared);
     self->stuck = pushed == TERN_EFULL || saved == TERN_EFULL
                   || prepared == TERN_EFULL;
 }
