@@ -57,8 +57,8 @@ s_make_folder (cli_bench_t *self, char folder[PATH_SIZE])
             parent = "/var/tmp";
         }
     }
-    const int size = snprintf (folder, PATH_SIZE, "%s/tern-bench-XXXXXX",
-                               parent);
+    const int size
+        = snprintf (folder, PATH_SIZE, "%s/tern-bench-XXXXXX", parent);
     if (size >= PATH_SIZE - 64) {
         return cli_fail (CLI_REFUSED, "%s: path too long", parent);
     }
@@ -120,7 +120,7 @@ s_measure_tree (const char *path)
 typedef struct {
     const cli_bench_t *bench;
     tern_directory_t *directory;
-    char folder[PATH_SIZE];          //  of this run; removed with it
+    char folder[PATH_SIZE];  //  of this run; removed with it
     char names[CLI_BENCH_WORKERS_MAX][32];
     char paths[CLI_BENCH_WORKERS_MAX][PATH_SIZE + 32];
     cli_crew_t crew;
@@ -132,17 +132,15 @@ static int
 s_stage_open (stage_t *self, const cli_bench_t *bench)
 {
     static const char *const binds[] = {"tcp://127.0.0.1:*"};
-    const tern_directory_options_t options = {.binds = binds,
-                                              .bind_count = 1};
+    const tern_directory_options_t options = {.binds = binds, .bind_count = 1};
     char why[256] = "";
-    *self = (stage_t){.bench = bench};
+    *self = (stage_t) {.bench = bench};
     snprintf (self->folder, sizeof self->folder, "%s/run", bench->data);
     if (mkdir (self->folder, 0700)) {
-        return cli_fail (CLI_FAILED, "%s: %s", self->folder,
-                         strerror (errno));
+        return cli_fail (CLI_FAILED, "%s: %s", self->folder, strerror (errno));
     }
-    const int rc =
-        tern_directory_open (&self->directory, &options, why, sizeof why);
+    const int rc
+        = tern_directory_open (&self->directory, &options, why, sizeof why);
     return rc ? cli_fail_tern (rc, binds[0], why) : CLI_DONE;
 }
 
@@ -161,11 +159,11 @@ s_job (stage_t *self, const char *role, const char *kind, size_t index)
 {
     const cli_bench_t *bench = self->bench;
     const size_t slot = self->crew.count;
-    snprintf (self->names[slot], sizeof self->names[slot], "bench-%s-%zu",
-              kind, index + 1);
+    snprintf (self->names[slot], sizeof self->names[slot], "bench-%s-%zu", kind,
+              index + 1);
     snprintf (self->paths[slot], sizeof self->paths[slot], "%s/%s",
               self->folder, self->names[slot]);
-    return (cli_bench_job_t){
+    return (cli_bench_job_t) {
         .role = role,
         .name = self->names[slot],
         .data = self->paths[slot],
@@ -269,19 +267,18 @@ s_time_run (stage_t *self, cli_bench_run_t *run, bool consumers_time)
     if (code != CLI_DONE) {
         return code;
     }
-    const uint64_t ended_ns =
-        consumers_time
-            ? s_largest (self->consumers, consumers, "last_ns")
-            : s_largest (self->publishers, publishers, "settled_ns");
+    const uint64_t ended_ns
+        = consumers_time
+              ? s_largest (self->consumers, consumers, "last_ns")
+              : s_largest (self->publishers, publishers, "settled_ns");
     const uint64_t cpu_us = s_sum (self->publishers, publishers, "cpu_us")
                             + s_sum (self->consumers, consumers, "cpu_us");
     run->seconds = (double) (ended_ns - (uint64_t) began_ns) / 1e9;
     run->msgs_per_s = (double) bench->count / run->seconds;
     run->cpu_s = (double) cpu_us / 1e6 + s_own_cpu_s () - own_cpu_s;
-    run->rss_publisher_kib =
-        s_largest (self->publishers, publishers, "peak_kib");
-    run->rss_consumer_kib =
-        s_largest (self->consumers, consumers, "peak_kib");
+    run->rss_publisher_kib
+        = s_largest (self->publishers, publishers, "peak_kib");
+    run->rss_consumer_kib = s_largest (self->consumers, consumers, "peak_kib");
     return s_check_count (bench->count,
                           s_sum (self->consumers, consumers, "count"));
 }
@@ -321,8 +318,7 @@ s_staff_zmq (stage_t *self)
     char endpoints[CLI_BENCH_WORKERS_MAX * 32] = "";
     for (size_t index = 0; index < bench->consumers; index++) {
         const cli_bench_job_t job = {
-            .role = "pull",
-            .count = bench->consumers == 1 ? bench->count : 0};
+            .role = "pull", .count = bench->consumers == 1 ? bench->count : 0};
         char endpoint[64];
         cli_worker_t *worker = cli_crew_start (&self->crew, &job);
         if (!worker) {
@@ -335,11 +331,11 @@ s_staff_zmq (stage_t *self)
         self->consumers[index] = worker;
     }
     for (size_t index = 0; index < bench->publishers; index++) {
-        const cli_bench_job_t job = {
-            .role = "push",
-            .endpoints = endpoints,
-            .size = bench->size,
-            .count = s_share (bench->count, bench->publishers, index)};
+        const cli_bench_job_t job
+            = {.role = "push",
+               .endpoints = endpoints,
+               .size = bench->size,
+               .count = s_share (bench->count, bench->publishers, index)};
         self->publishers[index] = cli_crew_start (&self->crew, &job);
         if (!self->publishers[index]) {
             return CLI_FAILED;
@@ -425,7 +421,7 @@ s_stamped_size (const cli_bench_t *self)
 static cli_bench_latency_t
 s_read_latency (const cli_worker_t *worker, const char *p50, const char *p99)
 {
-    return (cli_bench_latency_t){
+    return (cli_bench_latency_t) {
         .samples = cli_worker_number (worker, "samples"),
         .p50_us = (double) cli_worker_number (worker, p50) / 1e3,
         .p99_us = (double) cli_worker_number (worker, p99) / 1e3,
@@ -474,8 +470,7 @@ s_delivery_zmq (stage_t *self, cli_bench_latency_t *latency)
 {
     cli_bench_job_t job = {.role = "pong",
                            .size = s_stamped_size (self->bench),
-                           .count = s_samples (self->bench,
-                                               LATENCY_SAMPLES)};
+                           .count = s_samples (self->bench, LATENCY_SAMPLES)};
     char in[64], out[64], endpoints[160];
     cli_worker_t *receiver = cli_crew_start (&self->crew, &job);
     if (!receiver) {
@@ -654,8 +649,8 @@ s_check (cli_bench_t *self)
     }
     if (self->count == 0) {
         self->count = DEFAULT_BYTES / self->size;
-        self->count = self->count > DEFAULT_COUNT_MAX ? DEFAULT_COUNT_MAX
-                                                      : self->count;
+        self->count
+            = self->count > DEFAULT_COUNT_MAX ? DEFAULT_COUNT_MAX : self->count;
     }
     if (self->runs == 0) {
         self->runs = self->baseline ? 3 : 1;

@@ -25,18 +25,18 @@
 
 //  A worker's work, as its arguments say.
 typedef struct {
-    const char *role;        //  publish consume sync push pull ping pong
-    const char *name;        //  of the peer, and its data directory
+    const char *role;  //  publish consume sync push pull ping pong
+    const char *name;  //  of the peer, and its data directory
     const char *data;
     const char *directory;
-    const char *endpoints;   //  push, ping: where to connect, by commas
-    uint64_t size;           //  of a body
-    uint64_t count;          //  messages of this worker
+    const char *endpoints;  //  push, ping: where to connect, by commas
+    uint64_t size;          //  of a body
+    uint64_t count;         //  messages of this worker
     uint64_t queues;
-    uint64_t level;          //  tern_level_t
-    uint64_t consumers;      //  to be seen on every queue before ready
-    uint64_t single;         //  1: one message in flight, stamped
-    uint64_t progress;       //  1: say at COUNT
+    uint64_t level;      //  tern_level_t
+    uint64_t consumers;  //  to be seen on every queue before ready
+    uint64_t single;     //  1: one message in flight, stamped
+    uint64_t progress;   //  1: say at COUNT
 } cli_bench_job_t;
 
 //  Roles that bench_zmq.c plays.
@@ -84,9 +84,9 @@ cli_bench_quantile (uint64_t *values, size_t count, double rank);
 //  The parent's side ---------------------------------------------------------
 
 typedef struct {
-    pid_t pid;                       //  0: none
+    pid_t pid;  //  0: none
     int to, from;
-    char line[CLI_BENCH_LINE_MAX];   //  the last one heard
+    char line[CLI_BENCH_LINE_MAX];  //  the last one heard
     char buffer[CLI_BENCH_LINE_MAX];
     size_t buffered;
     const char *role;
@@ -139,12 +139,12 @@ typedef struct {
 } cli_bench_latency_t;
 
 typedef struct {
-    double store_s;              //  until all N had reached the level
+    double store_s;  //  until all N had reached the level
     double open_ms;
     double drain_s;
-    uint64_t store_bytes;        //  on disk
-    uint64_t rss_store_kib;      //  publisher, N waiting, nobody consuming
-    uint64_t rss_drain_kib;      //  publisher that opened it again
+    uint64_t store_bytes;    //  on disk
+    uint64_t rss_store_kib;  //  publisher, N waiting, nobody consuming
+    uint64_t rss_drain_kib;  //  publisher that opened it again
     uint64_t rss_consumer_kib;
 } cli_bench_backlog_t;
 
@@ -157,7 +157,7 @@ typedef struct {
     const char *baseline;
     bool latency;
     tern_level_t level;
-    const char *data;            //  folder for the stores of this call
+    const char *data;  //  folder for the stores of this call
 
     cli_bench_run_t tern[CLI_BENCH_RUNS_MAX];
     cli_bench_run_t zmq[CLI_BENCH_RUNS_MAX];

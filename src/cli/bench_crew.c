@@ -133,7 +133,7 @@ cli_crew_start (cli_crew_t *self, const cli_bench_job_t *job)
     cli_worker_t *worker = &self->workers[self->count];
     words_t words = {.count = 0};
     s_job_words (&words, job);
-    *worker = (cli_worker_t){.role = job->role};
+    *worker = (cli_worker_t) {.role = job->role};
     const int error = s_spawn (worker, words.argv);
     if (error) {
         cli_fail (CLI_FAILED, "%s: cannot be started: %s", job->role,
@@ -175,9 +175,8 @@ s_read_line (cli_worker_t *self)
             }
             continue;
         }
-        const ssize_t got =
-            read (self->from, self->buffer + self->buffered,
-                  sizeof self->buffer - self->buffered);
+        const ssize_t got = read (self->from, self->buffer + self->buffered,
+                                  sizeof self->buffer - self->buffered);
         if (got == 0 || (got < 0 && errno != EINTR)) {
             return 0;
         }

@@ -57,8 +57,7 @@ s_json_throughput (const cli_bench_t *self, cli_json_t *json)
     const cli_bench_run_t *zmq = &self->zmq_median;
     cli_json_real (json, "msgs_per_s", tern->msgs_per_s);
     cli_json_real (json, "mb_per_s", s_mb_per_s (self, tern));
-    cli_json_real (json, "cpu_s_per_million",
-                   s_cpu_s_per_million (self, tern));
+    cli_json_real (json, "cpu_s_per_million", s_cpu_s_per_million (self, tern));
     cli_json_real (json, "rss_mb", s_largest_mb (tern));
     cli_json_real (json, "rss_publisher_mb", s_mb (tern->rss_publisher_kib));
     cli_json_real (json, "rss_consumer_mb", s_mb (tern->rss_consumer_kib));
@@ -158,9 +157,8 @@ s_print_latency (const char *what, const cli_bench_latency_t *tern,
 {
     cli_text_t a, b, c, d;
     printf ("%-11s p50 %s, p99 %s; %s: p50 %s, p99 %s; ratio %.2f\n", what,
-            cli_format_us (&a, tern->p50_us),
-            cli_format_us (&b, tern->p99_us), other,
-            cli_format_us (&c, yardstick->p50_us),
+            cli_format_us (&a, tern->p50_us), cli_format_us (&b, tern->p99_us),
+            other, cli_format_us (&c, yardstick->p50_us),
             cli_format_us (&d, yardstick->p99_us),
             tern->p50_us / yardstick->p50_us);
 }
@@ -187,13 +185,13 @@ static int
 s_report_text (const cli_bench_t *self)
 {
     cli_text_t count;
-    printf ("%s messages of %" PRIu64 " B, %" PRIu64 " publisher%s, %" PRIu64
-            " consumer%s, %" PRIu64 " queue%s, wait %s\n",
-            cli_format_count (&count,
-                              self->backlog ? self->backlog : self->count),
-            self->size, self->publishers, self->publishers > 1 ? "s" : "",
-            self->consumers, self->consumers > 1 ? "s" : "", self->queues,
-            self->queues > 1 ? "s" : "", self->wait);
+    printf (
+        "%s messages of %" PRIu64 " B, %" PRIu64 " publisher%s, %" PRIu64
+        " consumer%s, %" PRIu64 " queue%s, wait %s\n",
+        cli_format_count (&count, self->backlog ? self->backlog : self->count),
+        self->size, self->publishers, self->publishers > 1 ? "s" : "",
+        self->consumers, self->consumers > 1 ? "s" : "", self->queues,
+        self->queues > 1 ? "s" : "", self->wait);
     if (self->backlog) {
         s_print_backlog (self);
         return 0;

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define QUEUES_MAX 256
-#define CONSUMERS_MS 30000   //  until the consumers must have been found
+#define CONSUMERS_MS 30000  //  until the consumers must have been found
 #define SAMPLES_MAX 1000000
 #define PROGRESS_EVERY 65536
 
@@ -160,9 +160,9 @@ typedef struct {
     const cli_bench_job_t *job;
     tern_peer_t *peer;
     tern_producer_t *producers[QUEUES_MAX];
-    uint64_t last[QUEUES_MAX];     //  seq
+    uint64_t last[QUEUES_MAX];  //  seq
     char *body;
-    int64_t open_ns;               //  how long tern_peer_open () took
+    int64_t open_ns;  //  how long tern_peer_open () took
 } publisher_t;
 
 static bool
@@ -170,10 +170,9 @@ s_open_producers (publisher_t *self)
 {
     char name[32], why[256] = "";
     for (uint64_t index = 0; index < self->job->queues; index++) {
-        const int rc = tern_producer_open (&self->producers[index],
-                                           self->peer,
-                                           s_queue_name (name, index), why,
-                                           sizeof why);
+        const int rc
+            = tern_producer_open (&self->producers[index], self->peer,
+                                  s_queue_name (name, index), why, sizeof why);
         if (rc) {
             cli_fail_tern (rc, name, why);
             return false;
@@ -196,8 +195,9 @@ s_await_consumers (const publisher_t *self)
         while (tern_peer_consumers (self->peer, name) < self->job->consumers) {
             tern_event_t event;
             if (cli_clock_ms () > until_ms) {
-                cli_fail (CLI_TIMEOUT, "%s: its consumers were not found "
-                                       "within %d ms",
+                cli_fail (CLI_TIMEOUT,
+                          "%s: its consumers were not found "
+                          "within %d ms",
                           name, CONSUMERS_MS);
                 return false;
             }
@@ -322,8 +322,8 @@ typedef struct {
     tern_consumer_t *consumers[QUEUES_MAX];
     struct pollfd items[QUEUES_MAX + 1];
     uint64_t count;
-    int64_t last_ns;             //  when no message was left last
-    uint64_t *samples;           //  one way, ns; NULL unless stamped
+    int64_t last_ns;    //  when no message was left last
+    uint64_t *samples;  //  one way, ns; NULL unless stamped
     size_t sample_count;
 } consumer_t;
 
@@ -331,18 +331,16 @@ static bool
 s_open_consumers (consumer_t *self)
 {
     char name[32];
-    self->items[0] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
+    self->items[0] = (struct pollfd) {.fd = STDIN_FILENO, .events = POLLIN};
     for (uint64_t index = 0; index < self->job->queues; index++) {
-        const int rc =
-            tern_consumer_open (&self->consumers[index], self->peer,
-                                s_queue_name (name, index), NULL);
+        const int rc = tern_consumer_open (&self->consumers[index], self->peer,
+                                           s_queue_name (name, index), NULL);
         if (rc) {
             cli_fail_tern (rc, name, NULL);
             return false;
         }
-        self->items[index + 1] =
-            (struct pollfd){.fd = tern_consumer_fd (self->consumers[index]),
-                            .events = POLLIN};
+        self->items[index + 1] = (struct pollfd) {
+            .fd = tern_consumer_fd (self->consumers[index]), .events = POLLIN};
     }
     return true;
 }
@@ -354,8 +352,8 @@ s_take_sample (consumer_t *self, const tern_msg_t *msg)
     if (self->sample_count < self->job->count
         && tern_msg_size (msg) >= sizeof sent_ns) {
         memcpy (&sent_ns, tern_msg_body (msg), sizeof sent_ns);
-        self->samples[self->sample_count++] =
-            (uint64_t) (cli_clock_ns () - sent_ns);
+        self->samples[self->sample_count++]
+            = (uint64_t) (cli_clock_ns () - sent_ns);
     }
 }
 
@@ -398,16 +396,13 @@ s_consume (consumer_t *self)
     if (!cli_bench_hear ("stop")) {
         return false;
     }
-    cli_bench_tell ("done count=%" PRIu64 " last_ns=%" PRId64
-                    " cpu_us=%" PRIu64 " peak_kib=%" PRIu64
-                    " samples=%zu p50_ns=%" PRIu64 " p99_ns=%" PRIu64,
-                    self->count, self->last_ns,
-                    cli_bench_meter_cpu_us (&meter), cli_bench_peak_kib (),
-                    self->sample_count,
-                    cli_bench_quantile (self->samples, self->sample_count,
-                                        0.5),
-                    cli_bench_quantile (self->samples, self->sample_count,
-                                        0.99));
+    cli_bench_tell (
+        "done count=%" PRIu64 " last_ns=%" PRId64 " cpu_us=%" PRIu64
+        " peak_kib=%" PRIu64 " samples=%zu p50_ns=%" PRIu64 " p99_ns=%" PRIu64,
+        self->count, self->last_ns, cli_bench_meter_cpu_us (&meter),
+        cli_bench_peak_kib (), self->sample_count,
+        cli_bench_quantile (self->samples, self->sample_count, 0.5),
+        cli_bench_quantile (self->samples, self->sample_count, 0.99));
     return true;
 }
 
@@ -505,8 +500,7 @@ s_syncer (const cli_bench_job_t *job)
         if (rc) {
             cli_fail_tern (rc, job->data, why);
         } else if (fd < 0
-                   || posix_fallocate (fd, 0,
-                                       (off_t) (job->count * job->size))
+                   || posix_fallocate (fd, 0, (off_t) (job->count * job->size))
                    || fsync (fd)) {
             cli_fail (CLI_FAILED, "%s: cannot be preallocated", path);
         } else {
@@ -527,9 +521,9 @@ static const struct {
     const char *name;
     int (*fn) (const cli_bench_job_t *job);
 } s_roles[] = {
-    {"publish", s_publisher},    {"consume", s_consumer},
-    {"sync", s_syncer},          {"push", cli_bench_push},
-    {"pull", cli_bench_pull},    {"ping", cli_bench_ping},
+    {"publish", s_publisher}, {"consume", s_consumer},
+    {"sync", s_syncer},       {"push", cli_bench_push},
+    {"pull", cli_bench_pull}, {"ping", cli_bench_ping},
     {"pong", cli_bench_pong},
 };
 
@@ -578,8 +572,7 @@ s_parse_job (cli_bench_job_t *job, int argc, char **argv)
             return false;
         }
     }
-    return job->role && job->size <= TERN_BODY_MAX
-           && job->queues <= QUEUES_MAX
+    return job->role && job->size <= TERN_BODY_MAX && job->queues <= QUEUES_MAX
            && (!job->single || job->count <= SAMPLES_MAX);
 }
 

@@ -25,7 +25,7 @@
 
 typedef struct {
     void *context;
-    void *out, *in;          //  PUSH, PULL; NULL if not used
+    void *out, *in;  //  PUSH, PULL; NULL if not used
 } sockets_t;
 
 static void
@@ -43,9 +43,9 @@ s_close (sockets_t *self)
 static int
 s_end (sockets_t *self, bool good, const char *what)
 {
-    const int code =
-        good ? CLI_DONE
-             : cli_fail (CLI_FAILED, "%s: %s", what, zmq_strerror (errno));
+    const int code
+        = good ? CLI_DONE
+               : cli_fail (CLI_FAILED, "%s: %s", what, zmq_strerror (errno));
     s_close (self);
     return code;
 }
@@ -107,10 +107,9 @@ cli_bench_push (const cli_bench_job_t *job)
     }
     //  Closing waits until the kernel has everything; that work is ours.
     s_close (&self);
-    cli_bench_tell ("done begin_ns=%" PRId64 " cpu_us=%" PRIu64
-                    " peak_kib=%" PRIu64,
-                    meter.began_ns, cli_bench_meter_cpu_us (&meter),
-                    cli_bench_peak_kib ());
+    cli_bench_tell (
+        "done begin_ns=%" PRId64 " cpu_us=%" PRIu64 " peak_kib=%" PRIu64,
+        meter.began_ns, cli_bench_meter_cpu_us (&meter), cli_bench_peak_kib ());
     return cli_bench_hear ("stop") ? CLI_DONE : CLI_FAILED;
 }
 
@@ -182,8 +181,8 @@ cli_bench_pull (const cli_bench_job_t *job)
     if (!cli_bench_hear ("stop")) {
         return s_end (&self, true, NULL);
     }
-    cli_bench_tell ("done count=%" PRIu64 " last_ns=%" PRId64
-                    " cpu_us=%" PRIu64 " peak_kib=%" PRIu64,
+    cli_bench_tell ("done count=%" PRIu64 " last_ns=%" PRId64 " cpu_us=%" PRIu64
+                    " peak_kib=%" PRIu64,
                     count, last_ns, cli_bench_meter_cpu_us (&meter),
                     cli_bench_peak_kib ());
     return s_end (&self, true, NULL);
@@ -256,11 +255,10 @@ cli_bench_pong (const cli_bench_job_t *job)
                && cli_bench_hear ("stop");
     }
     if (good) {
-        cli_bench_tell ("done samples=%" PRIu64 " p50_ns=%" PRIu64
-                        " p99_ns=%" PRIu64,
-                        job->count,
-                        cli_bench_quantile (samples, job->count, 0.5),
-                        cli_bench_quantile (samples, job->count, 0.99));
+        cli_bench_tell (
+            "done samples=%" PRIu64 " p50_ns=%" PRIu64 " p99_ns=%" PRIu64,
+            job->count, cli_bench_quantile (samples, job->count, 0.5),
+            cli_bench_quantile (samples, job->count, 0.99));
     }
     free (samples);
     return s_end (&self, good, "zmq pong");

@@ -23,9 +23,9 @@ extern char **environ;
 
 //  An environment under construction: ours, without TERN_*, and the message's.
 typedef struct {
-    char **items;        //  terminated by NULL
+    char **items;  //  terminated by NULL
     size_t count;
-    size_t inherited;    //  items below are borrowed from environ
+    size_t inherited;  //  items below are borrowed from environ
 } environment_t;
 
 static void *
@@ -52,9 +52,8 @@ s_env_push (environment_t *self, char *item)
 static bool
 s_is_message_variable (const char *item)
 {
-    static const char *const names[] = {"TERN_ID=", "TERN_QUEUE=",
-                                        "TERN_KEY=", "TERN_COUNT=",
-                                        "TERN_HEADER_"};
+    static const char *const names[] = {
+        "TERN_ID=", "TERN_QUEUE=", "TERN_KEY=", "TERN_COUNT=", "TERN_HEADER_"};
     for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
         if (strncmp (item, names[index], strlen (names[index])) == 0) {
             return true;
@@ -116,8 +115,8 @@ s_env_message (environment_t *self, tern_msg_t *msg)
 
     const char *name, *value;
     size_t name_size, size;
-    for (size_t index = 0; tern_msg_header_at (msg, index, &name, &name_size,
-                                               &value, &size);
+    for (size_t index = 0;
+         tern_msg_header_at (msg, index, &name, &name_size, &value, &size);
          index++) {
         s_env_add (self, "TERN_HEADER_", name, name_size, value, size);
     }
@@ -176,11 +175,10 @@ s_spawn (pid_t *pid_p, const char *command, int body, char **environment)
     sigaddset (&defaults, SIGTERM);
     posix_spawnattr_setsigmask (&attributes, &none);
     posix_spawnattr_setsigdefault (&attributes, &defaults);
-    posix_spawnattr_setflags (
-        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags (&attributes,
+                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
-    char *const argv[] = {(char *) "sh", (char *) "-c", (char *) command,
-                          NULL};
+    char *const argv[] = {(char *) "sh", (char *) "-c", (char *) command, NULL};
     const int error = posix_spawn (pid_p, "/bin/sh", &actions, &attributes,
                                    argv, environment);
     posix_spawnattr_destroy (&attributes);

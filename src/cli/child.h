@@ -16,9 +16,9 @@
 #include <tern.h>
 
 typedef struct {
-    int error;       //  errno if it could not be started, else 0
-    int status;      //  exit status, or
-    int signal;      //  the signal that ended it
+    int error;   //  errno if it could not be started, else 0
+    int status;  //  exit status, or
+    int signal;  //  the signal that ended it
 } cli_ending_t;
 
 //  Run it and wait for its end, signals to ourselves notwithstanding.

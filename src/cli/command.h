@@ -9,7 +9,8 @@
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
-typedef int cli_command_fn (int argc, char **argv);
+typedef int
+cli_command_fn (int argc, char **argv);
 
 cli_command_fn cli_send;
 cli_command_fn cli_recv;

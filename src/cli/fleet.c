@@ -21,8 +21,8 @@ cli_fleet_fetch (tern_fleet_t **fleet_p, const cli_common_t *common,
     const char *directory = tern_config_get (config, "directory");
     snprintf (thing, sizeof thing, "directory %s",
               directory ? directory : "local");
-    const int rc = tern_fleet_fetch (fleet_p, config, (int) timeout_ms, why,
-                                     sizeof why);
+    const int rc
+        = tern_fleet_fetch (fleet_p, config, (int) timeout_ms, why, sizeof why);
     tern_config_destroy (&config);
     return rc ? cli_fail_tern (rc, thing, why) : CLI_DONE;
 }

@@ -13,8 +13,8 @@ const char *
 cli_format_count (cli_text_t *buffer, uint64_t count)
 {
     char digits[24];
-    const size_t size =
-        (size_t) snprintf (digits, sizeof digits, "%" PRIu64, count);
+    const size_t size
+        = (size_t) snprintf (digits, sizeof digits, "%" PRIu64, count);
     char *put = buffer->text;
     for (size_t index = 0; index < size; index++) {
         if (index > 0 && (size - index) % 3 == 0) {

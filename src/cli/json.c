@@ -16,7 +16,7 @@
 void
 cli_json_init (cli_json_t *self, cli_output_t *output)
 {
-    *self = (cli_json_t){.output = output};
+    *self = (cli_json_t) {.output = output};
 }
 
 //  Bytes of the well-formed UTF-8 sequence that starts here, 0 if none.
@@ -175,8 +175,7 @@ s_add_base64 (cli_json_t *self, const uint8_t *bytes, size_t size)
         const uint32_t bits = (uint32_t) bytes[at] << 16
                               | (left > 1 ? (uint32_t) bytes[at + 1] << 8 : 0)
                               | (left > 2 ? (uint32_t) bytes[at + 2] : 0);
-        const char group[4] = {alphabet[bits >> 18],
-                               alphabet[bits >> 12 & 63],
+        const char group[4] = {alphabet[bits >> 18], alphabet[bits >> 12 & 63],
                                left > 1 ? alphabet[bits >> 6 & 63] : '=',
                                left > 2 ? alphabet[bits & 63] : '='};
         cli_output_add (self->output, group, sizeof group);

@@ -20,10 +20,10 @@
 #define CLI_JSON_DEPTH 8
 
 typedef struct {
-    cli_output_t *output;           //  borrowed
-    char ends[CLI_JSON_DEPTH];      //  closing bracket of each open one
+    cli_output_t *output;       //  borrowed
+    char ends[CLI_JSON_DEPTH];  //  closing bracket of each open one
     size_t depth;
-    bool comma;                     //  something stands before
+    bool comma;  //  something stands before
 } cli_json_t;
 
 void

@@ -21,7 +21,7 @@
 void
 cli_lines_init (cli_lines_t *self, int fd, size_t limit)
 {
-    *self = (cli_lines_t){.fd = fd, .limit = limit};
+    *self = (cli_lines_t) {.fd = fd, .limit = limit};
     self->bytes = malloc (limit + READ_BYTES);
     if (!self->bytes) {
         fputs ("tern: no memory for reading lines\n", stderr);
@@ -87,8 +87,7 @@ cli_lines_fill (cli_lines_t *self)
     memmove (self->bytes, self->bytes + self->begin, waiting);
     self->begin = 0;
     self->end = waiting;
-    const ssize_t got =
-        read (self->fd, self->bytes + self->end, READ_BYTES);
+    const ssize_t got = read (self->fd, self->bytes + self->end, READ_BYTES);
     if (got < 0) {
         return errno == EINTR || errno == EAGAIN ? 0 : errno;
     }

@@ -15,19 +15,19 @@
 
 typedef struct {
     int fd;
-    size_t limit;        //  longest line, without its newline
-    char *bytes;         //  limit + a read's worth
-    size_t begin, end;   //  not yet lent
-    bool ended;          //  read () said so
-    bool skipping;       //  inside a line over the limit
-    uint64_t skipped;    //  its bytes so far
-    uint64_t number;     //  of the line lent last, from 1
+    size_t limit;       //  longest line, without its newline
+    char *bytes;        //  limit + a read's worth
+    size_t begin, end;  //  not yet lent
+    bool ended;         //  read () said so
+    bool skipping;      //  inside a line over the limit
+    uint64_t skipped;   //  its bytes so far
+    uint64_t number;    //  of the line lent last, from 1
 } cli_lines_t;
 
 typedef enum {
-    CLI_LINE,            //  *line_p and *size_p are set, until the next call
-    CLI_LINE_TOO_LONG,   //  number and *size_p say which and how long
-    CLI_LINE_NONE,       //  nothing complete yet: call cli_lines_fill ()
+    CLI_LINE,           //  *line_p and *size_p are set, until the next call
+    CLI_LINE_TOO_LONG,  //  number and *size_p say which and how long
+    CLI_LINE_NONE,      //  nothing complete yet: call cli_lines_fill ()
     CLI_LINE_END
 } cli_line_t;
 

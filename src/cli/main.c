@@ -116,8 +116,9 @@ main (int argc, char **argv)
         return s_help (argc - 1, argv + 1);
     }
     if (word[0] == '-') {
-        return cli_fail (CLI_USAGE, "%s: options follow the command; see tern "
-                                    "--help",
+        return cli_fail (CLI_USAGE,
+                         "%s: options follow the command; see tern "
+                         "--help",
                          word);
     }
     return s_run (word, argc - 1, argv + 1);

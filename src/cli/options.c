@@ -22,8 +22,7 @@ s_common_options (cli_common_t *common, cli_option_t table[COMMON_COUNT])
 {
     const cli_option_t options[COMMON_COUNT] = {
         {"name", 0, CLI_TEXT, &common->name, "NAME", "name of this peer", 0, 0},
-        {"data", 0, CLI_TEXT, &common->data, "DIR", "its data directory", 0,
-         0},
+        {"data", 0, CLI_TEXT, &common->data, "DIR", "its data directory", 0, 0},
         {"directory", 0, CLI_TEXT, &common->directory, "EP[,EP]",
          "directory nodes; default: this user's own", 0, 0},
         {"config", 0, CLI_TEXT, &common->config, "FILE",
@@ -37,8 +36,7 @@ s_common_options (cli_common_t *common, cli_option_t table[COMMON_COUNT])
 }
 
 bool
-cli_number (const char *text, uint64_t least, uint64_t most,
-            uint64_t *number_p)
+cli_number (const char *text, uint64_t least, uint64_t most, uint64_t *number_p)
 {
     //  strtoull () alone would take signs, blanks and empty text.
     if (text[0] < '0' || text[0] > '9') {
@@ -60,11 +58,11 @@ static void
 s_print_option (const cli_option_t *option)
 {
     char left[64];
-    const int used =
-        option->letter
-            ? snprintf (left, sizeof left, "  -%c, --%s", option->letter,
-                        option->name)
-            : snprintf (left, sizeof left, "      --%s", option->name);
+    const int used
+        = option->letter
+              ? snprintf (left, sizeof left, "  -%c, --%s", option->letter,
+                          option->name)
+              : snprintf (left, sizeof left, "      --%s", option->name);
     if (option->metavar) {
         snprintf (left + used, sizeof left - (size_t) used, " %s",
                   option->metavar);
@@ -75,8 +73,8 @@ s_print_option (const cli_option_t *option)
 static int
 s_print_help (const cli_usage_t *usage, const cli_option_t *common)
 {
-    printf ("usage: tern %s [OPTION]... %s\n%s\n", usage->name,
-            usage->synopsis, usage->summary);
+    printf ("usage: tern %s [OPTION]... %s\n%s\n", usage->name, usage->synopsis,
+            usage->summary);
     if (usage->text) {
         printf ("\n%s\n", usage->text);
     }
@@ -90,8 +88,8 @@ s_print_help (const cli_usage_t *usage, const cli_option_t *common)
     for (size_t index = 0; index < COMMON_COUNT; index++) {
         s_print_option (&common[index]);
     }
-    const cli_option_t help = {"help", 'h', CLI_FLAG, NULL, NULL, "this text",
-                               0, 0};
+    const cli_option_t help
+        = {"help", 'h', CLI_FLAG, NULL, NULL, "this text", 0, 0};
     s_print_option (&help);
     printf ("\nmanual: tern-%s(1)\n", usage->name);
     return CLI_DONE;
@@ -105,18 +103,16 @@ typedef struct {
     cli_common_t *common;
     int argc;
     char **argv;
-    int next;             //  word to look at
-    int operands;         //  kept so far, in argv[1..]
+    int next;      //  word to look at
+    int operands;  //  kept so far, in argv[1..]
 } parser_t;
 
 //  Long options are compared by the length up to '='; letter 0 means long.
 
 static const cli_option_t *
-s_find_option (const parser_t *self, const char *name, size_t size,
-               char letter)
+s_find_option (const parser_t *self, const char *name, size_t size, char letter)
 {
-    const cli_option_t *tables[] = {self->usage->options,
-                                    self->common_options};
+    const cli_option_t *tables[] = {self->usage->options, self->common_options};
     const size_t counts[] = {self->usage->option_count, COMMON_COUNT};
     for (size_t table = 0; table < 2; table++) {
         for (size_t index = 0; index < counts[table]; index++) {
@@ -167,8 +163,7 @@ s_store_value (const parser_t *self, const cli_option_t *option,
 //  option was recognised; attached is what stood behind '=' or the letter.
 
 static int
-s_take_option (parser_t *self, const cli_option_t *option,
-               const char *attached)
+s_take_option (parser_t *self, const cli_option_t *option, const char *attached)
 {
     if (option->kind == CLI_FLAG) {
         if (attached) {

@@ -25,20 +25,20 @@ typedef struct {
 } cli_list_t;
 
 typedef enum {
-    CLI_FLAG,      //  bool
-    CLI_TEXT,      //  const char *
-    CLI_NUMBER,    //  uint64_t, least..most
-    CLI_MANY       //  cli_list_t
+    CLI_FLAG,    //  bool
+    CLI_TEXT,    //  const char *
+    CLI_NUMBER,  //  uint64_t, least..most
+    CLI_MANY     //  cli_list_t
 } cli_kind_t;
 
 typedef struct {
-    const char *name;     //  without the dashes
-    char letter;          //  short form, or 0
+    const char *name;  //  without the dashes
+    char letter;       //  short form, or 0
     cli_kind_t kind;
-    void *value;          //  where it goes; keeps its default if not given
-    const char *metavar;  //  "MS"; NULL for flags
-    const char *help;     //  a few words
-    uint64_t least, most; //  CLI_NUMBER
+    void *value;           //  where it goes; keeps its default if not given
+    const char *metavar;   //  "MS"; NULL for flags
+    const char *help;      //  a few words
+    uint64_t least, most;  //  CLI_NUMBER
 } cli_option_t;
 
 //  What every command understands.
@@ -50,18 +50,18 @@ typedef struct {
     bool json;
     bool quiet;
     bool verbose;
-    unsigned verbosity;   //  how often -v was given
+    unsigned verbosity;  //  how often -v was given
 } cli_common_t;
 
 typedef struct {
-    const char *name;            //  "send"
-    const char *synopsis;        //  "QUEUE [TEXT...]"
-    const char *summary;         //  "publish messages to a queue"
-    const char *text;            //  a paragraph for --help, or NULL
+    const char *name;      //  "send"
+    const char *synopsis;  //  "QUEUE [TEXT...]"
+    const char *summary;   //  "publish messages to a queue"
+    const char *text;      //  a paragraph for --help, or NULL
     const cli_option_t *options;
     size_t option_count;
     size_t operands_min, operands_max;
-    const char *missing;         //  "name the queue", if below the minimum
+    const char *missing;  //  "name the queue", if below the minimum
 } cli_usage_t;
 
 //  Parse.  Returns CLI_PARSED and leaves the operands in argv[1..*operands_p],

@@ -16,14 +16,14 @@
 void
 cli_output_init (cli_output_t *self)
 {
-    *self = (cli_output_t){0};
+    *self = (cli_output_t) {0};
 }
 
 void
 cli_output_free (cli_output_t *self)
 {
     free (self->bytes);
-    *self = (cli_output_t){0};
+    *self = (cli_output_t) {0};
 }
 
 void
@@ -59,8 +59,8 @@ cli_output_flush (cli_output_t *self)
 {
     size_t done = 0;
     while (done < self->size) {
-        const ssize_t put =
-            write (STDOUT_FILENO, self->bytes + done, self->size - done);
+        const ssize_t put
+            = write (STDOUT_FILENO, self->bytes + done, self->size - done);
         if (put > 0) {
             done += (size_t) put;
         } else if (put < 0 && errno == EAGAIN) {
@@ -80,9 +80,9 @@ cli_output_end (cli_output_t *self)
 {
     const int error = cli_output_flush (self);
     cli_output_free (self);
-    return error ? cli_fail (CLI_FAILED, "standard output: %s",
-                             strerror (error))
-                 : CLI_DONE;
+    return error
+               ? cli_fail (CLI_FAILED, "standard output: %s", strerror (error))
+               : CLI_DONE;
 }
 
 bool

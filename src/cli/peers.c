@@ -20,8 +20,7 @@ s_print_json (const tern_fleet_t *fleet)
     cli_output_init (&output);
     cli_json_init (&json, &output);
     cli_json_open (&json, NULL, '[');
-    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer);
-         index++) {
+    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer); index++) {
         cli_json_open (&json, NULL, '{');
         cli_json_text (&json, "name", peer.name);
         cli_json_text (&json, "endpoint", peer.endpoint);
@@ -42,13 +41,12 @@ s_print_json (const tern_fleet_t *fleet)
 static int
 s_print_table (const tern_fleet_t *fleet)
 {
-    static const char *const titles[] = {"PEER", "ENDPOINT", ">HEARD",
-                                         ">INCARNATION", "CONSUMES"};
+    static const char *const titles[]
+        = {"PEER", "ENDPOINT", ">HEARD", ">INCARNATION", "CONSUMES"};
     cli_table_t table;
     tern_fleet_peer_t peer;
     cli_table_init (&table, titles, 5);
-    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer);
-         index++) {
+    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer); index++) {
         cli_text_t text;
         cli_table_add (&table, peer.name);
         cli_table_add (&table, peer.endpoint);

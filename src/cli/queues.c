@@ -20,7 +20,7 @@ typedef struct {
     char name[65];
     uint64_t publishers, consumers;
     uint64_t depth, in_flight, oldest_ms, redelivered, rejected;
-    double in_per_s, out_per_s;      //  R and C over 10 s, at the publishers
+    double in_per_s, out_per_s;  //  R and C over 10 s, at the publishers
 } queue_t;
 
 typedef struct {
@@ -38,15 +38,15 @@ s_find_or_add (queues_t *self, const char *name)
     }
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? self->capacity * 2 : 32;
-        self->items =
-            realloc (self->items, self->capacity * sizeof *self->items);
+        self->items
+            = realloc (self->items, self->capacity * sizeof *self->items);
         if (!self->items) {
             fputs ("tern: no memory for the list of queues\n", stderr);
             abort ();
         }
     }
     queue_t *queue = &self->items[self->count++];
-    *queue = (queue_t){0};
+    *queue = (queue_t) {0};
     snprintf (queue->name, sizeof queue->name, "%s", name);
     return queue;
 }
@@ -76,15 +76,13 @@ static void
 s_collect (queues_t *self, const tern_fleet_t *fleet)
 {
     tern_fleet_peer_t peer;
-    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer);
-         index++) {
+    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer); index++) {
         for (size_t queue = 0; queue < peer.queue_count; queue++) {
             s_find_or_add (self, peer.queues[queue])->consumers++;
         }
     }
     tern_stats_t row;
-    for (size_t index = 0; tern_fleet_stats_at (fleet, index, &row);
-         index++) {
+    for (size_t index = 0; tern_fleet_stats_at (fleet, index, &row); index++) {
         if (row.role == TERN_ROLE_PUBLISHER) {
             s_add_publisher (s_find_or_add (self, row.queue), &row);
         }
@@ -124,9 +122,9 @@ s_print_json (const queues_t *self)
 static int
 s_print_table (const queues_t *self)
 {
-    static const char *const titles[] = {
-        "QUEUE",  ">PUBLISHERS", ">CONSUMERS", ">DEPTH",      ">IN FLIGHT",
-        ">OLDEST", ">IN/S",      ">OUT/S",     ">REDELIVERED"};
+    static const char *const titles[]
+        = {"QUEUE",   ">PUBLISHERS", ">CONSUMERS", ">DEPTH",      ">IN FLIGHT",
+           ">OLDEST", ">IN/S",       ">OUT/S",     ">REDELIVERED"};
     cli_table_t table;
     cli_table_init (&table, titles, sizeof titles / sizeof *titles);
     for (size_t index = 0; index < self->count; index++) {
@@ -137,8 +135,8 @@ s_print_table (const queues_t *self)
         cli_table_add (&table, cli_format_count (&text, queue->consumers));
         cli_table_add (&table, cli_format_count (&text, queue->depth));
         cli_table_add (&table, cli_format_count (&text, queue->in_flight));
-        cli_table_add (&table, cli_format_us (&text,
-                                              (double) queue->oldest_ms * 1e3));
+        cli_table_add (&table,
+                       cli_format_us (&text, (double) queue->oldest_ms * 1e3));
         cli_table_add (&table, cli_format_rate (&text, queue->in_per_s));
         cli_table_add (&table, cli_format_rate (&text, queue->out_per_s));
         cli_table_add (&table, cli_format_count (&text, queue->redelivered));

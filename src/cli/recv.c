@@ -40,9 +40,9 @@
 typedef struct {
     cli_common_t common;
     const char *queue;
-    const char *command;     //  --exec
-    uint64_t count;          //  stop after so many
-    uint64_t idle_ms;        //  UINT64_MAX: never
+    const char *command;  //  --exec
+    uint64_t count;       //  stop after so many
+    uint64_t idle_ms;     //  UINT64_MAX: never
     uint64_t prefetch;
     bool raw;
     bool no_ack;
@@ -50,7 +50,7 @@ typedef struct {
     tern_peer_t *peer;
     tern_consumer_t *consumer;
     cli_output_t output;
-    tern_msg_t **batch;      //  kept, printed, not yet accepted
+    tern_msg_t **batch;  //  kept, printed, not yet accepted
     size_t batched;
     uint64_t received;
     uint64_t accepted, requeued, rejected;
@@ -73,8 +73,8 @@ s_print_json (recv_t *self, tern_msg_t *msg)
     cli_json_open (&json, "headers", '{');
     const char *name, *value;
     size_t name_size, size;
-    for (size_t index = 0; tern_msg_header_at (msg, index, &name, &name_size,
-                                               &value, &size);
+    for (size_t index = 0;
+         tern_msg_header_at (msg, index, &name, &name_size, &value, &size);
          index++) {
         cli_json_member (&json, name, name_size, value, size);
     }
@@ -193,12 +193,11 @@ s_wait (const recv_t *self)
         {.fd = STDOUT_FILENO, .events = 0},
     };
     const bool prints = !self->command;
-    const int timeout_ms =
-        self->idle_ms > INT32_MAX ? -1 : (int) self->idle_ms;
+    const int timeout_ms = self->idle_ms > INT32_MAX ? -1 : (int) self->idle_ms;
     const int64_t until_ms = cli_clock_ms () + timeout_ms;
     for (;;) {
-        const int64_t left_ms =
-            timeout_ms < 0 ? -1 : until_ms - cli_clock_ms ();
+        const int64_t left_ms
+            = timeout_ms < 0 ? -1 : until_ms - cli_clock_ms ();
         if (timeout_ms >= 0 && left_ms < 0) {
             return false;
         }
@@ -249,10 +248,10 @@ s_open_and_run (recv_t *self)
     if (code != CLI_DONE) {
         return code;
     }
-    const tern_consumer_options_t options = {.prefetch =
-                                                 (uint32_t) self->prefetch};
-    const int rc = tern_consumer_open (&self->consumer, self->peer,
-                                       self->queue, &options);
+    const tern_consumer_options_t options
+        = {.prefetch = (uint32_t) self->prefetch};
+    const int rc = tern_consumer_open (&self->consumer, self->peer, self->queue,
+                                       &options);
     if (rc) {
         cli_seat_close (&self->peer);
         return cli_fail_tern (rc, self->queue, NULL);
@@ -278,8 +277,8 @@ cli_recv (int argc, char **argv)
 {
     recv_t self = {.count = UINT64_MAX, .idle_ms = UINT64_MAX};
     const cli_option_t options[] = {
-        {"count", 'n', CLI_NUMBER, &self.count, "N", "stop after N messages",
-         1, UINT64_MAX},
+        {"count", 'n', CLI_NUMBER, &self.count, "N", "stop after N messages", 1,
+         UINT64_MAX},
         {"idle", 0, CLI_NUMBER, &self.idle_ms, "MS",
          "stop when nothing came for so long", 1, INT32_MAX},
         {"exec", 'e', CLI_TEXT, &self.command, "CMD",
@@ -288,8 +287,8 @@ cli_recv (int argc, char **argv)
          0, 0},
         {"prefetch", 0, CLI_NUMBER, &self.prefetch, "N",
          "hold up to N unsettled (16384; --exec: 1)", 1, UINT32_MAX},
-        {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL,
-         "only look: settle nothing", 0, 0},
+        {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
+         0, 0},
     };
     const cli_usage_t usage = {
         .name = "recv",

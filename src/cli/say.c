@@ -21,11 +21,11 @@
 
 static struct {
     pthread_mutex_t lock;
-    char who[32];          //  "tern send: "
+    char who[32];  //  "tern send: "
     bool quiet;
     unsigned verbose;
-    bool terminal;         //  stderr is one
-    bool drawn;            //  a progress line stands there
+    bool terminal;  //  stderr is one
+    bool drawn;     //  a progress line stands there
     int64_t next_draw_ms;
 } s_say = {.lock = PTHREAD_MUTEX_INITIALIZER, .who = "tern: "};
 
@@ -56,8 +56,7 @@ s_line (const char *who, const char *format, va_list args)
 }
 
 static void
-s_on_event (void *arg, tern_log_level_t level, const char *id,
-            const char *line)
+s_on_event (void *arg, tern_log_level_t level, const char *id, const char *line)
 {
     (void) arg;
     (void) level;
@@ -199,8 +198,7 @@ cli_progress (const char *format, ...)
     char line[256] = "\r\033[K";
     va_list args;
     va_start (args, format);
-    vsnprintf (line + strlen (line), sizeof line - strlen (line), format,
-               args);
+    vsnprintf (line + strlen (line), sizeof line - strlen (line), format, args);
     va_end (args);
 
     pthread_mutex_lock (&s_say.lock);

@@ -29,8 +29,8 @@ s_host (char host[HOST_MAX + 1])
     gethostname (name, sizeof name - 1);
     size_t used = 0;
     for (const char *at = name; *at && *at != '.' && used < HOST_MAX; at++) {
-        const char lower =
-            *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a') : *at;
+        const char lower
+            = *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a') : *at;
         if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9')
             || lower == '-') {
             host[used++] = lower;
@@ -90,9 +90,8 @@ s_open_named (tern_peer_t **peer_p, tern_config_t *config, const char *name,
 }
 
 static int
-s_open_slot (tern_peer_t **peer_p, tern_config_t *config,
-             const char *command, char name[NAME_SIZE], char *why,
-             size_t why_size)
+s_open_slot (tern_peer_t **peer_p, tern_config_t *config, const char *command,
+             char name[NAME_SIZE], char *why, size_t why_size)
 {
     char host[HOST_MAX + 1];
     s_host (host);

@@ -37,22 +37,22 @@ typedef struct {
     const char *file;
     const char *wait;
     cli_list_t headers;
-    uint64_t timeout_ms;     //  UINT64_MAX: none
+    uint64_t timeout_ms;  //  UINT64_MAX: none
     bool whole;
 
-    int fd;                  //  what lines or the whole are read from
+    int fd;  //  what lines or the whole are read from
     tern_level_t level;
     tern_peer_t *peer;
     tern_producer_t *producer;
-    tern_msg_t *form;        //  key and headers for every body, or NULL
+    tern_msg_t *form;  //  key and headers for every body, or NULL
     int64_t started_ns;
     uint64_t sent;
-    uint64_t too_long;       //  lines refused
+    uint64_t too_long;  //  lines refused
     uint64_t last_seq;
 } send_t;
 
-static const char *const s_level_names[] = {"", "written", "synced", "stored",
-                                            "processed"};
+static const char *const s_level_names[]
+    = {"", "written", "synced", "stored", "processed"};
 
 static int
 s_parse_level (send_t *self)
@@ -141,14 +141,13 @@ s_draw_progress (const send_t *self)
 {
     if (cli_progress_due ()) {
         cli_text_t sent, left;
-        const uint64_t reached =
-            tern_producer_reached (self->producer, self->level);
-        cli_progress ("%s sent, %s not yet %s",
-                      cli_format_count (&sent, self->sent),
-                      cli_format_count (&left, self->last_seq > reached
-                                                   ? self->last_seq - reached
-                                                   : 0),
-                      s_level_names[self->level]);
+        const uint64_t reached
+            = tern_producer_reached (self->producer, self->level);
+        cli_progress (
+            "%s sent, %s not yet %s", cli_format_count (&sent, self->sent),
+            cli_format_count (
+                &left, self->last_seq > reached ? self->last_seq - reached : 0),
+            s_level_names[self->level]);
     }
 }
 
@@ -160,10 +159,10 @@ s_send_body (send_t *self, const void *body, size_t size)
     const int64_t began_ms = cli_clock_ms ();
     int rc;
     do {
-        rc = self->form ? s_send_formed (self, body, size, SLICE_MS,
-                                         &self->last_seq)
-                        : tern_producer_send (self->producer, body, size,
-                                              SLICE_MS, &self->last_seq);
+        rc = self->form
+                 ? s_send_formed (self, body, size, SLICE_MS, &self->last_seq)
+                 : tern_producer_send (self->producer, body, size, SLICE_MS,
+                                       &self->last_seq);
         s_draw_progress (self);
         if (rc == TERN_ETIMEOUT
             && (uint64_t) (cli_clock_ms () - began_ms) >= self->timeout_ms) {
@@ -175,12 +174,12 @@ s_send_body (send_t *self, const void *body, size_t size)
         return CLI_DONE;
     }
     if (rc == TERN_ETIMEOUT) {
-        return cli_stop_asked ()
-                   ? CLI_FAILED
-                   : cli_fail (CLI_TIMEOUT, "%s: no room in the outbox for "
-                                            "message %" PRIu64 " within "
-                                            "--timeout",
-                               self->queue, self->sent + 1);
+        return cli_stop_asked () ? CLI_FAILED
+                                 : cli_fail (CLI_TIMEOUT,
+                                             "%s: no room in the outbox for "
+                                             "message %" PRIu64 " within "
+                                             "--timeout",
+                                             self->queue, self->sent + 1);
     }
     return cli_fail_tern (rc, self->queue, NULL);
 }
@@ -196,11 +195,11 @@ s_send_words (send_t *self, char **words, size_t count)
         cli_output_text (&body, index > 0 ? " " : "");
         cli_output_text (&body, words[index]);
     }
-    const int code =
-        body.size > TERN_BODY_MAX
-            ? cli_fail (CLI_REFUSED, "TEXT: %zu bytes, over the limit of %d",
-                        body.size, TERN_BODY_MAX)
-            : s_send_body (self, body.size > 0 ? body.bytes : "", body.size);
+    const int code
+        = body.size > TERN_BODY_MAX
+              ? cli_fail (CLI_REFUSED, "TEXT: %zu bytes, over the limit of %d",
+                          body.size, TERN_BODY_MAX)
+              : s_send_body (self, body.size > 0 ? body.bytes : "", body.size);
     cli_output_free (&body);
     return code;
 }
@@ -232,13 +231,13 @@ s_send_whole (send_t *self, int fd, const char *name)
         }
         size += got > 0 ? (size_t) got : 0;
     }
-    const int code =
-        size > TERN_BODY_MAX
-            ? cli_fail (CLI_REFUSED,
-                        "%s: over the limit of %d bytes for one message; "
-                        "nothing was sent",
-                        name, TERN_BODY_MAX)
-            : s_send_body (self, bytes, size);
+    const int code
+        = size > TERN_BODY_MAX
+              ? cli_fail (CLI_REFUSED,
+                          "%s: over the limit of %d bytes for one message; "
+                          "nothing was sent",
+                          name, TERN_BODY_MAX)
+              : s_send_body (self, bytes, size);
     free (bytes);
     return code;
 }
@@ -329,17 +328,16 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
             cli_hint ("%s: waiting until %" PRIu64 " are %s%s", self->queue,
                       self->sent, s_level_names[level],
                       level == TERN_PROCESSED
-                              && tern_peer_consumers (self->peer,
-                                                      self->queue)
+                              && tern_peer_consumers (self->peer, self->queue)
                                      == 0
                           ? "; nobody consumes this queue now"
                           : "");
         }
         s_draw_progress (self);
     }
-    return rc == TERN_OK ? CLI_DONE
-                         : cli_fail_tern (rc, tern_peer_data (self->peer),
-                                          NULL);
+    return rc == TERN_OK
+               ? CLI_DONE
+               : cli_fail_tern (rc, tern_peer_data (self->peer), NULL);
 }
 
 static void
@@ -374,8 +372,8 @@ s_report (const send_t *self, tern_level_t reached, double seconds)
 static tern_level_t
 s_reached (const send_t *self)
 {
-    static const tern_level_t levels[] = {TERN_PROCESSED, TERN_SYNCED,
-                                          TERN_WRITTEN};
+    static const tern_level_t levels[]
+        = {TERN_PROCESSED, TERN_SYNCED, TERN_WRITTEN};
     for (size_t index = 0; index < 3; index++) {
         if (tern_producer_reached (self->producer, levels[index])
             >= self->last_seq) {
@@ -391,8 +389,8 @@ static int
 s_run (send_t *self, char **words, size_t count)
 {
     char why[256] = "";
-    const int rc = tern_producer_open (&self->producer, self->peer,
-                                       self->queue, why, sizeof why);
+    const int rc = tern_producer_open (&self->producer, self->peer, self->queue,
+                                       why, sizeof why);
     if (rc) {
         return cli_fail_tern (rc, self->queue, why);
     }
@@ -401,8 +399,8 @@ s_run (send_t *self, char **words, size_t count)
     if (self->sent > 0) {
         //  Even after an error: what was sent before it shall be safe.
         const int waited = s_await (self, self->level, self->timeout_ms);
-        const double seconds =
-            (double) (cli_clock_ns () - self->started_ns) / 1e9;
+        const double seconds
+            = (double) (cli_clock_ns () - self->started_ns) / 1e9;
         s_report (self, s_reached (self), seconds);
         if (waited == CLI_TIMEOUT) {
             cli_fail (CLI_TIMEOUT,
@@ -454,9 +452,8 @@ s_open_and_run (send_t *self, char **words, size_t count)
 int
 cli_send (int argc, char **argv)
 {
-    send_t self = {.wait = "processed",
-                   .timeout_ms = UINT64_MAX,
-                   .fd = STDIN_FILENO};
+    send_t self
+        = {.wait = "processed", .timeout_ms = UINT64_MAX, .fd = STDIN_FILENO};
     const cli_option_t options[] = {
         {"file", 'f', CLI_TEXT, &self.file, "FILE",
          "read FILE instead of standard input", 0, 0},
@@ -499,8 +496,7 @@ cli_send (int argc, char **argv)
     if (code == CLI_DONE && self.file) {
         self.fd = open (self.file, O_RDONLY | O_CLOEXEC);
         if (self.fd < 0) {
-            code = cli_fail (CLI_FAILED, "%s: %s", self.file,
-                             strerror (errno));
+            code = cli_fail (CLI_FAILED, "%s: %s", self.file, strerror (errno));
         }
     }
     if (code == CLI_DONE) {

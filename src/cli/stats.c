@@ -148,8 +148,8 @@ s_print_publisher (const tern_stats_t *row)
 static void
 s_print_row (const tern_stats_t *row)
 {
-    static const char *const titles[] = {"  per second", ">TOTAL", ">1 S",
-                                         ">10 S", ">60 S"};
+    static const char *const titles[]
+        = {"  per second", ">TOTAL", ">1 S", ">10 S", ">60 S"};
     const bool publisher = row->role == TERN_ROLE_PUBLISHER;
     cli_table_t table;
     printf ("%s at %s, %s\n", row->queue, row->peer,
@@ -190,8 +190,7 @@ s_print (const tern_fleet_t *fleet, const char *filter, bool as_json)
     cli_output_init (&output);
     cli_json_init (&json, &output);
     cli_json_open (&json, NULL, '[');
-    for (size_t index = 0; tern_fleet_stats_at (fleet, index, &row);
-         index++) {
+    for (size_t index = 0; tern_fleet_stats_at (fleet, index, &row); index++) {
         if (filter && strcmp (filter, row.peer) != 0
             && strcmp (filter, row.queue) != 0) {
             continue;

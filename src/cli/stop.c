@@ -63,8 +63,8 @@ cli_stop_fd (void)
 bool
 cli_stop_wait (int fd, int timeout_ms)
 {
-    struct pollfd items[] = {{.fd = s_fd, .events = POLLIN},
-                             {.fd = fd, .events = POLLIN}};
+    struct pollfd items[]
+        = {{.fd = s_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     const int ready = poll (items, 2, timeout_ms);
     return ready > 0 && !items[0].revents && items[1].revents;
 }

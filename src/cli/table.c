@@ -13,7 +13,7 @@ void
 cli_table_init (cli_table_t *self, const char *const *titles, size_t columns)
 {
     assert (columns <= CLI_TABLE_COLUMNS);
-    *self = (cli_table_t){.titles = titles, .columns = columns};
+    *self = (cli_table_t) {.titles = titles, .columns = columns};
 }
 
 void
@@ -21,8 +21,8 @@ cli_table_add (cli_table_t *self, const char *cell)
 {
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? self->capacity * 2 : 64;
-        self->cells =
-            realloc (self->cells, self->capacity * sizeof *self->cells);
+        self->cells
+            = realloc (self->cells, self->capacity * sizeof *self->cells);
     }
     char *copy = strdup (cell);
     if (!self->cells || !copy) {

@@ -15,7 +15,7 @@
 #define CLI_TABLE_COLUMNS 12
 
 typedef struct {
-    const char *const *titles;   //  a leading '>' means: to the right
+    const char *const *titles;  //  a leading '>' means: to the right
     size_t columns;
     char **cells;
     size_t count, capacity;
