@@ -48,7 +48,9 @@ s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t size)
     *at++ = (uint8_t) queue_size;
     memcpy (at, sub->queue, queue_size);
     at += queue_size;
-    trn_put_u64 (at, sub->next);
+    //  What an earlier life may have delivered stays in doubt until it is sent
+    //  again, however many lives that takes.
+    trn_put_u64 (at, sub->next > sub->doubt ? sub->next : sub->doubt + 1);
     trn_put_u64 (at + 8, low);
     uint8_t *count_at = at + 16;
     at += 20;
