@@ -201,6 +201,7 @@ s_on_timers (tern_peer_t *self, int64_t now_ms)
     }
     if (now_ms >= self->sample_at) {
         trn_stats_sample (self, now_ms);
+        trn_nodes_note (self, now_ms, false);
     }
 }
 
@@ -270,6 +271,7 @@ s_stop (tern_peer_t *self, void *arg)
     for (uint32_t index = 0; index < self->box_count; index++) {
         trn_box_save (self->boxes[index], true);
     }
+    trn_nodes_note (self, now, true);
     trn_roster_on_close (self->roster, now);
     trn_nodes_drain (self, now);
 }

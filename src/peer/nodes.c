@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+//  The view is noted at most so often.
+#define VIEW_MS 2000
+
 static void
 s_disconnect (tern_peer_t *self, trn_node_t *node)
 {
@@ -170,6 +173,34 @@ trn_nodes_close (tern_peer_t *self)
     for (size_t index = 0; index < TRN_NODES_MAX; index++) {
         s_disconnect (self, &self->nodes[index]);
     }
+}
+
+void
+trn_nodes_restore (tern_peer_t *self)
+{
+    uint8_t *view = NULL;
+    size_t size = 0;
+    if (trn_store_read_note (self->store, &view, &size) == TERN_OK) {
+        //  A damaged note is as good as none: a directory will tell.
+        const int rc = trn_roster_restore (self->roster, view, size);
+        (void) rc;
+        free (view);
+    }
+}
+
+void
+trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing)
+{
+    if (!self->view_wanted || (now_ms < self->view_at && !closing)) {
+        return;
+    }
+    self->view_wanted = false;
+    self->view_at = now_ms + VIEW_MS;
+    uint8_t *view = trn_alloc (TRN_ROSTER_VIEW_MAX);
+    const size_t size
+        = trn_roster_view (self->roster, view, TRN_ROSTER_VIEW_MAX);
+    trn_store_note (self->store, view, size);
+    free (view);
 }
 
 void

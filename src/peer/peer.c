@@ -64,7 +64,7 @@ s_open_store (tern_peer_t *self, const char *name, char *why, size_t why_size)
                           sizeof reason);
     if (rc != TERN_OK) {
         if (why && why_size) {
-            snprintf (why, why_size, "%s", reason);
+            snprintf (why, why_size, "%.200s: %s", self->data, reason);
         }
         return rc;
     }
@@ -329,6 +329,7 @@ s_open (tern_peer_t *self, char *why, size_t why_size)
     if (rc == TERN_OK) {
         const char *endpoint = self->endpoint;
         const int64_t now = trn_clock_ms ();
+        trn_nodes_restore (self);
         trn_roster_on_endpoints (self->roster, &endpoint, 1, now);
         self->sample_at = now;
         rc = trn_actor_start (self);

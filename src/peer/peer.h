@@ -118,7 +118,8 @@ struct tern_peer {
     int64_t sample_at;
     bool queues_changed;
     bool running;                //  set before the thread starts
-    bool view_wanted;
+    bool view_wanted;            //  the roster's view is to be noted
+    int64_t view_at;             //  not before
     bool stopping;
 
     //  Shared.
@@ -253,6 +254,14 @@ trn_node_monitored (tern_peer_t *self, trn_node_t *node);
 
 void
 trn_nodes_close (tern_peer_t *self);
+
+//  Start from the view of an earlier life.
+void
+trn_nodes_restore (tern_peer_t *self);
+
+//  Note the view if it has changed, but not more often than every few seconds.
+void
+trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing);
 
 //  Tell roster and engine what we consume.
 void

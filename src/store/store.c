@@ -203,6 +203,7 @@ s_free (trn_store_t **self_p)
         pthread_cond_destroy (&self->workers[i].wake);
     }
     pthread_mutex_destroy (&self->lock);
+    free (self->note);
     free (self);
 }
 

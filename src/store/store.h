@@ -122,6 +122,19 @@ trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes);
 int
 trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p);
 
+//  Replace the owner's note, a file beside META, in the background and without
+//  syncing it: whether it survives a crash is not promised, and its owner must
+//  be able to tell damage.  bytes are copied.  Any thread.
+#define TRN_STORE_NOTE_MAX (4 * 1024 * 1024)
+
+void
+trn_store_note (trn_store_t *self, const uint8_t *bytes, size_t size);
+
+//  Read the note.  0 and memory that the caller frees, TERN_ENOENT, TERN_EIO.
+//  The opening thread, before anything was noted.
+int
+trn_store_read_note (trn_store_t *self, uint8_t **bytes_p, size_t *size_p);
+
 //  The log below, for run (), hint (), stats () and the progress numbers.
 trn_log_t *
 trn_outbox_log (trn_outbox_t *self);

@@ -105,6 +105,8 @@ struct trn_store {
 
     pthread_mutex_t lock;
     trn_worker_t workers[TRN_THREADS];     //  under lock
+    uint8_t *note;                         //  to be written; owned; under lock
+    size_t note_size;
     atomic_bool closing;
 };
 
@@ -114,6 +116,10 @@ trn_threads_start (trn_store_t *self);
 
 void
 trn_threads_stop (trn_store_t *self);
+
+//  The writer's part of trn_store_note ().
+void
+trn_store_write_note (trn_store_t *self);
 
 //  Put the outbox on a thread's list and wake the thread if it sleeps.
 void

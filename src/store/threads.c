@@ -258,7 +258,15 @@ s_writer (void *arg)
     pthread_mutex_lock (&self->lock);
     for (;;) {
         trn_outbox_t *outbox = s_take_list (worker);
+        if (self->note) {
+            pthread_mutex_unlock (&self->lock);
+            trn_store_write_note (self);
+            pthread_mutex_lock (&self->lock);
+        }
         if (!outbox) {
+            if (self->note || worker->first) {
+                continue;  //  came while the lock was not held
+            }
             if (s_closing (self)) {
                 break;
             }
