@@ -340,6 +340,37 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
                : cli_fail_tern (rc, tern_peer_data (self->peer), NULL);
 }
 
+//  What became of it, in the words of tern stats.
+
+static void
+s_report_row (const send_t *self, cli_json_t *json)
+{
+    tern_stats_t row = {.role = 0};
+    const size_t count = tern_peer_stats (self->peer, NULL, 0);
+    tern_stats_t *rows = calloc (count + 1, sizeof *rows);
+    if (!rows) {
+        abort ();
+    }
+    tern_peer_stats (self->peer, rows, count);
+    for (size_t index = 0; index < count; index++) {
+        if (rows[index].role == TERN_ROLE_PUBLISHER
+            && strcmp (rows[index].queue, self->queue) == 0) {
+            row = rows[index];
+        }
+    }
+    free (rows);
+    cli_json_count (json, "produced", row.produced.total);
+    cli_json_count (json, "accepted", row.accepted.total);
+    cli_json_count (json, "transmitted", row.transmitted.total);
+    cli_json_count (json, "consumed", row.consumed.total);
+    cli_json_count (json, "redelivered", row.redelivered);
+    cli_json_open (json, "t_delay_us", '{');
+    cli_json_count (json, "p50", row.delay_p50_us);
+    cli_json_count (json, "p99", row.delay_p99_us);
+    cli_json_count (json, "max", row.delay_max_us);
+    cli_json_close (json);
+}
+
 static void
 s_report (const send_t *self, tern_level_t reached, double seconds)
 {
@@ -362,6 +393,7 @@ s_report (const send_t *self, tern_level_t reached, double seconds)
         cli_json_text (&json, "level", s_level_names[reached]);
         cli_json_real (&json, "seconds", seconds);
         cli_json_real (&json, "msgs_per_s", per_s);
+        s_report_row (self, &json);
         cli_json_close (&json);
         cli_output_end (&output);
     }
