@@ -89,8 +89,9 @@ another_place_number_or_count_is_not (void **state)
     s_sample (&sample);
     assert_false (trn_run_verify (&sample.frame, s_uuid, "other", sample.bytes,
                                   sample.size));
-    assert_false (trn_run_verify (&sample.frame, (const uint8_t *) "x", "hello",
-                                  sample.bytes, 0));
+    assert_false (
+        trn_run_verify (&sample.frame, s_uuid, "hello", sample.bytes, 0));
+    assert_false (trn_run_verify (&sample.frame, s_uuid, "hello", NULL, 0));
 }
 
 static void
