@@ -11,11 +11,15 @@ stage=$(basename "$0")
 build=build-$stage
 jobs=${JOBS:-$(nproc)}
 
-#  configure_and_build [OPTION...]: warnings are errors in every stage.
-configure_and_build () {
+#  only_configure [OPTION...]: warnings are errors in every stage.
+only_configure () {
     [ -x configure ] || ./autogen.sh > /dev/null 2>&1
     mkdir -p "$build"
     (cd "$build" && ../configure --quiet --enable-werror "$@")
+}
+
+configure_and_build () {
+    only_configure "$@"
     make -C "$build" -s "-j$jobs"
 }
 
