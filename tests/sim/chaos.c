@@ -5,15 +5,15 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "chaos.h"
+#include "sim/chaos.h"
 
-#include "ledger.h"
-#include "net.h"
-#include "peer.h"
+#include "sim/ledger.h"
+#include "sim/net.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
-#include "tests/support/disk_faulty.h"
-#include "tests/support/disk_memory.h"
+#include "support/disk_faulty.h"
+#include "support/disk_memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -353,12 +353,14 @@ s_lose_disk (s_chaos_t *self, sim_peer_t *peer)
 static void
 s_back_up (s_chaos_t *self, sim_peer_t *peer)
 {
-    sim_trace (&self->world, "fault %s is backed up", peer->name);
     trn_disk_memory_destroy (&self->backup[peer->index]);
     self->backup[peer->index] = trn_disk_memory_copy (peer->memory);
     for (unsigned index = 0; index < peer->outbox_count; index++) {
         self->backup_written[peer->index][index]
             = trn_log_written (peer->outboxes[index].log);
+        sim_trace (&self->world, "fault %s/%s is backed up to %" PRIu64,
+                   peer->name, peer->outboxes[index].queue,
+                   self->backup_written[peer->index][index]);
     }
 }
 
@@ -555,6 +557,29 @@ s_drained (const s_chaos_t *self)
     return true;
 }
 
+//  For a trace: where the rest is.
+static void
+s_show_rest (s_chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    for (unsigned index = 0; index < world->peer_count; index++) {
+        const sim_peer_t *peer = world->peers[index];
+        for (unsigned at = 0; at < peer->outbox_count; at++) {
+            trn_engine_outbox_stats_t stats;
+            trn_engine_outbox_stats (peer->engine, peer->outboxes[at].id,
+                                     &stats);
+            sim_trace (world,
+                       "%-5s %s: backlog %" PRIu64 " waiting %" PRIu64
+                       " in flight %" PRIu64 " parked %" PRIu64
+                       " low %" PRIu64 " of %" PRIu64 " consumers %u",
+                       peer->name, peer->outboxes[at].queue,
+                       peer->outboxes[at].backlog, stats.waiting,
+                       stats.in_flight, stats.parked, stats.low,
+                       peer->outboxes[at].appended, stats.consumers);
+        }
+    }
+}
+
 static void
 s_drain (s_chaos_t *self)
 {
@@ -562,6 +587,7 @@ s_drain (s_chaos_t *self)
     const int64_t until_us = world->now_us + DRAIN_MAX_US;
     while (!s_drained (self) && !world->failed) {
         if (world->now_us >= until_us) {
+            s_show_rest (self);
             sim_fail (world,
                       "L-live: %" PRIu64 " messages are still open %d s after "
                       "everything healed",

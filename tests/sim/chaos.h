@@ -11,7 +11,7 @@
 #ifndef SIM_CHAOS_H
 #define SIM_CHAOS_H
 
-#include "world.h"
+#include "sim/world.h"
 
 typedef struct {
     uint64_t runs, events;

@@ -8,7 +8,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
 

@@ -6,7 +6,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "ledger.h"
+#include "sim/ledger.h"
 
 #include "base/memory.h"
 
@@ -17,8 +17,7 @@
 
 typedef enum {
     HELD,       //  in the application's hands
-    BACK,       //  given back: requeued, or its consumer left
-    UNOPENED,   //  given back without having been looked at
+    BACK,       //  given back
     ACCEPTED,
     REJECTED
 } s_touch_state_t;
@@ -35,7 +34,7 @@ typedef struct {
     bool written, synced;     //  the publisher was told so
     bool gone;                //  lost, and allowed to be
     bool accepted, rejected;  //  by any application, ever
-    bool opened;              //  delivered and not given back unopened
+    bool sent;                //  at least once, by any life
     bool unopened;            //  was given back unopened once
     s_touch_t *touches;
     unsigned touch_count;
@@ -238,8 +237,9 @@ unsigned
 sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
 {
     self->streams[number].current = false;
-    const unsigned fork = sim_ledger_stream (
-        self, self->streams[number].store_uuid, self->streams[number].outbox);
+    const s_stream_t name = self->streams[number];
+    const unsigned fork
+        = sim_ledger_stream (self, name.store_uuid, name.outbox);
     const s_stream_t *old = &self->streams[number];
     s_stream_t *stream = &self->streams[fork];
     for (size_t at = 0; at < old->count && old->messages[at].seq <= high;
@@ -254,6 +254,20 @@ sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
     }
     sim_ledger_forget (self, number);
     return fork;
+}
+
+unsigned
+sim_ledger_twin (sim_ledger_t *self, unsigned number)
+{
+    const unsigned twin = sim_ledger_fork (self, number, UINT64_MAX);
+    s_stream_t *original = &self->streams[number];
+    for (size_t at = 0; at < original->count; at++) {
+        original->messages[at].gone = self->streams[twin].messages[at].gone;
+    }
+    original->current = true;
+    self->streams[twin].current = false;
+    sim_ledger_forget (self, twin);
+    return twin;
 }
 
 static s_reader_t *
@@ -307,6 +321,27 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16],
     return NULL;
 }
 
+void
+sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
+                 uint32_t count, bool redelivered)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (uint64_t seq = first_seq; seq < first_seq + count; seq++) {
+        s_message_t *message = s_message (stream, seq);
+        if (!message) {
+            sim_fail (self->world, "L-payload: %s %" PRIu64
+                      " is sent but was never published", stream->outbox, seq);
+            return;
+        }
+        if (message->sent && !message->unopened && !redelivered) {
+            sim_fail (self->world,
+                      "L-flag: %s %" PRIu64 " is sent again without a flag",
+                      stream->outbox, seq);
+        }
+        message->sent = true;
+    }
+}
+
 //  In which order may messages come to one life?
 static void
 s_check_order (sim_ledger_t *self, s_stream_t *stream,
@@ -322,7 +357,10 @@ s_check_order (sim_ledger_t *self, s_stream_t *stream,
         }
         reader->first_delivery = message->seq;
     }
-    if (self->in_order && new_here && message->seq < reader->seen) {
+    //  A message that an earlier life accepted may come late: its publisher lost
+    //  the settlement with its own life.
+    if (self->in_order && new_here && !message->accepted
+        && message->seq < reader->seen) {
         sim_fail (self->world,
                   "L-order: %s %" PRIu64 " came to its only consumer after "
                   "%" PRIu64,
@@ -356,13 +394,7 @@ sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
                   "L-again: %s %" PRIu64 " came to the life that holds it",
                   outbox, seq);
     }
-    if (message->opened && !redelivered) {
-        sim_fail (self->world,
-                  "L-flag: %s %" PRIu64 " came again without being flagged",
-                  outbox, seq);
-    }
     s_check_order (self, stream, message, life, !touch, redelivered);
-    message->opened = true;
     if (!touch) {
         message->touches
             = trn_realloc (message->touches, (message->touch_count + 1)
@@ -398,16 +430,10 @@ sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
         break;
     case TRN_REQUEUED: touch->state = BACK; break;
     case TRN_RELEASED:
-        //  Nobody else had opened it: then the next delivery may come without
-        //  a flag, out of the order of first deliveries.
-        touch->state = UNOPENED;
+        //  The next delivery may come without a flag, out of the order of first
+        //  deliveries.
+        touch->state = BACK;
         message->unopened = true;
-        message->opened = false;
-        for (unsigned index = 0; index < message->touch_count; index++) {
-            if (message->touches[index].state != UNOPENED) {
-                message->opened = true;
-            }
-        }
         break;
     }
 }

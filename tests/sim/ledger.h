@@ -11,7 +11,7 @@
 //      L-again     what an application accepted does not come to it again in
 //                  the same life; what it holds is not given to it twice
 //      L-order     first deliveries of one publisher's queue come in order
-//      L-flag      what may have been delivered before says so
+//      L-flag      what is sent again says so, unless it was given back unopened
 //      L-early     a publisher never takes for settled what no application
 //                  accepted
 //
@@ -23,7 +23,7 @@
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
 
-#include "world.h"
+#include "sim/world.h"
 
 #include "base/ranges.h"
 #include "wire/frame.h"
@@ -71,8 +71,17 @@ sim_ledger_forget (sim_ledger_t *self, unsigned stream);
 unsigned
 sim_ledger_fork (sim_ledger_t *self, unsigned stream, uint64_t high);
 
-//  A message came into an application's hands (its consumer's queue).  Returns
-//  the stream it belongs to.
+//  Another process runs on a copy of this store: its messages are a stream of
+//  their own, and nothing is expected of what it found.  Returns its number.
+unsigned
+sim_ledger_twin (sim_ledger_t *self, unsigned stream);
+
+//  A publisher sends a run.
+void
+sim_ledger_send (sim_ledger_t *self, unsigned stream, uint64_t first_seq,
+                 uint32_t count, bool redelivered);
+
+//  A message came into an application's hands (its consumer's queue).
 void
 sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
                     const char *outbox, uint64_t seq, uint64_t print,

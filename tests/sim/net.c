@@ -6,9 +6,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "net.h"
+#include "sim/net.h"
 
-#include "peer.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
 
@@ -267,12 +267,18 @@ s_enqueue (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
     s_expect (self, conn, way, at_us - world->now_us);
 }
 
-//  Absolute and idempotent: such a frame may come twice on one connection.
+//  Such a frame may come again on its own connection at any later time.
 static bool
 s_repeatable (trn_frame_type_t type)
 {
-    return type == TRN_CREDIT || type == TRN_SETTLE || type == TRN_FLOOR
-           || type == TRN_PONG;
+    return type == TRN_SETTLE || type == TRN_FLOOR || type == TRN_PONG;
+}
+
+//  Such a frame may come twice in a row: what it says is absolute.
+static bool
+s_absolute (trn_frame_type_t type)
+{
+    return type == TRN_CREDIT || s_repeatable (type);
 }
 
 //  Keep some frames, and let one of them come again now and then.
@@ -284,7 +290,13 @@ s_replay (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
     if (!self->config.replay_per_mille || !conn->consumer) {
         return;
     }
-    const bool worth = s_repeatable (packet->type) || packet->type == TRN_DATA
+    if (s_absolute (packet->type)
+        && sim_chance (world, self->config.replay_per_mille)) {
+        sim_trace (world, "net   %s comes twice on conn %u",
+                   trn_frame_name (packet->type), (unsigned) conn->number);
+        s_enqueue (self, conn, way, s_copy (packet));
+    }
+    const bool worth = s_absolute (packet->type) || packet->type == TRN_DATA
                        || packet->type == TRN_ACCEPT;
     if (worth && sim_chance (world, 500)) {
         s_stashed_t *slot = &self->stash[self->stash_next++ % STASH];

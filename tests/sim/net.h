@@ -18,7 +18,7 @@
 #ifndef SIM_NET_H
 #define SIM_NET_H
 
-#include "world.h"
+#include "sim/world.h"
 
 #include "core/engine.h"
 

@@ -6,12 +6,12 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer.h"
+#include "sim/peer.h"
 
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "tests/support/disk_faulty.h"
-#include "tests/support/disk_memory.h"
+#include "support/disk_faulty.h"
+#include "support/disk_memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -215,8 +215,10 @@ s_open_outbox (sim_peer_t *self, sim_outbox_t *outbox, int root)
     config.incarnation = self->incarnation;
     config.name = outbox->queue;
 
-    outbox->stream = sim_ledger_stream (self->world->ledger, self->store_uuid,
-                                        outbox->queue);
+    if (!outbox->twin) {
+        outbox->stream = sim_ledger_stream (
+            self->world->ledger, self->store_uuid, outbox->queue);
+    }
     trn_log_report_t report = {0};
     uint8_t *state = NULL;
     size_t state_size = 0;

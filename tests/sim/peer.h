@@ -10,9 +10,9 @@
 #ifndef SIM_PEER_H
 #define SIM_PEER_H
 
-#include "ledger.h"
-#include "net.h"
-#include "world.h"
+#include "sim/ledger.h"
+#include "sim/net.h"
+#include "sim/world.h"
 
 #include "core/engine.h"
 #include "store/log.h"
@@ -64,6 +64,7 @@ typedef struct {
     trn_log_t *log;           //  NULL while down
     trn_outbox_id_t id;
     unsigned stream;          //  in the ledger
+    bool twin;                //  that stream is fixed: this is a clone's
     uint64_t appended;        //  as the engine has been told
     uint64_t backlog;         //  messages the application still wants to send
     uint32_t size_max;        //  of their bodies

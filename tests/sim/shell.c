@@ -10,7 +10,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
 
@@ -36,11 +36,19 @@ s_outbox (sim_peer_t *self, trn_outbox_id_t id)
     return NULL;
 }
 
+//  Behind the handle of a run: whose it is, and its reference.
+typedef struct {
+    sim_outbox_t *outbox;
+    trn_chunk_t *chunk;
+} s_piece_t;
+
 static trn_run_answer_t
-s_ready (trn_engine_run_t *run, const trn_run_t *found)
+s_ready (sim_outbox_t *outbox, trn_engine_run_t *run, const trn_run_t *found)
 {
+    s_piece_t *piece = trn_alloc (sizeof *piece);
+    *piece = (s_piece_t) {outbox, found->chunk};
     *run = (trn_engine_run_t) {
-        .handle = found->chunk,
+        .handle = piece,
         .first_seq = found->first_seq,
         .count = found->count,
         .size = found->size,
@@ -57,10 +65,11 @@ s_run (void *arg, trn_outbox_id_t id, uint64_t seq, uint32_t count_max,
 {
     sim_peer_t *self = arg;
     sim_outbox_t *outbox = s_outbox (self, id);
+    trn_log_hint (outbox->log, seq);
     trn_run_t found;
     const int rc = trn_log_run (outbox->log, seq, count_max, bytes_max, &found);
     if (rc == 1) {
-        return s_ready (run, &found);
+        return s_ready (outbox, run, &found);
     }
     if (rc < 0) {
         sim_fail (self->world, "%s/%s: run of %" PRIu64 ": %s", self->name,
@@ -71,9 +80,11 @@ s_run (void *arg, trn_outbox_id_t id, uint64_t seq, uint32_t count_max,
         if (outbox->chunks[index]
             && trn_chunk_run (outbox->chunks[index], seq, count_max, bytes_max,
                               &found) == 1) {
-            return s_ready (run, &found);
+            return s_ready (outbox, run, &found);
         }
     }
+    sim_trace (self->world, "%-5s must read back %s %" PRIu64, self->name,
+               outbox->queue, seq);
     sim_outbox_want (outbox, seq);
     return TRN_RUN_LATER;
 }
@@ -82,8 +93,9 @@ static void
 s_release (void *arg, void *handle)
 {
     (void) arg;
-    trn_chunk_t *chunk = handle;
-    trn_chunk_release (&chunk);
+    s_piece_t *piece = handle;
+    trn_chunk_release (&piece->chunk);
+    free (piece);
 }
 
 trn_run_source_t
@@ -114,12 +126,8 @@ s_note_credit (sim_conn_t *conn, const trn_frame_t *frame)
 {
     if (frame->type == TRN_CREDIT) {
         sim_credit_t *credit = s_credit (conn, frame->credit.flow);
-        if (frame->credit.messages > credit->messages) {
-            credit->messages = frame->credit.messages;
-        }
-        if (frame->credit.bytes > credit->bytes) {
-            credit->bytes = frame->credit.bytes;
-        }
+        credit->messages = frame->credit.messages;
+        credit->bytes = frame->credit.bytes;
     }
 }
 
@@ -147,40 +155,95 @@ s_spend_credit (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
 
 //  Actions ----------------------------------------------------------------
 
+//  What matters of a frame, for a trace.
+static const char *
+s_show (const trn_frame_t *frame, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (frame->type == TRN_CREDIT) {
+        snprintf (text, size, " flow %u: %" PRIu64 " messages %" PRIu64 " bytes",
+                  frame->credit.flow, frame->credit.messages,
+                  frame->credit.bytes);
+    } else if (frame->type == TRN_OFFER) {
+        snprintf (text, size, " flow %u: %.*s low %" PRIu64 " high %" PRIu64,
+                  frame->offer.flow, (int) frame->offer.queue.size,
+                  frame->offer.queue.at, frame->offer.low, frame->offer.high);
+    } else if (frame->type == TRN_ACCEPT) {
+        snprintf (text, size, " flow %u: seen %" PRIu64 ", %u ranges",
+                  frame->accept.flow, frame->accept.seen,
+                  frame->accept.range_count);
+    } else if (frame->type == TRN_SETTLE) {
+        const trn_settle_t *entry = &frame->settle.entries[0];
+        snprintf (text, size,
+                  " flow %u: %" PRIu64 "..%" PRIu64 " as %d under %" PRIx64
+                  ", %u entries",
+                  frame->settle.flow, entry->from, entry->to,
+                  (int) entry->outcome, entry->token, frame->settle.count);
+    } else if (frame->type == TRN_DATA) {
+        snprintf (text, size,
+                  " flow %u: %" PRIu64 "..%" PRIu64 " token %" PRIx64
+                  " delivery %u",
+                  frame->data.flow, frame->data.first_seq,
+                  frame->data.first_seq + frame->data.count - 1,
+                  frame->data.token, frame->data.deliveries);
+    }
+    return text;
+}
+
+static void
+s_trace_frame (const sim_peer_t *self, const sim_conn_t *conn,
+               const trn_frame_t *frame)
+{
+    if (self->world->trace) {
+        char text[160];
+        sim_trace (self->world, "%-5s %s on conn %u%s%s", self->name,
+                   trn_frame_name (frame->type), (unsigned) conn->number,
+                   conn->cut ? ", lost" : "",
+                   s_show (frame, text, sizeof text));
+    }
+}
+
 static void
 s_send (sim_peer_t *self, const trn_action_t *action)
 {
     sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
-    const uint8_t *data = NULL;
-    uint32_t size = 0;
-    trn_chunk_t *chunk = NULL;
-    if (action->type == TRN_DO_SEND_RUN) {
-        chunk = action->run.handle;
-        size = action->run.size;
-        data = chunk->data + ((int64_t) action->run.offset - chunk->offset);
-    }
     if (conn) {
-        if (chunk) {
-            s_spend_credit (self, conn, &action->frame, size);
-        }
-        sim_trace (self->world, "%-5s %s on link %u, conn %u%s", self->name,
-                   trn_frame_name (action->frame.type), action->link,
-                   (unsigned) conn->number, conn->cut ? ", lost" : "");
-        if (chunk) {
-            sim_trace (self->world,
-                       "        %" PRIu64 "..%" PRIu64 " token %" PRIx64
-                       " deliveries %u",
-                       action->run.first_seq,
-                       action->run.first_seq + action->run.count - 1,
-                       action->frame.data.token,
-                       action->frame.data.deliveries);
-        }
+        s_trace_frame (self, conn, &action->frame);
         sim_net_send (self->world->net, conn, SIM_TO_CONSUMER, &action->frame,
-                      data, size);
+                      NULL, 0);
     }
-    trn_chunk_release (&chunk);
 }
 
+static void
+s_send_run (sim_peer_t *self, const trn_action_t *action)
+{
+    const trn_engine_run_t *run = &action->run;
+    const s_piece_t *piece = run->handle;
+    sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
+    if (conn) {
+        s_spend_credit (self, conn, &action->frame, run->size);
+        sim_ledger_send (self->world->ledger, piece->outbox->stream,
+                         run->first_seq, run->count,
+                         action->frame.data.flags & TRN_DATA_REDELIVERED);
+        s_trace_frame (self, conn, &action->frame);
+        const uint8_t *data = piece->chunk->data
+                              + ((int64_t) run->offset - piece->chunk->offset);
+        sim_net_send (self->world->net, conn, SIM_TO_CONSUMER, &action->frame,
+                      data, run->size);
+    }
+    s_release (self, run->handle);
+}
+
+static void
+s_on_route_lost (sim_world_t *world, const sim_event_t *event)
+{
+    (void) world;
+    trn_engine_on_route_lost (event->peer->engine, event->number,
+                              sim_peer_now (event->peer));
+    sim_peer_drain_soon (event->peer);
+}
+
+//  A router says at once that a peer is not there any more, if it knows.
 static void
 s_reply (sim_peer_t *self, const trn_action_t *action)
 {
@@ -188,8 +251,14 @@ s_reply (sim_peer_t *self, const trn_action_t *action)
     if (!conn || conn->dropped) {
         return;
     }
-    sim_trace (self->world, "%-5s %s on conn %u", self->name,
-               trn_frame_name (action->frame.type), (unsigned) conn->number);
+    if (conn->closed || conn->cut) {
+        if (sim_chance (self->world, 500)) {
+            sim_after (self->world, 0, s_on_route_lost, self, NULL,
+                       conn->number);
+        }
+        return;
+    }
+    s_trace_frame (self, conn, &action->frame);
     sim_net_send (self->world->net, conn, SIM_TO_PUBLISHER, &action->frame,
                   NULL, 0);
 }
@@ -310,8 +379,8 @@ s_act (sim_peer_t *self, const trn_action_t *action)
                    action->link);
         sim_net_disconnect (world->net, self, action->link);
         break;
-    case TRN_DO_SEND:
-    case TRN_DO_SEND_RUN: s_send (self, action); break;
+    case TRN_DO_SEND: s_send (self, action); break;
+    case TRN_DO_SEND_RUN: s_send_run (self, action); break;
     case TRN_DO_REPLY: s_reply (self, action); break;
     case TRN_DO_DROP_ROUTE: {
         sim_conn_t *conn = sim_net_route (world->net, self, action->route);

@@ -5,10 +5,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "story.h"
+#include "sim/story.h"
 
 #include "base/memory.h"
-#include "tests/support/disk_memory.h"
+#include "support/disk_memory.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -87,16 +87,25 @@ story_has (const story_line_t *line, const char *wanted)
     return false;
 }
 
-sim_peer_t *
-story_peer (story_t *story, const story_line_t *line, const char *label)
+static sim_peer_t *
+s_find_peer (const story_t *story, const char *label)
 {
     for (unsigned index = 0; index < story->world.peer_count; index++) {
         if (strcmp (story->labels[index], label) == 0) {
             return story->world.peers[index];
         }
     }
-    story_mistake (story, line, "no such peer");
     return NULL;
+}
+
+sim_peer_t *
+story_peer (story_t *story, const story_line_t *line, const char *label)
+{
+    sim_peer_t *peer = s_find_peer (story, label);
+    if (!peer) {
+        story_mistake (story, line, "no such peer");
+    }
+    return peer;
 }
 
 sim_outbox_t *
@@ -230,7 +239,8 @@ s_find_outboxes (story_t *story, const char *text)
             story_command (story, &line);
         } else if (row[0] != '#' && send && story_split (&line, send, number)
                    && line.count >= 3) {
-            sim_peer_t *peer = story_peer (story, &line, line.words[1]);
+            //  A clone is not there yet; it publishes what its original does.
+            sim_peer_t *peer = s_find_peer (story, line.words[1]);
             bool known = !peer;
             for (unsigned index = 0; peer && index < peer->outbox_count;
                  index++) {

@@ -18,9 +18,9 @@
 #ifndef SIM_STORY_H
 #define SIM_STORY_H
 
-#include "net.h"
-#include "peer.h"
-#include "world.h"
+#include "sim/net.h"
+#include "sim/peer.h"
+#include "sim/world.h"
 
 #define STORY_WORDS_MAX 40
 #define STORY_TRIGGERS_MAX 8

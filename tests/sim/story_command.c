@@ -4,11 +4,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "story.h"
+#include "sim/story.h"
 
 #include "base/memory.h"
-#include "tests/support/disk_faulty.h"
-#include "tests/support/disk_memory.h"
+#include "support/disk_faulty.h"
+#include "support/disk_memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -158,7 +158,11 @@ s_clone (story_t *story, const story_line_t *line)
     trn_disk_memory_kill (clone->memory);
     clone->ended = SIM_KILL;
     for (unsigned index = 0; index < peer->outbox_count; index++) {
-        sim_peer_add_outbox (clone, peer->outboxes[index].queue);
+        const sim_outbox_t *original = &peer->outboxes[index];
+        sim_outbox_t *twin = sim_peer_add_outbox (clone, original->queue);
+        twin->twin = true;
+        twin->stream
+            = sim_ledger_twin (story->world.ledger, original->stream);
     }
 }
 

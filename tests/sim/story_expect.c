@@ -4,7 +4,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "story.h"
+#include "sim/story.h"
 
 #include <inttypes.h>
 #include <stdio.h>

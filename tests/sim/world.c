@@ -6,11 +6,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "world.h"
+#include "sim/world.h"
 
-#include "ledger.h"
-#include "net.h"
-#include "peer.h"
+#include "sim/ledger.h"
+#include "sim/net.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
 
