@@ -286,9 +286,9 @@ s_obeys (const trn_inflow_t *self, const trn_frame_t *frame,
          uint32_t run_size)
 {
     const bool fits
-        = self->received_bytes + run_size <= self->granted_bytes
+        = self->received_bytes + run_size <= self->ceiling_bytes
           || (frame->data.count == 1
-              && self->received_bytes < self->granted_bytes);
+              && self->received_bytes < self->ceiling_bytes);
     return self->intake && frame->data.token != 0
            && frame->data.first_seq >= frame->data.low
            && self->received_messages + frame->data.count

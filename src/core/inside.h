@@ -154,11 +154,13 @@ typedef struct trn_inflow {
     trn_intake_t *intake;  //  NULL: refused, nothing is granted
     uint64_t received_messages, received_bytes;  //  since ACCEPT
     uint64_t granted_messages, granted_bytes;    //  since ACCEPT
-    uint64_t ceiling_messages;  //  highest grant that may still be in use
+    uint64_t ceiling_messages, ceiling_bytes;  //  highest grant that may still
+                                               //  be in use
     uint64_t window;       //  messages it may have, granted or in hand
     int64_t used_ms;       //  when it last used or got credit
     uint64_t recall;       //  nonce of the PING that takes credit back, or 0
     bool wants;            //  it has messages and no credit
+    bool wanted;           //  ... when it was granted to the last time
     bool told;             //  say CREDIT even if nothing changed
     bool dirty;            //  entries wait
     uint32_t entry_count;

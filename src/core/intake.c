@@ -140,7 +140,7 @@ trn_intake_leave (trn_intake_t *self, trn_inflow_t *flow)
 typedef struct {
     uint64_t prefetch, bytes;        //  what the consumers hold at most
     int64_t messages_left, bytes_left;
-    uint64_t share;                  //  what an idle flow may keep
+    uint64_t share, share_bytes;     //  what an idle flow may keep
 } s_budget_t;
 
 static uint64_t
@@ -153,8 +153,8 @@ s_unused_messages (const trn_inflow_t *flow)
 static uint64_t
 s_unused_bytes (const trn_inflow_t *flow)
 {
-    return flow->granted_bytes > flow->received_bytes
-               ? flow->granted_bytes - flow->received_bytes
+    return flow->ceiling_bytes > flow->received_bytes
+               ? flow->ceiling_bytes - flow->received_bytes
                : 0;
 }
 
@@ -182,6 +182,9 @@ s_budget (const trn_intake_t *self)
     budget.share = budget.prefetch / (4 * flows);
     if (!budget.share && budget.prefetch >= flows) {
         budget.share = 1;
+    }
+    if (budget.prefetch) {
+        budget.share_bytes = budget.bytes * budget.share / budget.prefetch;
     }
     return budget;
 }
@@ -273,9 +276,11 @@ s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
     flow->granted_messages += messages;
     flow->ceiling_messages = flow->granted_messages;
     flow->granted_bytes = flow->received_bytes + unused_bytes + bytes;
+    flow->ceiling_bytes = flow->granted_bytes;
     budget->messages_left -= (int64_t) messages;
     budget->bytes_left -= (int64_t) bytes;
-    if (messages) {
+    if (messages || bytes) {
+        flow->wanted = flow->wants;
         flow->wants = false;
         flow->used_ms = engine->now_ms;
     }
@@ -290,48 +295,56 @@ s_find_hungry (const trn_intake_t *self)
 {
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        if (!s_unused_messages (flow) && flow->wants && !flow->recall) {
+        if (flow->wants && !flow->recall
+            && (!s_unused_messages (flow) || !s_unused_bytes (flow))) {
             return flow;
         }
     }
     return NULL;
 }
 
-//  Who has most that it does not use, beyond the share that everybody keeps.
+//  What a flow does not use beyond the share that everybody keeps, of what is
+//  short: messages or bytes.
+static uint64_t
+s_excess (const trn_inflow_t *flow, const s_budget_t *budget)
+{
+    const bool messages = budget->messages_left <= 0;
+    const uint64_t unused
+        = messages ? s_unused_messages (flow) : s_unused_bytes (flow);
+    const uint64_t share = messages ? budget->share : budget->share_bytes;
+    return unused > share ? unused - share : 0;
+}
+
 static trn_inflow_t *
 s_find_victim (const trn_intake_t *self, const s_budget_t *budget)
 {
     trn_inflow_t *victim = NULL;
+    uint64_t most = 0;
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        const uint64_t unused = s_unused_messages (flow);
-        if (unused > budget->share
-            && (!victim || unused > s_unused_messages (victim))) {
+        const uint64_t excess = s_excess (flow, budget);
+        if (excess > most) {
             victim = flow;
+            most = excess;
         }
     }
     return victim;
 }
 
+//  Lower the victim's limits.  Only when it has answered the PING is it certain
+//  that what it had is free.
 static void
-s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
+s_take_back (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *victim,
+             const s_budget_t *budget)
 {
-    if (self->recalled || budget->messages_left > 0) {
-        return;
+    const uint64_t messages = victim->received_messages + budget->share;
+    const uint64_t bytes = victim->received_bytes + budget->share_bytes;
+    if (victim->granted_messages > messages) {
+        victim->granted_messages = messages;
     }
-    const trn_inflow_t *hungry = s_find_hungry (self);
-    trn_inflow_t *victim = hungry ? s_find_victim (self, budget) : NULL;
-    if (!victim) {
-        return;
+    if (victim->granted_bytes > bytes) {
+        victim->granted_bytes = bytes;
     }
-    //  Whoever has something in hand goes on soon by itself; for him only what
-    //  is really idle is taken.
-    const int64_t idle_ms = victim->used_ms + UNUSED_MS;
-    if (hungry->stream->held && engine->now_ms < idle_ms) {
-        self->due_ms = idle_ms < self->due_ms ? idle_ms : self->due_ms;
-        return;
-    }
-    victim->granted_messages = victim->received_messages + budget->share;
     victim->window = budget->share ? budget->share : 1;
     do {
         victim->recall = trn_rng_next (&engine->rng);
@@ -340,6 +353,29 @@ s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
     s_tell_credit (engine, victim);
     trn_link_in_send (engine, victim->inbound, TRN_PING)->ping.nonce
         = victim->recall;
+}
+
+static void
+s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
+{
+    if (self->recalled
+        || (budget->messages_left > 0 && budget->bytes_left > 0)) {
+        return;
+    }
+    const trn_inflow_t *hungry = s_find_hungry (self);
+    trn_inflow_t *victim = hungry ? s_find_victim (self, budget) : NULL;
+    if (!victim) {
+        return;
+    }
+    //  Who wanted what it has is about to use it, and who has something in hand
+    //  goes on soon by itself: then only what lies idle is taken.
+    const int64_t idle_ms = victim->used_ms + UNUSED_MS;
+    if ((victim->wanted || hungry->stream->held)
+        && engine->now_ms < idle_ms) {
+        self->due_ms = idle_ms < self->due_ms ? idle_ms : self->due_ms;
+        return;
+    }
+    s_take_back (engine, self, victim, budget);
 }
 
 void
@@ -354,6 +390,7 @@ trn_intake_on_pong (trn_inflow_t *flow, uint64_t nonce)
         flow->granted_messages = flow->received_messages;
     }
     flow->ceiling_messages = flow->granted_messages;
+    flow->ceiling_bytes = flow->granted_bytes;
     flow->recall = 0;
     flow->intake->recalled = NULL;
     flow->intake->dirty = true;
