@@ -5,11 +5,10 @@
 //
 //  Where that variable names no folder of ours, /tmp/tern-<uid> serves.
 //
-//  Knows two traps.  libzmq removes whatever lies at the path it binds, also a
-//  living socket; and when it closes, it removes the path some time later, from
-//  another thread, by when it may be the next host's.  So a host binds under a
-//  name of its own and renames the socket into place, under the lock: there is
-//  always either the old host's or the new one's.
+//  Knows the trap: libzmq removes whatever lies at the path it binds, also a
+//  living socket, and there is a moment without any before the new one is
+//  there.  So a host binds under a name of its own and renames the socket into
+//  place, under the lock: the path leads to the old host's or the new one's.
 //
 //  The lock file is never removed: two processes could hold locks on two files
 //  of one name.
