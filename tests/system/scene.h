@@ -1,0 +1,146 @@
+//  tests/system/scene.h - where a test plays: a folder, a directory, peers
+//
+//  Everything is private to the scene and gone with it: stores on the real
+//  disk, a directory node in this process, sockets on ephemeral ports, child
+//  processes.  Waiting is for something that happens, with a deadline that no
+//  healthy run comes near.
+//
+//  A test program that needs child processes runs itself: scene_run () gives
+//  argv to scene_start () 's children, which find their scene in it.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TEST_SCENE_H
+#define TEST_SCENE_H
+
+#include <tern.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+//  Generous: sanitizers and a busy machine are ten times slower.
+#define SCENE_DEADLINE_MS 30000
+
+typedef struct {
+    char folder[64];
+    char endpoint[128];            //  of the directory
+    tern_directory_t *directory;
+} scene_t;
+
+//  Milliseconds on the monotonic clock.
+int64_t
+scene_now_ms (void);
+
+//  cmocka's setup and teardown: *state is the scene.
+int
+scene_setup (void **state);
+
+int
+scene_teardown (void **state);
+
+//  Settings of a peer of this scene, more as key, value, ... , NULL.
+tern_config_t *
+scene_config (const scene_t *self, const char *name, ...)
+    __attribute__ ((sentinel));
+
+//  An open peer of this name with more settings; the test fails if it does not
+//  open.
+tern_peer_t *
+scene_peer (const scene_t *self, const char *name, ...)
+    __attribute__ ((sentinel));
+
+tern_producer_t *
+scene_producer (tern_peer_t *peer, const char *queue);
+
+tern_consumer_t *
+scene_consumer (tern_peer_t *peer, const char *queue, uint32_t prefetch);
+
+//  Send text as one message; returns its seq.
+uint64_t
+scene_send (tern_producer_t *producer, const char *text);
+
+//  Send "PREFIX 1" .. "PREFIX count".
+uint64_t
+scene_send_numbers (tern_producer_t *producer, const char *prefix,
+                    unsigned count);
+
+//  Next message within the deadline, which must hold this text.
+tern_msg_t *
+scene_expect (tern_consumer_t *consumer, const char *text);
+
+//  Next message within the deadline; the test fails if there is none.
+tern_msg_t *
+scene_receive (tern_consumer_t *consumer);
+
+//  Everything up to seq has been processed within the deadline.
+void
+scene_settled (tern_producer_t *producer, uint64_t seq);
+
+//  Wait until condition holds, looking whenever the peer has an event and every
+//  few milliseconds.  The test fails, naming what, after the deadline.
+typedef bool scene_condition_fn (void *arg);
+
+void
+scene_until (tern_peer_t *peer, scene_condition_fn *condition, void *arg,
+             const char *what);
+
+//  So many consumers of the queue are connected to the peer.
+void
+scene_consumers (tern_peer_t *peer, const char *queue, uint32_t count);
+
+//  Wait for an event of this id.
+void
+scene_event (tern_peer_t *peer, const char *id);
+
+//  This publisher's (consumer's) row of numbers.
+tern_stats_t
+scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role);
+
+//  Child processes ---------------------------------------------------------
+
+typedef struct {
+    pid_t pid;
+    int out;                       //  its standard output
+    char buffer[4096];
+    size_t used;
+} scene_child_t;
+
+//  What a child does: scene_run () calls it in the new process.  Its result is
+//  the exit status.
+typedef int scene_role_fn (const scene_t *scene, int argc, char **argv);
+
+typedef struct {
+    const char *name;
+    scene_role_fn *fn;
+} scene_role_t;
+
+//  To be called first in main (): if this process is a child, play its role and
+//  return its exit status; else return -1.
+int
+scene_main (const scene_role_t *roles, int argc, char **argv);
+
+//  Start this program again in a role, with more arguments, NULL.
+void
+scene_start (const scene_t *self, scene_child_t *child, const char *role, ...)
+    __attribute__ ((sentinel));
+
+//  Next line of its standard output within the deadline; NULL at the end.
+//  Borrowed until the next call.
+const char *
+scene_line (scene_child_t *child);
+
+//  The child prints this line next.
+void
+scene_says (scene_child_t *child, const char *line);
+
+//  Kill with SIGKILL and reap.
+void
+scene_kill (scene_child_t *child);
+
+//  Wait for its end within the deadline; returns the exit status, or minus the
+//  signal.
+int
+scene_ended (scene_child_t *child);
+
+#endif
