@@ -244,8 +244,10 @@ sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
     s_stream_t *stream = &self->streams[fork];
     for (size_t at = 0; at < old->count && old->messages[at].seq <= high;
          at++) {
+        //  The copy was made before its last messages were synced, perhaps.
         s_message_t *copy = s_add (stream, &old->messages[at]);
         copy->touches = NULL;
+        copy->synced = false;
         if (copy->touch_count) {
             const size_t size = copy->touch_count * sizeof *copy->touches;
             copy->touches = trn_alloc (size);

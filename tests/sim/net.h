@@ -51,6 +51,7 @@ typedef struct sim_conn sim_conn_t;
 struct sim_conn {
     sim_conn_t *next;
     uint64_t number;         //  also the consumer's route
+    uint64_t id;             //  as WELCOME said; frames with another are late
     sim_peer_t *publisher;
     uint32_t publisher_life;
     trn_link_id_t link;

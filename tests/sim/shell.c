@@ -124,7 +124,10 @@ s_credit (sim_conn_t *conn, uint32_t flow)
 static void
 s_note_credit (sim_conn_t *conn, const trn_frame_t *frame)
 {
-    if (frame->type == TRN_CREDIT) {
+    if (frame->type == TRN_WELCOME) {
+        conn->id = frame->connection;
+    }
+    if (frame->type == TRN_CREDIT && frame->connection == conn->id) {
         sim_credit_t *credit = s_credit (conn, frame->credit.flow);
         credit->messages = frame->credit.messages;
         credit->bytes = frame->credit.bytes;
