@@ -303,26 +303,29 @@ s_find_hungry (const trn_intake_t *self)
     return NULL;
 }
 
-//  What a flow does not use beyond the share that everybody keeps, of what is
-//  short: messages or bytes.
+//  What a flow does not use beyond the share that everybody keeps, of messages
+//  or of bytes.
 static uint64_t
-s_excess (const trn_inflow_t *flow, const s_budget_t *budget)
+s_excess (const trn_inflow_t *flow, const s_budget_t *budget, bool messages)
 {
-    const bool messages = budget->messages_left <= 0;
     const uint64_t unused
         = messages ? s_unused_messages (flow) : s_unused_bytes (flow);
     const uint64_t share = messages ? budget->share : budget->share_bytes;
     return unused > share ? unused - share : 0;
 }
 
+//  Who has most of what the hungry one lacks.  Who has the messages but no bytes
+//  for them must not be taken for the victim.
 static trn_inflow_t *
-s_find_victim (const trn_intake_t *self, const s_budget_t *budget)
+s_find_victim (const trn_intake_t *self, const s_budget_t *budget,
+               const trn_inflow_t *hungry)
 {
+    const bool messages = !s_unused_messages (hungry);
     trn_inflow_t *victim = NULL;
     uint64_t most = 0;
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        const uint64_t excess = s_excess (flow, budget);
+        const uint64_t excess = s_excess (flow, budget, messages);
         if (excess > most) {
             victim = flow;
             most = excess;
@@ -363,7 +366,7 @@ s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
         return;
     }
     const trn_inflow_t *hungry = s_find_hungry (self);
-    trn_inflow_t *victim = hungry ? s_find_victim (self, budget) : NULL;
+    trn_inflow_t *victim = hungry ? s_find_victim (self, budget, hungry) : NULL;
     if (!victim) {
         return;
     }
