@@ -223,6 +223,16 @@ s_new_flow (trn_engine_t *engine, trn_inbound_t *inbound,
     return self;
 }
 
+//  A log only grows, and so does what is settled of it.
+static bool
+s_goes_back (uint64_t offered, uint64_t known)
+{
+#ifdef TERN_BUG_12
+    known = 0;
+#endif
+    return offered < known;
+}
+
 trn_inflow_verdict_t
 trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
                      const trn_frame_t *frame)
@@ -258,18 +268,16 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         return TRN_INFLOW_BROKEN;
     }
     trn_dedup_t *dedup = &stream->dedup;
-#ifndef TERN_BUG_12
-    if (frame->offer.low < dedup->floor) {
+    if (s_goes_back (frame->offer.low, dedup->floor)) {
         s_report_back (engine, stream, frame);
         return TRN_INFLOW_FORKED;
     }
-    if (frame->offer.high < dedup->seen) {
+    if (s_goes_back (frame->offer.high, dedup->seen)) {
         //  Our answer tells it; nothing is granted, so nothing may come.
         s_report_back (engine, stream, frame);
         s_accept (engine, s_new_flow (engine, inbound, stream, number));
         return TRN_INFLOW_FINE;
     }
-#endif
     trn_dedup_raise (dedup, frame->offer.low);
     trn_inflow_t *self = s_new_flow (engine, inbound, stream, number);
     s_accept (engine, self);

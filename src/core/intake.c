@@ -279,7 +279,7 @@ s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
     flow->ceiling_bytes = flow->granted_bytes;
     budget->messages_left -= (int64_t) messages;
     budget->bytes_left -= (int64_t) bytes;
-    if (messages || bytes) {
+    if (s_unused_messages (flow) && s_unused_bytes (flow)) {
         flow->wanted = flow->wants;
         flow->wants = false;
         flow->used_ms = engine->now_ms;
@@ -290,45 +290,38 @@ s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
 //  Taking back --------------------------------------------------------------
 
 //  Somebody has messages for us, no credit, and there is none left to give.
+//  Says in *bytes_p what it lacks: bytes, or messages.
 static trn_inflow_t *
-s_find_hungry (const trn_intake_t *self)
+s_find_hungry (const trn_intake_t *self, const s_budget_t *budget,
+               bool *bytes_p)
 {
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        if (flow->wants && !flow->recall
-            && (!s_unused_messages (flow) || !s_unused_bytes (flow))) {
+        *bytes_p = s_unused_messages (flow) > 0;
+        const bool lacks = !*bytes_p || !s_unused_bytes (flow);
+        const int64_t left
+            = *bytes_p ? budget->bytes_left : budget->messages_left;
+        if (flow->wants && !flow->recall && lacks && left <= 0) {
             return flow;
         }
     }
     return NULL;
 }
 
-//  What a flow does not use beyond the share that everybody keeps, of messages
-//  or of bytes.
-static uint64_t
-s_excess (const trn_inflow_t *flow, const s_budget_t *budget, bool messages)
-{
-    const uint64_t unused
-        = messages ? s_unused_messages (flow) : s_unused_bytes (flow);
-    const uint64_t share = messages ? budget->share : budget->share_bytes;
-    return unused > share ? unused - share : 0;
-}
-
-//  Who has most of what the hungry one lacks.  Who has the messages but no bytes
-//  for them must not be taken for the victim.
+//  Who has most that it does not use, beyond the share that everybody keeps.
 static trn_inflow_t *
 s_find_victim (const trn_intake_t *self, const s_budget_t *budget,
-               const trn_inflow_t *hungry)
+               const trn_inflow_t *hungry, bool bytes)
 {
-    const bool messages = !s_unused_messages (hungry);
     trn_inflow_t *victim = NULL;
-    uint64_t most = 0;
+    uint64_t most = bytes ? budget->share_bytes : budget->share;
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        const uint64_t excess = s_excess (flow, budget, messages);
-        if (excess > most) {
+        const uint64_t unused
+            = bytes ? s_unused_bytes (flow) : s_unused_messages (flow);
+        if (flow != hungry && unused > most) {
             victim = flow;
-            most = excess;
+            most = unused;
         }
     }
     return victim;
@@ -361,12 +354,13 @@ s_take_back (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *victim,
 static void
 s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
 {
-    if (self->recalled
-        || (budget->messages_left > 0 && budget->bytes_left > 0)) {
+    if (self->recalled) {
         return;
     }
-    const trn_inflow_t *hungry = s_find_hungry (self);
-    trn_inflow_t *victim = hungry ? s_find_victim (self, budget, hungry) : NULL;
+    bool bytes = false;
+    const trn_inflow_t *hungry = s_find_hungry (self, budget, &bytes);
+    trn_inflow_t *victim
+        = hungry ? s_find_victim (self, budget, hungry, bytes) : NULL;
     if (!victim) {
         return;
     }
