@@ -23,8 +23,8 @@
 #include <xxhash.h>
 
 void
-trn_census_init (trn_census_t *self, uint32_t slots_max,
-                 uint32_t history_max, size_t memory_max, uint64_t seed)
+trn_census_init (trn_census_t *self, uint32_t slots_max, uint32_t history_max,
+                 size_t memory_max, uint64_t seed)
 {
     assert (self && slots_max && history_max);
     *self = (trn_census_t) {
@@ -82,8 +82,7 @@ s_note_change (trn_census_t *self, const trn_member_t *member)
     const size_t size = strlen (member->name);
     assert (size <= TRN_NAME_MAX);
     memcpy (change->name, member->name, size + 1);
-    memcpy (change->store_uuid, member->store_uuid,
-            sizeof change->store_uuid);
+    memcpy (change->store_uuid, member->store_uuid, sizeof change->store_uuid);
     change->incarnation = member->incarnation;
     change->random = member->random;
     change->version = member->version;
@@ -145,8 +144,7 @@ trn_census_remove (trn_census_t *self, trn_census_slot_t *slot)
 }
 
 void
-trn_census_renew (trn_census_t *self, trn_census_slot_t *slot,
-                  int64_t now_ms)
+trn_census_renew (trn_census_t *self, trn_census_slot_t *slot, int64_t now_ms)
 {
     slot->heard_at_ms = now_ms;
     slot->expires_at_ms = now_ms + slot->lease_ms;
@@ -197,8 +195,7 @@ trn_census_add_row (trn_census_t *self, trn_census_slot_t *slot,
         return false;
     }
     if (slot->row_count == slot->row_capacity) {
-        const size_t capacity
-            = slot->row_capacity ? 2 * slot->row_capacity : 4;
+        const size_t capacity = slot->row_capacity ? 2 * slot->row_capacity : 4;
         const size_t more = (capacity - slot->row_capacity) * sizeof *row;
         if (self->memory + more > self->memory_max) {
             return false;
@@ -224,8 +221,7 @@ trn_census_drop_rows (trn_census_t *self, trn_census_slot_t *slot)
 bool
 trn_census_has_history (const trn_census_t *self, uint64_t number)
 {
-    return number <= self->number
-           && self->number - number <= self->history_max;
+    return number <= self->number && self->number - number <= self->history_max;
 }
 
 void
@@ -239,8 +235,8 @@ trn_census_change (trn_census_t *self, uint64_t number, int64_t now_ms,
         = trn_census_find (self, trn_text (change->name));
     *removed_p = !slot;
     if (slot) {
-        trn_member_entry (slot->member,
-                          (uint64_t) (now_ms - slot->heard_at_ms), entry);
+        trn_member_entry (slot->member, (uint64_t) (now_ms - slot->heard_at_ms),
+                          entry);
         return;
     }
     *entry = (trn_entry_t) {
@@ -249,6 +245,5 @@ trn_census_change (trn_census_t *self, uint64_t number, int64_t now_ms,
         .random = change->random,
         .version = change->version,
     };
-    memcpy (entry->store_uuid, change->store_uuid,
-            sizeof entry->store_uuid);
+    memcpy (entry->store_uuid, change->store_uuid, sizeof entry->store_uuid);
 }

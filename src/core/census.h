@@ -1,6 +1,6 @@
 //  core/census.h - the registry's table of peers, its leases and its history
 //
-//  Slots of entries, found by name; each with its lease and its rows of numbers.
+//  Slots of entries, found by name, each with its lease and its numbers.
 //  Every change takes the next number and is remembered in a ring, so that
 //  watchers can be told what changed since the number they know.
 //
@@ -23,7 +23,7 @@ typedef struct {
     uint32_t lease_ms;
     int64_t heard_at_ms;
     int64_t expires_at_ms;
-    tern_stats_t *rows;    //  owned
+    tern_stats_t *rows;  //  owned
     size_t row_count;
     size_t row_capacity;
 } trn_census_slot_t;
@@ -43,20 +43,20 @@ typedef struct {
     uint32_t slots_used;   //  slots from here on were never used
     uint32_t *free_slots;  //  a stack of freed ones below slots_used
     uint32_t free_count;
-    uint32_t count;        //  peers
-    trn_index_t index;     //  by name
+    uint32_t count;     //  peers
+    trn_index_t index;  //  by name
     uint64_t seed;
     trn_census_change_t *history;  //  change n is at n % history_max
     uint32_t history_max;
-    uint64_t number;       //  of the last change
+    uint64_t number;         //  of the last change
     int64_t next_expiry_ms;  //  no lease ends before; INT64_MAX if none
-    size_t memory;         //  bytes of members and rows
+    size_t memory;           //  bytes of members and rows
     size_t memory_max;
 } trn_census_t;
 
 void
-trn_census_init (trn_census_t *self, uint32_t slots_max,
-                 uint32_t history_max, size_t memory_max, uint64_t seed);
+trn_census_init (trn_census_t *self, uint32_t slots_max, uint32_t history_max,
+                 size_t memory_max, uint64_t seed);
 
 void
 trn_census_clear (trn_census_t *self);
@@ -76,8 +76,7 @@ trn_census_remove (trn_census_t *self, trn_census_slot_t *slot);
 
 //  Heard of it: the lease starts again.
 void
-trn_census_renew (trn_census_t *self, trn_census_slot_t *slot,
-                  int64_t now_ms);
+trn_census_renew (trn_census_t *self, trn_census_slot_t *slot, int64_t now_ms);
 
 //  A slot whose lease is over, or NULL.
 trn_census_slot_t *

@@ -87,8 +87,7 @@ trn_member_same (const trn_member_t *self, const trn_entry_t *entry)
 {
     assert (self && entry);
     if (!trn_text_is (entry->name, self->name)
-        || memcmp (entry->store_uuid, self->store_uuid,
-                   sizeof self->store_uuid)
+        || memcmp (entry->store_uuid, self->store_uuid, sizeof self->store_uuid)
         || entry->incarnation != self->incarnation
         || entry->random != self->random || entry->version != self->version
         || entry->features != self->features

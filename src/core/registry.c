@@ -64,22 +64,22 @@ struct trn_registry {
     trn_registry_config_t config;
     trn_census_t census;
     trn_routes_t routes;
-    int64_t now_ms;           //  of the last call, -1 before the first
-    reply_t *replies;         //  a ring
+    int64_t now_ms;    //  of the last call, -1 before the first
+    reply_t *replies;  //  a ring
     size_t reply_first, reply_count;
-    report_t *reports;        //  a ring
+    report_t *reports;  //  a ring
     size_t report_first, report_count;
-    uint64_t suppressed;      //  reports left out since the last
+    uint64_t suppressed;  //  reports left out since the last
     trn_allowance_t report_allowance;
     tern_directory_stats_t stats;
     trn_registry_action_t action;
-    trn_telling_t before;     //  of the action's route, to be put back
-    bool telling;             //  the action moved its route's cursors
-    bool sending;             //  the action is a SEND
-    uint8_t *bytes;           //  the action's frame
-    uint8_t *change_bytes;    //  the change told last, encoded once for all
+    trn_telling_t before;   //  of the action's route, to be put back
+    bool telling;           //  the action moved its route's cursors
+    bool sending;           //  the action is a SEND
+    uint8_t *bytes;         //  the action's frame
+    uint8_t *change_bytes;  //  the change told last, encoded once for all
     size_t change_size;
-    uint64_t change_number;   //  0: none
+    uint64_t change_number;  //  0: none
 };
 
 trn_registry_t *
@@ -136,22 +136,21 @@ s_report (trn_registry_t *self, tern_log_level_t level, const char *id,
 {
     const int64_t cost_us = 1000000 / REPORTS_PER_S;
     if (self->report_count == REPORTS_MAX
-        || !trn_allowance_take (&self->report_allowance, self->now_ms,
-                                cost_us, 2 * 1000000)) {
+        || !trn_allowance_take (&self->report_allowance, self->now_ms, cost_us,
+                                2 * 1000000)) {
         self->suppressed++;
         return;
     }
-    report_t *report = &self->reports[(self->report_first
-                                       + self->report_count++)
-                                      % REPORTS_MAX];
+    report_t *report
+        = &self->reports[(self->report_first + self->report_count++)
+                         % REPORTS_MAX];
     report->id = id;
     report->level = level;
     va_list args;
     va_start (args, format);
     int used = vsnprintf (report->text, sizeof report->text, format, args);
     va_end (args);
-    if (self->suppressed && used >= 0
-        && (size_t) used < sizeof report->text) {
+    if (self->suppressed && used >= 0 && (size_t) used < sizeof report->text) {
         snprintf (report->text + used, sizeof report->text - (size_t) used,
                   " suppressed=%" PRIu64, self->suppressed);
         self->suppressed = 0;
@@ -169,8 +168,7 @@ s_reply (trn_registry_t *self, const trn_routes_slot_t *route,
         self->reply_first = (self->reply_first + 1) % REPLIES_MAX;
         self->reply_count--;
     }
-    reply_t *reply = &self->replies[(self->reply_first
-                                     + self->reply_count++)
+    reply_t *reply = &self->replies[(self->reply_first + self->reply_count++)
                                     % REPLIES_MAX];
     memset (reply, 0, sizeof *reply);
     reply->route = route->id;
@@ -249,8 +247,7 @@ s_start_snapshot (trn_registry_t *self, trn_routes_slot_t *route)
 
 //  Tell what changes after this number.
 static void
-s_start_stream (trn_registry_t *self, trn_routes_slot_t *route,
-                uint64_t number)
+s_start_stream (trn_registry_t *self, trn_routes_slot_t *route, uint64_t number)
 {
     route->telling.watch = TRN_WATCH_STREAM;
     route->telling.number = number;
@@ -305,7 +302,7 @@ static uint32_t
 s_grant_lease (const trn_registry_t *self, uint64_t wanted_ms)
 {
     const uint32_t least = self->config.lease_min_ms;
-    return wanted_ms < least               ? least
+    return wanted_ms < least              ? least
            : wanted_ms > TRN_LEASE_MAX_MS ? TRN_LEASE_MAX_MS
                                           : (uint32_t) wanted_ms;
 }
@@ -385,8 +382,7 @@ s_on_refresh (trn_registry_t *self, trn_routes_slot_t *route,
     tern_stats_t row;
     while (trn_rows_next (&rows, &row)) {
         //  Nobody reports in another's name.
-        memcpy (row.peer, slot->member->name,
-                strlen (slot->member->name) + 1);
+        memcpy (row.peer, slot->member->name, strlen (slot->member->name) + 1);
         if (!trn_census_add_row (&self->census, slot, &row,
                                  TRN_REGISTRY_ROWS_MAX)) {
             break;
@@ -481,24 +477,12 @@ s_on_decoded (trn_registry_t *self, trn_routes_slot_t *route,
               const trn_dirframe_t *frame)
 {
     switch (frame->type) {
-    case TRN_DIR_REGISTER:
-        s_on_register (self, route, frame);
-        break;
-    case TRN_DIR_REFRESH:
-        s_on_refresh (self, route, frame);
-        break;
-    case TRN_DIR_GOODBYE:
-        s_on_goodbye (self, frame);
-        break;
-    case TRN_DIR_WATCH:
-        s_on_watch (self, route, frame);
-        break;
-    case TRN_DIR_QUERY:
-        s_on_query (self, route, frame);
-        break;
-    case TRN_DIR_PING:
-        s_reply_pong (self, route, frame->ping.nonce);
-        break;
+    case TRN_DIR_REGISTER: s_on_register (self, route, frame); break;
+    case TRN_DIR_REFRESH: s_on_refresh (self, route, frame); break;
+    case TRN_DIR_GOODBYE: s_on_goodbye (self, frame); break;
+    case TRN_DIR_WATCH: s_on_watch (self, route, frame); break;
+    case TRN_DIR_QUERY: s_on_query (self, route, frame); break;
+    case TRN_DIR_PING: s_reply_pong (self, route, frame->ping.nonce); break;
     case TRN_DIR_REGISTERED:
     case TRN_DIR_REFUSED:
     case TRN_DIR_SNAPSHOT:
@@ -514,8 +498,8 @@ s_on_decoded (trn_registry_t *self, trn_routes_slot_t *route,
 
 //  Events ----------------------------------------------------------------
 
-//  Every event starts here; our time never goes back.  A gap in our own time is nobody's silence: what
-//  was said meanwhile still waits in the socket.
+//  Every event starts here.  Our time never goes back, and a gap in it is
+//  nobody's silence: what was said meanwhile still waits in the socket.
 static int64_t
 s_enter (trn_registry_t *self, int64_t now_ms)
 {
@@ -594,8 +578,8 @@ trn_registry_on_tick (trn_registry_t *self, int64_t now_ms)
         s_wake_watchers (self);
     }
     trn_routes_slot_t *route;
-    while ((route = trn_routes_silent (&self->routes,
-                                       now_ms - ROUTE_IDLE_MS))) {
+    while (
+        (route = trn_routes_silent (&self->routes, now_ms - ROUTE_IDLE_MS))) {
         trn_routes_remove (&self->routes, route);
     }
     trn_routes_unblock (&self->routes, now_ms);
@@ -679,8 +663,7 @@ s_encode_snapshot (trn_registry_t *self, trn_telling_t *telling)
     }
     const bool last = telling->watch_slot >= census->slots_used;
     if (last) {
-        telling->watch
-            = telling->once ? TRN_WATCH_NONE : TRN_WATCH_STREAM;
+        telling->watch = telling->once ? TRN_WATCH_NONE : TRN_WATCH_STREAM;
     }
     return trn_dirpage_end (&page, last);
 }
@@ -688,8 +671,7 @@ s_encode_snapshot (trn_registry_t *self, trn_telling_t *telling)
 static bool
 s_row_wanted (const trn_telling_t *telling, const tern_stats_t *row)
 {
-    return (!telling->query_peer[0]
-            || !strcmp (telling->query_peer, row->peer))
+    return (!telling->query_peer[0] || !strcmp (telling->query_peer, row->peer))
            && (!telling->query_queue[0]
                || !strcmp (telling->query_queue, row->queue));
 }
@@ -699,8 +681,7 @@ s_encode_stats (trn_registry_t *self, trn_telling_t *telling)
 {
     const trn_dirframe_t frame = {
         .type = TRN_DIR_STATS,
-        .stats = {.nonce = telling->query_nonce,
-                  .page = telling->query_page++},
+        .stats = {.nonce = telling->query_nonce, .page = telling->query_page++},
     };
     trn_dirpage_t page;
     trn_dirpage_begin (&page, &frame, self->bytes, TRN_DIRECTORY_FRAME_MAX);
@@ -714,8 +695,7 @@ s_encode_stats (trn_registry_t *self, trn_telling_t *telling)
             continue;
         }
         const tern_stats_t *row = &slot->rows[telling->query_row];
-        if (s_row_wanted (telling, row)
-            && !trn_dirpage_add_row (&page, row)) {
+        if (s_row_wanted (telling, row) && !trn_dirpage_add_row (&page, row)) {
             break;
         }
         telling->query_row++;
@@ -847,8 +827,7 @@ trn_registry_number (const trn_registry_t *self)
 }
 
 void
-trn_registry_stats (const trn_registry_t *self,
-                    tern_directory_stats_t *stats)
+trn_registry_stats (const trn_registry_t *self, tern_directory_stats_t *stats)
 {
     assert (self && stats);
     *stats = self->stats;

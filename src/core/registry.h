@@ -10,8 +10,8 @@
 //      send to route, report                    <-  actions
 //
 //  Rules of the table (docs/spec/2-DIRECTORY):
-//    - an entry lives for its lease after it was last heard of, by our clock; if
-//      we were stopped ourselves, that time does not count;
+//    - an entry lives for its lease after it was last heard of, by our clock;
+//      if we were stopped ourselves, that time does not count;
 //    - of one store, the higher incarnation replaces the lower and never the
 //      other way round; an equal one with another random is a clone: refused;
 //    - another store takes the name only when the entry is gone;
@@ -41,9 +41,9 @@
 #define TRN_REGISTRY_PEERS_MAX 4096
 #define TRN_REGISTRY_ROUTES_MAX 8192
 #define TRN_REGISTRY_MEMORY_MAX (64u * 1024 * 1024)
-#define TRN_REGISTRY_ROWS_MAX 1024       //  per peer
-#define TRN_REGISTRY_HISTORY 2048        //  changes a watcher may be behind
-#define TRN_REGISTRY_PAGE_BYTES 8192     //  a page ends when it has so many
+#define TRN_REGISTRY_ROWS_MAX 1024    //  per peer
+#define TRN_REGISTRY_HISTORY 2048     //  changes a watcher may be behind
+#define TRN_REGISTRY_PAGE_BYTES 8192  //  a page ends when it has so many
 
 typedef struct trn_registry trn_registry_t;
 
@@ -51,13 +51,13 @@ typedef struct trn_registry trn_registry_t;
 typedef uint64_t trn_directory_route_t;
 
 typedef struct {
-    uint64_t epoch;          //  random, not 0: names this life
-    uint64_t seed;           //  secret, for hashing what strangers choose
-    uint32_t lease_min_ms;   //  0: 1000
-    uint32_t peers_max;      //  0: the numbers above
+    uint64_t epoch;         //  random, not 0: names this life
+    uint64_t seed;          //  secret, for hashing what strangers choose
+    uint32_t lease_min_ms;  //  0: 1000
+    uint32_t peers_max;     //  0: the numbers above
     uint32_t routes_max;
-    size_t memory_max;       //  of entries and rows
-    uint32_t frames_per_s;   //  0: 200   per route, twice that at once
+    size_t memory_max;          //  of entries and rows
+    uint32_t frames_per_s;      //  0: 200   per route, twice that at once
     uint32_t refusals_per_min;  //  0: 10   then 60 s of silence for the route
 } trn_registry_config_t;
 
@@ -120,8 +120,7 @@ uint64_t
 trn_registry_number (const trn_registry_t *self);
 
 void
-trn_registry_stats (const trn_registry_t *self,
-                    tern_directory_stats_t *stats);
+trn_registry_stats (const trn_registry_t *self, tern_directory_stats_t *stats);
 
 //  Bytes that count against memory_max, and routes in use, for tests.
 size_t

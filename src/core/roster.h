@@ -6,7 +6,7 @@
 //
 //      shell: sockets, timers, disk                roster
 //      ------------------------------------------  --------------------------
-//      frame from node k, socket trouble, tick  ->  on_* ()   one state per node
+//      frame from node k, socket trouble, tick  ->  on_* ()   state per node
 //      my endpoints, queues, numbers changed    ->            one view of peers
 //      connect, send, host; peer is there, gone <-  actions
 //
@@ -57,8 +57,8 @@ typedef struct {
     uint64_t seed;             //  for jitter and nonces
     const char *const *nodes;  //  endpoints of directory nodes
     size_t node_count;         //  1..TRN_NODES_MAX
-    bool local;                //  the one node is this user's: host it if nobody
-                               //  does
+    bool local;                //  the one node is this user's: host it if
+                               //  nobody does
     uint32_t lease_ms;         //  0: 5000   wanted
     uint32_t ping_ms;          //  0: 1000, local 200
     uint32_t silence_ms;       //  0: 3000, local 600   nothing heard: reconnect
@@ -90,21 +90,21 @@ typedef struct {
     uint64_t random;
     size_t endpoint_count;  //  >= 1, the first is preferred; 0 in PEER_GONE
     const char *const *endpoints;
-    size_t queue_count;     //  consumed there
+    size_t queue_count;  //  consumed there
     const char *const *queues;
 } trn_roster_peer_t;
 
 typedef struct {
     trn_roster_action_type_t type;
-    uint32_t node;            //  CONNECT, DISCONNECT, SEND
-    const char *endpoint;     //  CONNECT
-    const uint8_t *bytes;     //  SEND
+    uint32_t node;         //  CONNECT, DISCONNECT, SEND
+    const char *endpoint;  //  CONNECT
+    const uint8_t *bytes;  //  SEND
     size_t size;
-    trn_roster_peer_t peer;   //  PEER, PEER_GONE
+    trn_roster_peer_t peer;  //  PEER, PEER_GONE
     struct {
-        const char *id;       //  "TERN-DIRECTORY-LOST", static
+        const char *id;  //  "TERN-DIRECTORY-LOST", static
         tern_log_level_t level;
-        char text[256];       //  key=value, escaped
+        char text[256];  //  key=value, escaped
     } report;
 } trn_roster_action_t;
 
@@ -142,8 +142,8 @@ trn_roster_on_queues (trn_roster_t *self, const char *const *queues,
 //  Our rows of numbers (copied); they go out with the next refresh.  Rows
 //  behind TRN_ROSTER_ROWS_MAX are left out.
 void
-trn_roster_on_load (trn_roster_t *self, const tern_stats_t *rows,
-                    size_t count, int64_t now_ms);
+trn_roster_on_load (trn_roster_t *self, const tern_stats_t *rows, size_t count,
+                    int64_t now_ms);
 
 //  A frame came from a node.  Late ones of an earlier socket must not be given.
 void

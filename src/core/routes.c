@@ -141,8 +141,7 @@ trn_routes_hear (trn_routes_t *self, uint64_t id, int64_t now_ms)
     } else {
         slot = s_take_slot (self);
         *slot = (trn_routes_slot_t) {.id = id, .used = true};
-        trn_index_add (&self->index, s_hash (self, id),
-                       s_number (self, slot));
+        trn_index_add (&self->index, s_hash (self, id), s_number (self, slot));
         self->count++;
     }
     slot->heard_at_ms = now_ms;
@@ -229,8 +228,7 @@ trn_routes_pop_ready (trn_routes_t *self)
 }
 
 void
-trn_routes_block (trn_routes_t *self, trn_routes_slot_t *slot,
-                  int64_t now_ms)
+trn_routes_block (trn_routes_t *self, trn_routes_slot_t *slot, int64_t now_ms)
 {
     if (slot->ready) {
         s_unready (self, slot);

@@ -29,30 +29,34 @@ trn_allowance_take (trn_allowance_t *self, int64_t now_ms, int64_t cost_us,
 //  What is still to be told to a route.  Small, so that it can be copied before
 //  a frame is made and put back when the frame could not be sent.
 typedef struct {
-    enum { TRN_WATCH_NONE, TRN_WATCH_SNAPSHOT, TRN_WATCH_STREAM } watch;
-    bool once;             //  a snapshot only
-    uint32_t watch_slot;   //  SNAPSHOT: next slot to tell
-    uint64_t watch_page;   //  SNAPSHOT: next page
-    uint64_t number;       //  SNAPSHOT: its number; STREAM: last change told
-    bool asked;            //  a QUERY is being answered
-    uint32_t query_slot;   //  next slot and row to tell
+    enum {
+        TRN_WATCH_NONE,
+        TRN_WATCH_SNAPSHOT,
+        TRN_WATCH_STREAM
+    } watch;
+    bool once;            //  a snapshot only
+    uint32_t watch_slot;  //  SNAPSHOT: next slot to tell
+    uint64_t watch_page;  //  SNAPSHOT: next page
+    uint64_t number;      //  SNAPSHOT: its number; STREAM: last change told
+    bool asked;           //  a QUERY is being answered
+    uint32_t query_slot;  //  next slot and row to tell
     size_t query_row;
     uint64_t query_page;
     uint64_t query_nonce;
-    char query_peer[TRN_NAME_MAX + 2];   //  filters, "" for all
+    char query_peer[TRN_NAME_MAX + 2];  //  filters, "" for all
     char query_queue[TRN_NAME_MAX + 2];
 } trn_telling_t;
 
 typedef struct {
     uint64_t id;
     bool used;
-    bool ready;                 //  in the queue of those with something to tell
+    bool ready;  //  in the queue of those with something to tell
     uint32_t next_ready;
-    uint32_t newer, older;      //  by when they were last heard
+    uint32_t newer, older;  //  by when they were last heard
     int64_t heard_at_ms;
-    int64_t deaf_until_ms;      //  what it says until then is ignored
-    int64_t blocked_until_ms;   //  0: its pipe takes frames
-    int64_t blocked_wait_ms;    //  grows while it stays blocked
+    int64_t deaf_until_ms;     //  what it says until then is ignored
+    int64_t blocked_until_ms;  //  0: its pipe takes frames
+    int64_t blocked_wait_ms;   //  grows while it stays blocked
     trn_allowance_t frames;
     trn_allowance_t refusals;
     trn_telling_t telling;
@@ -61,14 +65,14 @@ typedef struct {
 typedef struct {
     trn_routes_slot_t *slots;
     uint32_t slots_max;
-    uint32_t slots_used;        //  slots from here on were never used
-    uint32_t free_head;         //  chained by newer
+    uint32_t slots_used;  //  slots from here on were never used
+    uint32_t free_head;   //  chained by newer
     uint32_t count;
-    uint32_t newest, oldest;    //  TRN_INDEX_NONE if empty
+    uint32_t newest, oldest;  //  TRN_INDEX_NONE if empty
     uint32_t ready_head, ready_tail;
-    uint32_t blocked;           //  routes with blocked_until_ms
-    int64_t next_unblock_ms;    //  lower bound; INT64_MAX if none
-    trn_index_t index;          //  by id
+    uint32_t blocked;         //  routes with blocked_until_ms
+    int64_t next_unblock_ms;  //  lower bound; INT64_MAX if none
+    trn_index_t index;        //  by id
     uint64_t seed;
 } trn_routes_t;
 
@@ -102,8 +106,7 @@ trn_routes_pop_ready (trn_routes_t *self);
 
 //  Its pipe is full: try again after a while.
 void
-trn_routes_block (trn_routes_t *self, trn_routes_slot_t *slot,
-                  int64_t now_ms);
+trn_routes_block (trn_routes_t *self, trn_routes_slot_t *slot, int64_t now_ms);
 
 //  A frame went out: it is not blocked any more.
 void

@@ -92,8 +92,7 @@ s_name (const trn_view_t *self, const trn_view_slot_t *slot)
 static trn_view_slot_t *
 s_find (trn_view_t *self, trn_text_t name)
 {
-    const uint64_t hash
-        = XXH3_64bits_withSeed (name.at, name.size, self->seed);
+    const uint64_t hash = XXH3_64bits_withSeed (name.at, name.size, self->seed);
     for (uint32_t slot = trn_index_first (&self->index, hash);
          slot != TRN_INDEX_NONE; slot = trn_index_next (&self->index, slot)) {
         const char *own = s_name (self, &self->slots[slot]);
@@ -163,8 +162,7 @@ s_set_stale (trn_view_t *self, trn_view_claim_t *claim, int64_t since_ms)
 }
 
 static void
-s_drop_claim (trn_view_t *self, trn_view_slot_t *slot,
-              trn_view_claim_t *claim)
+s_drop_claim (trn_view_t *self, trn_view_slot_t *slot, trn_view_claim_t *claim)
 {
     s_set_stale (self, claim, -1);
     self->memory -= claim->member->bytes;
@@ -180,9 +178,8 @@ trn_view_claim (trn_view_t *self, uint32_t source, const trn_entry_t *entry,
     assert (self && source < self->sources && entry);
     trn_view_slot_t *slot = s_find (self, entry->name);
     if (!slot) {
-        slot = self->memory < self->memory_max
-                   ? s_add_slot (self, entry->name)
-                   : NULL;
+        slot = self->memory < self->memory_max ? s_add_slot (self, entry->name)
+                                               : NULL;
     }
     if (!slot) {
         self->over++;
@@ -196,8 +193,7 @@ trn_view_claim (trn_view_t *self, uint32_t source, const trn_entry_t *entry,
     const bool was_stale = claim->stale_since_ms >= 0;
     s_set_stale (self, claim, stale_since_ms);
     //  Said before and meant all the time: no news.
-    if (claim->member && !was_stale
-        && trn_member_same (claim->member, entry)) {
+    if (claim->member && !was_stale && trn_member_same (claim->member, entry)) {
         return;
     }
     claim->told = ++self->told;
@@ -228,8 +224,8 @@ trn_view_begin_snapshot (trn_view_t *self, uint32_t source)
 }
 
 void
-trn_view_end_snapshot (trn_view_t *self, uint32_t source,
-                       bool same_life, int64_t now_ms)
+trn_view_end_snapshot (trn_view_t *self, uint32_t source, bool same_life,
+                       int64_t now_ms)
 {
     assert (self && source < self->sources);
     for (uint32_t number = 0; number < self->slots_used; number++) {
@@ -410,9 +406,8 @@ const trn_member_t *
 trn_view_at (const trn_view_t *self, size_t index)
 {
     assert (self);
-    return index < self->shown_count
-               ? self->slots[self->shown[index]].shown
-               : NULL;
+    return index < self->shown_count ? self->slots[self->shown[index]].shown
+                                     : NULL;
 }
 
 //  Saved -----------------------------------------------------------------
@@ -441,8 +436,7 @@ trn_view_save (const trn_view_t *self, uint8_t *buffer, size_t capacity)
             }
             index++;
         }
-        const size_t size
-            = trn_dirpage_end (&page, index == self->shown_count);
+        const size_t size = trn_dirpage_end (&page, index == self->shown_count);
         trn_put_u32 (buffer + used, (uint32_t) size);
         used += 4 + size;
     }
@@ -493,8 +487,7 @@ trn_view_load (trn_view_t *self, uint32_t source, const uint8_t *saved,
                 return TERN_ECORRUPT;
             }
             trn_entry_t entry;
-            while (take && trn_entries_next (&frame.snapshot.entries,
-                                             &entry)) {
+            while (take && trn_entries_next (&frame.snapshot.entries, &entry)) {
                 trn_view_claim (self, source, &entry, 0);
             }
             at += bytes;

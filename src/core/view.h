@@ -43,19 +43,19 @@ typedef struct {
     uint32_t slots_max;
     uint32_t slots_used;
     uint32_t free_head;
-    trn_index_t index;     //  by name
+    trn_index_t index;  //  by name
     uint64_t seed;
-    uint32_t *shown;       //  slots that are shown, in no order
+    uint32_t *shown;  //  slots that are shown, in no order
     uint32_t shown_count;
     uint32_t changed_head, changed_tail;
-    trn_member_t *gone;    //  the peer told gone last, kept for its name
+    trn_member_t *gone;  //  the peer told gone last, kept for its name
     uint64_t told;
     uint64_t mark;
-    uint64_t *marks;       //  per source: its last snapshot
-    uint64_t *lives;       //  per source: the first snapshot of its life; claims
-                           //  with a lower mark are of an earlier one
-    uint32_t stale;        //  claims that are
-    uint64_t over;         //  claims left out: no room
+    uint64_t *marks;  //  per source: its last snapshot
+    uint64_t *lives;  //  per source: the first snapshot of its life;
+                      //  claims with a lower mark are of an earlier one
+    uint32_t stale;   //  claims that are
+    uint64_t over;    //  claims left out: no room
     size_t memory;
     size_t memory_max;
 } trn_view_t;

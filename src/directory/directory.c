@@ -48,14 +48,14 @@
 
 struct tern_directory {
     void *context;
-    void *router;              //  the thread's, once it runs
+    void *router;  //  the thread's, once it runs
     char endpoints[BINDS_MAX][TRN_ENDPOINT_MAX + 1];
     size_t endpoint_count;
-    trn_local_t local;         //  lock_fd >= 0: this is the local directory
+    trn_local_t local;  //  lock_fd >= 0: this is the local directory
     pthread_t thread;
     trn_wake_t wake;
     atomic_bool stopping;
-    pthread_mutex_t lock;      //  of the registry
+    pthread_mutex_t lock;  //  of the registry
     trn_registry_t *registry;
 };
 
@@ -97,8 +97,7 @@ s_send (tern_directory_t *self, const trn_registry_action_t *action,
     s_id_of_route (route, id);
     int rc = trn_socket_send (self->router, id, sizeof id, true);
     if (rc == TERN_OK) {
-        rc = trn_socket_send (self->router, action->bytes, action->size,
-                              false);
+        rc = trn_socket_send (self->router, action->bytes, action->size, false);
     }
     if (rc == TERN_EAGAIN) {
         trn_registry_on_blocked (self->registry, route, now_ms);
@@ -113,9 +112,7 @@ s_drain (tern_directory_t *self, int64_t now_ms)
     const trn_registry_action_t *action;
     while ((action = trn_registry_action (self->registry))) {
         switch (action->type) {
-        case TRN_REGISTRY_SEND:
-            s_send (self, action, now_ms);
-            break;
+        case TRN_REGISTRY_SEND: s_send (self, action, now_ms); break;
         case TRN_REGISTRY_REPORT:
             trn_log_line (action->report.level, action->report.id,
                           action->report.text);
@@ -135,8 +132,7 @@ s_take_message (tern_directory_t *self, int64_t now_ms)
     }
     trn_directory_route_t route;
     if (count == 2 && s_route_of_id (&parts[0], &route)) {
-        trn_registry_on_frame (self->registry, route,
-                               zmq_msg_data (&parts[1]),
+        trn_registry_on_frame (self->registry, route, zmq_msg_data (&parts[1]),
                                zmq_msg_size (&parts[1]), now_ms);
     } else {
         trn_registry_on_garbage (self->registry, now_ms);
@@ -245,8 +241,7 @@ s_prepare (tern_directory_t **self_p, char *why, size_t why_size)
     tern_directory_t *self = trn_alloc (sizeof *self);
     self->local.lock_fd = -1;
     self->context = trn_context_acquire ();
-    self->router
-        = trn_socket_router (self->context, TRN_DIRECTORY_FRAME_MAX);
+    self->router = trn_socket_router (self->context, TRN_DIRECTORY_FRAME_MAX);
     if (!self->router || trn_wake_open (&self->wake) != TERN_OK) {
         trn_socket_close (&self->router);
         trn_context_release ();
@@ -256,8 +251,7 @@ s_prepare (tern_directory_t **self_p, char *why, size_t why_size)
     }
     const int send_frames = SEND_FRAMES;
     const int receive_frames = RECEIVE_FRAMES;
-    zmq_setsockopt (self->router, ZMQ_SNDHWM, &send_frames,
-                    sizeof send_frames);
+    zmq_setsockopt (self->router, ZMQ_SNDHWM, &send_frames, sizeof send_frames);
     zmq_setsockopt (self->router, ZMQ_RCVHWM, &receive_frames,
                     sizeof receive_frames);
     const trn_registry_config_t config = {

@@ -37,7 +37,7 @@
 #define ROWS_MAX (256 * 1024)
 
 //  Without a sign of life, a node is connected to anew, each time later.
-#define PATIENCE_MS 300
+#define PATIENCE_MS 250
 #define PATIENCE_MAX_MS 5000
 
 //  A peer, its texts behind it in one allocation.
@@ -50,19 +50,19 @@ typedef struct {
 struct tern_fleet {
     fleet_peer_t **peers;  //  by name
     size_t peer_count, peer_capacity;
-    tern_stats_t *rows;    //  by peer, queue and role
+    tern_stats_t *rows;  //  by peer, queue and role
     size_t row_count, row_capacity;
 };
 
 typedef struct {
     char endpoint[TRN_ENDPOINT_MAX + 1];
     void *dealer;
-    int64_t again_at_ms;           //  connect anew, if it is silent
+    int64_t again_at_ms;  //  connect anew, if it is silent
     int64_t patience_ms;
     uint64_t nonce;
     uint64_t peer_page, row_page;  //  next
     bool peers_told, rows_told;
-    tern_fleet_t *fleet;           //  what it has told so far
+    tern_fleet_t *fleet;  //  what it has told so far
 } asked_t;
 
 static int
@@ -156,8 +156,8 @@ s_add_peer (tern_fleet_t *self, const trn_entry_t *entry)
     peer->shown.queues = peer->queues;
     if (self->peer_count == self->peer_capacity) {
         self->peer_capacity = self->peer_capacity * 2 + 16;
-        self->peers = trn_realloc (
-            self->peers, self->peer_capacity * sizeof *self->peers);
+        self->peers = trn_realloc (self->peers,
+                                   self->peer_capacity * sizeof *self->peers);
     }
     self->peers[self->peer_count++] = peer;
 }
@@ -170,8 +170,8 @@ s_add_row (tern_fleet_t *self, const tern_stats_t *row)
     }
     if (self->row_count == self->row_capacity) {
         self->row_capacity = self->row_capacity * 2 + 16;
-        self->rows = trn_realloc (self->rows,
-                                  self->row_capacity * sizeof *self->rows);
+        self->rows
+            = trn_realloc (self->rows, self->row_capacity * sizeof *self->rows);
     }
     self->rows[self->row_count++] = *row;
 }
@@ -202,8 +202,7 @@ s_sort (tern_fleet_t *self)
                s_compare_peers);
     }
     if (self->row_count) {
-        qsort (self->rows, self->row_count, sizeof *self->rows,
-               s_compare_rows);
+        qsort (self->rows, self->row_count, sizeof *self->rows, s_compare_rows);
     }
 }
 
@@ -219,8 +218,8 @@ s_ask (asked_t *asked, void *context, int64_t now_ms)
     asked->peer_page = 0;
     asked->row_page = 0;
     asked->nonce = trn_clock_random ();
-    asked->patience_ms = asked->patience_ms ? 2 * asked->patience_ms
-                                            : PATIENCE_MS;
+    asked->patience_ms
+        = asked->patience_ms ? 2 * asked->patience_ms : PATIENCE_MS;
     if (asked->patience_ms > PATIENCE_MAX_MS) {
         asked->patience_ms = PATIENCE_MAX_MS;
     }
@@ -327,7 +326,7 @@ s_wait (asked_t *asked, size_t count, void *context, int64_t until_ms)
     }
 }
 
-//  Endpoints of the setting "directory" ----------------------------------------
+//  Endpoints of the setting "directory" -----------------------------------
 
 static int
 s_parse_list (const char *list, asked_t *asked, size_t *count_p, char *why,
@@ -345,19 +344,17 @@ s_parse_list (const char *list, asked_t *asked, size_t *count_p, char *why,
         (*count_p)++;
         list += size + (list[size] == ',');
     }
-    return *count_p ? TERN_OK
-                    : s_fail (TERN_EINVAL, why, why_size,
-                              "directory: no endpoint");
+    return *count_p
+               ? TERN_OK
+               : s_fail (TERN_EINVAL, why, why_size, "directory: no endpoint");
 }
 
 static int
 s_find_local (asked_t *asked, char *why, size_t why_size)
 {
     char folder[TRN_LOCAL_PATH];
-    const int rc = tern_directory_local (folder, sizeof folder,
-                                         asked->endpoint,
-                                         sizeof asked->endpoint, why,
-                                         why_size);
+    const int rc = tern_directory_local (folder, sizeof folder, asked->endpoint,
+                                         sizeof asked->endpoint, why, why_size);
     return rc ? TERN_ENODIR : TERN_OK;
 }
 
@@ -367,8 +364,7 @@ tern_fleet_fetch (tern_fleet_t **self_p, const tern_config_t *config,
 {
     assert (self_p);
     *self_p = NULL;
-    const char *list
-        = config ? tern_config_get (config, "directory") : "local";
+    const char *list = config ? tern_config_get (config, "directory") : "local";
     asked_t asked[NODES_MAX] = {0};
     size_t count = 1;
     const bool local = !list || !strcmp (list, "local");
@@ -383,9 +379,9 @@ tern_fleet_fetch (tern_fleet_t **self_p, const tern_config_t *config,
         asked[index].fleet = trn_alloc (sizeof (tern_fleet_t));
         s_ask (&asked[index], context, now_ms);
     }
-    const int winner = s_wait (asked, count, context,
-                               timeout_ms < 0 ? INT64_MAX
-                                              : now_ms + timeout_ms);
+    const int winner
+        = s_wait (asked, count, context,
+                  timeout_ms < 0 ? INT64_MAX : now_ms + timeout_ms);
     if (winner >= 0) {
         *self_p = asked[winner].fleet;
         asked[winner].fleet = NULL;
@@ -421,8 +417,7 @@ tern_fleet_peer_at (const tern_fleet_t *self, size_t index,
 }
 
 bool
-tern_fleet_stats_at (const tern_fleet_t *self, size_t index,
-                     tern_stats_t *row)
+tern_fleet_stats_at (const tern_fleet_t *self, size_t index, tern_stats_t *row)
 {
     assert (self && row);
     if (index >= self->row_count) {

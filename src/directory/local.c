@@ -75,8 +75,7 @@ s_check_folder (const char *folder, char *why, size_t why_size)
     const int rc = fstat (fd, &info);
     close (fd);
     if (rc != 0) {
-        return s_refuse (TERN_EACCESS, why, why_size, folder,
-                         strerror (errno));
+        return s_refuse (TERN_EACCESS, why, why_size, folder, strerror (errno));
     }
     if (info.st_uid != geteuid ()) {
         return s_refuse (TERN_EACCESS, why, why_size, folder,
@@ -104,21 +103,18 @@ trn_local_find (trn_local_t *self, char *why, size_t why_size)
                          (uintmax_t) geteuid ());
     }
     if (size < 0 || (size_t) size >= sizeof self->folder) {
-        return s_refuse (TERN_ETOOBIG, why, why_size,
-                         parent ? parent : "/tmp",
+        return s_refuse (TERN_ETOOBIG, why, why_size, parent ? parent : "/tmp",
                          "path too long for a socket: set XDG_RUNTIME_DIR");
     }
     memcpy (self->folder, folder, (size_t) size + 1);
     if (mkdir (folder, 0700) != 0 && errno != EEXIST) {
-        return s_refuse (TERN_EACCESS, why, why_size, folder,
-                         strerror (errno));
+        return s_refuse (TERN_EACCESS, why, why_size, folder, strerror (errno));
     }
     const int rc = s_check_folder (folder, why, why_size);
     if (rc) {
         return rc;
     }
-    snprintf (self->socket, sizeof self->socket, "%s/directory",
-              self->folder);
+    snprintf (self->socket, sizeof self->socket, "%s/directory", self->folder);
     snprintf (self->binding, sizeof self->binding, "%s/" BINDING "%016" PRIx64,
               self->folder, trn_clock_random ());
     return TERN_OK;
@@ -148,8 +144,7 @@ trn_local_lock (trn_local_t *self, char *why, size_t why_size)
     assert (self && self->lock_fd < 0);
     char path[TRN_LOCAL_PATH];
     snprintf (path, sizeof path, "%s/directory.lock", self->folder);
-    const int fd
-        = open (path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int fd = open (path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         return s_refuse (TERN_EACCESS, why, why_size, path, strerror (errno));
     }
@@ -208,9 +203,8 @@ trn_local_answers (const char *path)
     if (fd < 0) {
         return false;
     }
-    const bool answers = connect (fd, (const struct sockaddr *) &address,
-                                  sizeof address)
-                         == 0;
+    const bool answers
+        = connect (fd, (const struct sockaddr *) &address, sizeof address) == 0;
     close (fd);
     return answers;
 }

@@ -34,8 +34,7 @@ ternd_notify (const char *state)
     const ssize_t sent
         = sendto (fd, state, strlen (state), MSG_NOSIGNAL,
                   (const struct sockaddr *) &address,
-                  (socklen_t) (offsetof (struct sockaddr_un, sun_path)
-                               + size));
+                  (socklen_t) (offsetof (struct sockaddr_un, sun_path) + size));
     (void) sent;
     close (fd);
 }

@@ -118,9 +118,8 @@ s_take_section (ternd_settings_t *self, const char *path, zconfig_t *section)
                 self->state = s_duplicate (text);
             }
         } else {
-            return ternd_fail (TERND_USAGE,
-                               "%s: %.64s: there is no such setting", path,
-                               name);
+            return ternd_fail (
+                TERND_USAGE, "%s: %.64s: there is no such setting", path, name);
         }
     }
     return -1;
@@ -146,7 +145,11 @@ s_load (ternd_settings_t *self, const char *path)
 
 //  The command line ----------------------------------------------------------
 
-enum { OPTION_STATE = 256, OPTION_CONFIG, OPTION_HTTP };
+enum {
+    OPTION_STATE = 256,
+    OPTION_CONFIG,
+    OPTION_HTTP
+};
 
 static const struct option s_options[] = {
     {"bind", required_argument, NULL, 'b'},
@@ -165,32 +168,20 @@ static int
 s_take_option (ternd_settings_t *self, int option, const char **config_p)
 {
     switch (option) {
-    case 'b':
-        return s_add_bind (self, optarg);
+    case 'b': return s_add_bind (self, optarg);
     case OPTION_STATE:
         free (self->state);
         self->state = s_duplicate (optarg);
         return -1;
-    case OPTION_CONFIG:
-        *config_p = optarg;
-        return -1;
+    case OPTION_CONFIG: *config_p = optarg; return -1;
     case OPTION_HTTP:
         return ternd_fail (TERND_USAGE,
                            "--http: this build has no page to serve");
-    case 'q':
-        self->quiet = true;
-        return -1;
-    case 'v':
-        self->verbose++;
-        return -1;
-    case 'h':
-        s_print_help ();
-        return TERND_DONE;
-    case 'V':
-        printf ("ternd %s\n", tern_version ());
-        return TERND_DONE;
-    default:
-        return TERND_USAGE;  //  getopt has said why
+    case 'q': self->quiet = true; return -1;
+    case 'v': self->verbose++; return -1;
+    case 'h': s_print_help (); return TERND_DONE;
+    case 'V': printf ("ternd %s\n", tern_version ()); return TERND_DONE;
+    default: return TERND_USAGE;  //  getopt has said why
     }
 }
 
@@ -210,8 +201,10 @@ ternd_settings_read (ternd_settings_t *self, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        return ternd_fail (TERND_USAGE, "%.64s: there are no operands; see "
-                           "ternd --help", argv[optind]);
+        return ternd_fail (TERND_USAGE,
+                           "%.64s: there are no operands; see "
+                           "ternd --help",
+                           argv[optind]);
     }
     if (config && *config) {
         const int rc = s_load (self, config);

@@ -23,7 +23,7 @@ typedef struct {
     size_t bind_count;             //  1 and more once parsed
     char *state;                   //  folder, owned; NULL: none
     bool quiet;
-    unsigned verbose;              //  how often -v was given
+    unsigned verbose;  //  how often -v was given
 } ternd_settings_t;
 
 //  Fill settings; the command line beats the file.  -1: go on; else the code to

@@ -65,16 +65,16 @@ world_clear (world_t *self)
 }
 
 static void
-s_post (world_t *self, size_t peer, size_t node, bool to_node,
-        uint64_t route, const uint8_t *bytes, size_t size)
+s_post (world_t *self, size_t peer, size_t node, bool to_node, uint64_t route,
+        const uint8_t *bytes, size_t size)
 {
     if (route & DEAD) {
         return;
     }
     if (self->frame_count == self->frame_capacity) {
         self->frame_capacity = self->frame_capacity * 2 + 64;
-        self->frames = trn_realloc (
-            self->frames, self->frame_capacity * sizeof *self->frames);
+        self->frames = trn_realloc (self->frames, self->frame_capacity
+                                                      * sizeof *self->frames);
     }
     int64_t at_ms
         = self->now_ms + (int64_t) world_random (self, self->delay_ms + 1);
@@ -87,8 +87,8 @@ s_post (world_t *self, size_t peer, size_t node, bool to_node,
         }
     }
     world_frame_t *frame = &self->frames[self->frame_count++];
-    *frame = (world_frame_t) {at_ms, route, peer, node,
-                              to_node, trn_alloc (size + 1), size};
+    *frame = (world_frame_t) {
+        at_ms, route, peer, node, to_node, trn_alloc (size + 1), size};
     memcpy (frame->bytes, bytes, size);
 }
 
@@ -138,8 +138,7 @@ s_see (world_peer_t *peer, const trn_roster_peer_t *other)
     }
     world_seen_t *seen = &peer->seen[index];
     snprintf (seen->name, sizeof seen->name, "%s", other->name);
-    snprintf (seen->endpoint, sizeof seen->endpoint, "%s",
-              other->endpoints[0]);
+    snprintf (seen->endpoint, sizeof seen->endpoint, "%s", other->endpoints[0]);
     seen->incarnation = other->incarnation;
     seen->queue_count = other->queue_count;
 }
@@ -149,8 +148,7 @@ s_unsee (world_peer_t *peer, const char *name)
 {
     peer->gone++;
     size_t index = 0;
-    while (index < peer->seen_count
-           && strcmp (peer->seen[index].name, name)) {
+    while (index < peer->seen_count && strcmp (peer->seen[index].name, name)) {
         index++;
     }
     assert (index < peer->seen_count);  //  it was there before it was gone
@@ -183,31 +181,22 @@ s_drain_peer (world_t *self, size_t number)
             peer->route[action->node]
                 = ++self->next_route | (self->nodes[action->node] ? 0 : DEAD);
             break;
-        case TRN_ROSTER_DISCONNECT:
-            peer->route[action->node] = 0;
-            break;
+        case TRN_ROSTER_DISCONNECT: peer->route[action->node] = 0; break;
         case TRN_ROSTER_SEND:
             peer->sends++;
             assert (peer->route[action->node]);
-            s_post (self, number, action->node, true,
-                    peer->route[action->node], action->bytes, action->size);
+            s_post (self, number, action->node, true, peer->route[action->node],
+                    action->bytes, action->size);
             break;
-        case TRN_ROSTER_HOST:
-            s_host (self, number);
-            break;
-        case TRN_ROSTER_PEER:
-            s_see (peer, &action->peer);
-            break;
-        case TRN_ROSTER_PEER_GONE:
-            s_unsee (peer, action->peer.name);
-            break;
+        case TRN_ROSTER_HOST: s_host (self, number); break;
+        case TRN_ROSTER_PEER: s_see (peer, &action->peer); break;
+        case TRN_ROSTER_PEER_GONE: s_unsee (peer, action->peer.name); break;
         case TRN_ROSTER_REPORT:
             peer->reports++;
             snprintf (peer->last_report, sizeof peer->last_report, "%s",
                       action->report.id);
             break;
-        case TRN_ROSTER_SAVE:
-            break;
+        case TRN_ROSTER_SAVE: break;
         }
     }
 }
@@ -229,8 +218,8 @@ world_node_down (world_t *self, size_t node)
     trn_registry_destroy (&self->nodes[node]);
     for (size_t peer = 0; peer < WORLD_PEERS; peer++) {
         //  The far end is gone; nobody tells.  Frames under way are lost.
-        self->peers[peer].route[node] |= self->peers[peer].route[node] ? DEAD
-                                                                       : 0;
+        self->peers[peer].route[node]
+            |= self->peers[peer].route[node] ? DEAD : 0;
     }
 }
 
@@ -310,8 +299,7 @@ world_break (world_t *self, size_t number, size_t node, bool told)
     if (peer->roster && peer->route[node]) {
         peer->route[node] |= DEAD;
         if (told) {
-            trn_roster_on_trouble (peer->roster, (uint32_t) node,
-                                   self->now_ms);
+            trn_roster_on_trouble (peer->roster, (uint32_t) node, self->now_ms);
             s_drain_peer (self, number);
         }
     }

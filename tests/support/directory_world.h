@@ -29,16 +29,16 @@ typedef struct {
 } world_seen_t;
 
 typedef struct {
-    trn_roster_t *roster;       //  NULL: this peer is not running
+    trn_roster_t *roster;  //  NULL: this peer is not running
     char name[64];
     uint64_t incarnation;
     uint64_t route[WORLD_NODES];  //  of its connection; 0: none
     world_seen_t seen[WORLD_SEEN];
     size_t seen_count;
-    uint64_t gone;              //  PEER_GONE actions
+    uint64_t gone;  //  PEER_GONE actions
     uint64_t connects, sends;
     uint64_t reports;
-    char last_report[64];       //  its id
+    char last_report[64];  //  its id
 } world_peer_t;
 
 typedef struct {
@@ -46,11 +46,11 @@ typedef struct {
     uint64_t random;
     int64_t now_ms;
     size_t node_count;
-    bool local;                 //  node 0 is hosted by who asks first
-    int host;                   //  peer that hosts it, -1 nobody
-    uint32_t delay_ms;          //  frames take up to so long
+    bool local;                          //  node 0 is hosted by who asks first
+    int host;                            //  peer that hosts it, -1 nobody
+    uint32_t delay_ms;                   //  frames take up to so long
     trn_registry_t *nodes[WORLD_NODES];  //  NULL: dead
-    bool deaf[WORLD_NODES];     //  it takes frames and answers nothing
+    bool deaf[WORLD_NODES];              //  it takes frames and answers nothing
     world_peer_t peers[WORLD_PEERS];
     uint64_t next_route;
     struct world_frame *frames;

@@ -250,7 +250,10 @@ static void
 a_thousand_peers_register_and_all_are_told (void **state)
 {
     (void) state;
-    enum { PEERS = 1000, ROUTES = 50 };
+    enum {
+        PEERS = 1000,
+        ROUTES = 50
+    };
     tern_directory_t *directory = s_open ();
     const char *endpoint = tern_directory_endpoint (directory, 0);
     void *dealers[ROUTES];
@@ -272,13 +275,12 @@ a_thousand_peers_register_and_all_are_told (void **state)
         s_expect_change (watcher, name, false);
     }
     tern_config_t *config = tern_config_new ();
-    assert_int_equal (
-        tern_config_set (config, "directory", endpoint, NULL, 0), 0);
+    assert_int_equal (tern_config_set (config, "directory", endpoint, NULL, 0),
+                      0);
     tern_fleet_t *fleet;
     char why[256] = "";
-    assert_int_equal (tern_fleet_fetch (&fleet, config, DEADLINE_MS, why,
-                                        sizeof why),
-                      0);
+    assert_int_equal (
+        tern_fleet_fetch (&fleet, config, DEADLINE_MS, why, sizeof why), 0);
     tern_fleet_peer_t peer;
     assert_true (tern_fleet_peer_at (fleet, 0, &peer));
     assert_string_equal (peer.name, "peer-0");
@@ -346,9 +348,8 @@ s_shout (const char *endpoint, uint64_t *random)
     address.sin_port
         = htons ((uint16_t) strtoul (strrchr (endpoint, ':') + 1, NULL, 10));
     const int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal (connect (fd, (const struct sockaddr *) &address,
-                               sizeof address),
-                      0);
+    assert_int_equal (
+        connect (fd, (const struct sockaddr *) &address, sizeof address), 0);
     uint8_t bytes[512];
     for (size_t at = 0; at < sizeof bytes; at++) {
         *random = *random * 6364136223846793005u + 1442695040888963407u;
@@ -379,8 +380,7 @@ nonsense_neither_ends_nor_grows_a_directory (void **state)
                 bytes[at] = (uint8_t) (random >> at % 56);
             }
             //  One frame, or several; empty ones too.
-            zmq_send (dealer, bytes, size,
-                      index % 3 ? 0 : ZMQ_SNDMORE);
+            zmq_send (dealer, bytes, size, index % 3 ? 0 : ZMQ_SNDMORE);
         }
         zmq_send (dealer, bytes, 0, 0);
         //  Over the limit of a frame: that connection ends.
@@ -471,8 +471,11 @@ what_cannot_be_bound_is_said_in_one_line (void **state)
     (void) state;
     tern_directory_t *first = s_open ();
     const char *const cases[] = {
-        "nonsense", "udp://127.0.0.1:1", "tcp://127.0.0.1",
-        "tcp://192.0.2.1:1", "ipc:///nowhere/at/all",
+        "nonsense",
+        "udp://127.0.0.1:1",
+        "tcp://127.0.0.1",
+        "tcp://192.0.2.1:1",
+        "ipc:///nowhere/at/all",
         tern_directory_endpoint (first, 0),
     };
     for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
@@ -500,17 +503,17 @@ a_living_ipc_socket_is_not_taken_away (void **state)
     tern_directory_t *first;
     tern_directory_t *second;
     char why[256] = "";
-    assert_int_equal (
-        tern_directory_open (&first, &options, why, sizeof why), 0);
-    assert_int_equal (
-        tern_directory_open (&second, &options, why, sizeof why), TERN_ENET);
+    assert_int_equal (tern_directory_open (&first, &options, why, sizeof why),
+                      0);
+    assert_int_equal (tern_directory_open (&second, &options, why, sizeof why),
+                      TERN_ENET);
     void *dealer = s_dealer (endpoint);
     s_register (dealer, "a", 1000);
     zmq_close (dealer);
     tern_directory_close (&first);
     //  A dead one's file is in nobody's way.
-    assert_int_equal (
-        tern_directory_open (&second, &options, why, sizeof why), 0);
+    assert_int_equal (tern_directory_open (&second, &options, why, sizeof why),
+                      0);
     tern_directory_close (&second);
 }
 
@@ -572,8 +575,7 @@ the_local_directory_has_one_host_at_a_time (void **state)
     char endpoint[128];
     char why[256] = "";
     assert_int_equal (tern_directory_local (folder, sizeof folder, endpoint,
-                                            sizeof endpoint, why,
-                                            sizeof why),
+                                            sizeof endpoint, why, sizeof why),
                       0);
     for (unsigned round = 0; round < 5; round++) {
         child_t child;
@@ -591,8 +593,7 @@ the_local_directory_has_one_host_at_a_time (void **state)
         //  Its lock ended with it; its socket file is replaced.
         assert_int_equal (
             tern_directory_open_local (&directory, why, sizeof why), 0);
-        assert_string_equal (tern_directory_endpoint (directory, 0),
-                             endpoint);
+        assert_string_equal (tern_directory_endpoint (directory, 0), endpoint);
         dealer = s_dealer (endpoint);
         s_register (dealer, "a", 1000);
         zmq_close (dealer);
@@ -605,8 +606,7 @@ static bool
 s_fleet_has (const tern_fleet_t *fleet, const char *name)
 {
     tern_fleet_peer_t peer;
-    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer);
-         index++) {
+    for (size_t index = 0; tern_fleet_peer_at (fleet, index, &peer); index++) {
         if (!strcmp (peer.name, name)) {
             return true;
         }
@@ -672,13 +672,11 @@ a_folder_that_others_could_reach_is_refused (void **state)
     //  Mode.
     assert_int_equal (chmod (path, 0755), 0);
     assert_int_equal (tern_directory_local (folder, sizeof folder, endpoint,
-                                            sizeof endpoint, why,
-                                            sizeof why),
+                                            sizeof endpoint, why, sizeof why),
                       TERN_EACCESS);
     assert_non_null (strstr (why, "chmod 700"));
-    assert_int_equal (
-        tern_directory_open_local (&directory, why, sizeof why),
-        TERN_EACCESS);
+    assert_int_equal (tern_directory_open_local (&directory, why, sizeof why),
+                      TERN_EACCESS);
     assert_int_equal (chmod (path, 0700), 0);
 
     //  A link in its place.
@@ -687,8 +685,7 @@ a_folder_that_others_could_reach_is_refused (void **state)
     assert_int_equal (rename (path, other), 0);
     assert_int_equal (symlink (other, path), 0);
     assert_int_equal (tern_directory_local (folder, sizeof folder, endpoint,
-                                            sizeof endpoint, why,
-                                            sizeof why),
+                                            sizeof endpoint, why, sizeof why),
                       TERN_EACCESS);
     assert_int_equal (unlink (path), 0);
     assert_int_equal (rename (other, path), 0);
@@ -699,8 +696,7 @@ a_folder_that_others_could_reach_is_refused (void **state)
     assert_int_equal (mkdir (deep, 0700), 0);
     assert_int_equal (setenv ("XDG_RUNTIME_DIR", deep, 1), 0);
     assert_int_equal (tern_directory_local (folder, sizeof folder, endpoint,
-                                            sizeof endpoint, why,
-                                            sizeof why),
+                                            sizeof endpoint, why, sizeof why),
                       TERN_ETOOBIG);
     assert_int_equal (setenv ("XDG_RUNTIME_DIR", s_folder, 1), 0);
     assert_int_equal (rmdir (deep), 0);

@@ -198,12 +198,13 @@ a_refresh_keeps_the_entry_and_its_rows (void **state)
     s_pass (4000);
     const trn_dirframe_t refresh = {
         .type = TRN_DIR_REFRESH,
-        .refresh = {.name = trn_text ("a"), .store_uuid = {'a'},
-                    .incarnation = 1, .version = 3},
+        .refresh = {.name = trn_text ("a"),
+                    .store_uuid = {'a'},
+                    .incarnation = 1,
+                    .version = 3},
     };
-    const tern_stats_t row
-        = {.peer = "liar", .queue = "q", .role = TERN_ROLE_PUBLISHER,
-           .depth = 9};
+    const tern_stats_t row = {
+        .peer = "liar", .queue = "q", .role = TERN_ROLE_PUBLISHER, .depth = 9};
     trn_dirpage_t page;
     trn_dirpage_begin (&page, &refresh, s_bytes, sizeof s_bytes);
     assert_true (trn_dirpage_add_row (&page, &row));
@@ -234,8 +235,10 @@ a_refresh_of_an_unknown_entry_asks_for_registration (void **state)
     (void) state;
     const trn_dirframe_t refresh = {
         .type = TRN_DIR_REFRESH,
-        .refresh = {.name = trn_text ("a"), .store_uuid = {'a'},
-                    .incarnation = 1, .version = 1},
+        .refresh = {.name = trn_text ("a"),
+                    .store_uuid = {'a'},
+                    .incarnation = 1,
+                    .version = 1},
     };
     trn_dirpage_t page;
     trn_dirpage_begin (&page, &refresh, s_bytes, sizeof s_bytes);
@@ -335,8 +338,8 @@ goodbye_ends_only_the_life_it_names (void **state)
     s_register ("a", 5, 1);
     trn_dirframe_t goodbye = {
         .type = TRN_DIR_GOODBYE,
-        .goodbye = {.name = trn_text ("a"), .store_uuid = {'a'},
-                    .incarnation = 4},
+        .goodbye
+        = {.name = trn_text ("a"), .store_uuid = {'a'}, .incarnation = 4},
     };
     s_say (ROUTE, &goodbye);
     assert_int_equal (s_peers (), 1);
@@ -433,8 +436,7 @@ a_watcher_that_fell_out_of_the_history_gets_a_snapshot (void **state)
             trn_registry_on_blocked (s_registry, WATCHER, s_now_ms);
         }
     }
-    for (uint64_t version = 2; version < TRN_REGISTRY_HISTORY + 10;
-         version++) {
+    for (uint64_t version = 2; version < TRN_REGISTRY_HISTORY + 10; version++) {
         s_now_ms += 4;
         const trn_dirframe_t frame = s_registration ("a", 1, version);
         s_say (ROUTE + 100 + version % 2, &frame);
@@ -447,8 +449,7 @@ a_watcher_that_fell_out_of_the_history_gets_a_snapshot (void **state)
     trn_dirframe_t frame;
     assert_true (s_hear (WATCHER, &frame));
     assert_int_equal (frame.type, TRN_DIR_SNAPSHOT);
-    assert_int_equal (frame.snapshot.number,
-                      trn_registry_number (s_registry));
+    assert_int_equal (frame.snapshot.number, trn_registry_number (s_registry));
 }
 
 static void
@@ -605,8 +606,7 @@ memory_is_bounded_by_its_limit (void **state)
         snprintf (name, sizeof name, "peer-%u", index);
         trn_dirframe_t frame = s_registration (name, 1, 1);
         s_say (1000 + index, &frame);
-        full |= s_hear (1000 + index, &frame)
-                && frame.type == TRN_DIR_REFUSED
+        full |= s_hear (1000 + index, &frame) && frame.type == TRN_DIR_REFUSED
                 && frame.refused.reason == TRN_DIR_FULL;
         assert_true (trn_registry_memory (s_registry) <= 64 * 1024);
     }

@@ -215,8 +215,7 @@ numbers_reach_the_directory_page_by_page (void **state)
         rows[index].depth = UINT64_MAX;
         rows[index].produced.total = UINT64_MAX;
     }
-    trn_roster_on_load (s_world.peers[0].roster, rows, count,
-                        s_world.now_ms);
+    trn_roster_on_load (s_world.peers[0].roster, rows, count, s_world.now_ms);
     world_run (&s_world, 2000);
     free (rows);
 
@@ -251,8 +250,13 @@ another_store_under_ones_name_is_reported_and_waited_for (void **state)
     world_peer_killed (&s_world, 1);
     const char *const nodes[] = {"tcp://node:1"};
     const trn_roster_config_t config = {
-        .name = "p1", .store_uuid = {9, 9}, .incarnation = 1, .random = 1,
-        .seed = 5, .nodes = nodes, .node_count = 1,
+        .name = "p1",
+        .store_uuid = {9, 9},
+        .incarnation = 1,
+        .random = 1,
+        .seed = 5,
+        .nodes = nodes,
+        .node_count = 1,
     };
     world_peer_t *peer = &s_world.peers[1];
     peer->roster = trn_roster_new (&config);
@@ -264,8 +268,7 @@ another_store_under_ones_name_is_reported_and_waited_for (void **state)
     assert_false (trn_roster_online (peer->roster));
     world_run (&s_world, 15 * 1000);
     assert_true (trn_roster_online (peer->roster));
-    assert_string_equal (world_seen (&s_world, 0, 1)->endpoint,
-                         "tcp://p1:99");
+    assert_string_equal (world_seen (&s_world, 0, 1)->endpoint, "tcp://p1:99");
 }
 
 static void
@@ -274,11 +277,14 @@ a_saved_view_is_there_before_any_directory_answers (void **state)
     (void) state;
     s_start (1, 6);
     uint8_t *saved = trn_alloc (TRN_ROSTER_VIEW_MAX);
-    const size_t size = trn_roster_view (s_world.peers[0].roster, saved,
-                                         TRN_ROSTER_VIEW_MAX);
+    const size_t size
+        = trn_roster_view (s_world.peers[0].roster, saved, TRN_ROSTER_VIEW_MAX);
     const char *const nodes[] = {"tcp://node:1"};
     const trn_roster_config_t config = {
-        .name = "p9", .incarnation = 1, .seed = 5, .nodes = nodes,
+        .name = "p9",
+        .incarnation = 1,
+        .seed = 5,
+        .nodes = nodes,
         .node_count = 1,
     };
     trn_roster_t *roster = trn_roster_new (&config);
@@ -324,15 +330,18 @@ restored_peers_go_when_the_directory_does_not_know_them (void **state)
     (void) state;
     s_start (1, 3);
     uint8_t *saved = trn_alloc (TRN_ROSTER_VIEW_MAX);
-    const size_t size = trn_roster_view (s_world.peers[0].roster, saved,
-                                         TRN_ROSTER_VIEW_MAX);
+    const size_t size
+        = trn_roster_view (s_world.peers[0].roster, saved, TRN_ROSTER_VIEW_MAX);
     world_peer_leaves (&s_world, 1);
     world_run (&s_world, 100);
     world_peer_up (&s_world, 9, 0);
     world_peer_killed (&s_world, 9);
     const char *const nodes[] = {"tcp://node:1"};
     const trn_roster_config_t config = {
-        .name = "p9", .incarnation = 9, .seed = 5, .nodes = nodes,
+        .name = "p9",
+        .incarnation = 9,
+        .seed = 5,
+        .nodes = nodes,
         .node_count = 1,
     };
     world_peer_t *peer = &s_world.peers[9];
@@ -424,7 +433,10 @@ s_lone_roster (int64_t *now_ms)
 {
     const char *const nodes[] = {"tcp://evil:1"};
     const trn_roster_config_t config = {
-        .name = "p", .incarnation = 1, .seed = 5, .nodes = nodes,
+        .name = "p",
+        .incarnation = 1,
+        .seed = 5,
+        .nodes = nodes,
         .node_count = 1,
     };
     trn_roster_t *roster = trn_roster_new (&config);
@@ -468,11 +480,12 @@ a_hostile_node_cannot_grow_the_view (void **state)
         snprintf (name, sizeof name, "n%u", round);
         trn_dirframe_t frame = {
             .type = TRN_DIR_SNAPSHOT,
-            .snapshot = {.epoch = 1 + round % 2, .number = round,
-                         .page = 0},
+            .snapshot = {.epoch = 1 + round % 2, .number = round, .page = 0},
         };
         trn_entry_t entry = {
-            .name = trn_text (name), .incarnation = 1, .endpoint_count = 1,
+            .name = trn_text (name),
+            .incarnation = 1,
+            .endpoint_count = 1,
             .endpoints = {trn_text ("tcp://x:1")},
         };
         trn_dirpage_t page;
@@ -565,9 +578,7 @@ s_random_step (world_t *world)
             world_node_up (world, node);
         }
         break;
-    default:
-        world_break (world, peer, node, world_random (world, 2));
-        break;
+    default: world_break (world, peer, node, world_random (world, 2)); break;
     }
     world_run (world, (int64_t) world_random (world, 3000));
 }
