@@ -59,7 +59,9 @@
 #define TRN_ENDPOINTS_MAX 4
 #define TRN_QUEUES_MAX 256
 
-//  A registration lives so long without being refreshed, at most.
+//  A registration lives so long without being refreshed; a peer that was told
+//  less would do nothing but refresh it.
+#define TRN_LEASE_MIN_MS 100
 #define TRN_LEASE_MAX_MS (300 * 1000)
 
 //  A rate that a peer may tell, in messages per second.

@@ -220,7 +220,8 @@ s_unpack_frame (trn_unpack_t *in, trn_dirframe_t *frame)
         frame->registered.epoch = trn_unpack_uint (in, 1, UINT64_MAX);
         frame->registered.number = trn_field_seq (in, 0);
         frame->registered.version = trn_field_seq (in, 0);
-        frame->registered.lease_ms = trn_unpack_uint (in, 1, TRN_LEASE_MAX_MS);
+        frame->registered.lease_ms
+            = trn_unpack_uint (in, TRN_LEASE_MIN_MS, TRN_LEASE_MAX_MS);
         frame->registered.features = trn_field_u64 (in);
         break;
     case TRN_DIR_REFRESH:

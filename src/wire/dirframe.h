@@ -102,7 +102,7 @@ typedef struct {
             uint64_t epoch;
             uint64_t number;
             uint64_t version;   //  of the entry that is registered
-            uint64_t lease_ms;  //  granted
+            uint64_t lease_ms;  //  granted, >= TRN_LEASE_MIN_MS
             uint64_t features;  //  of the directory
         } registered;
         struct {

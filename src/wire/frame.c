@@ -7,7 +7,7 @@
 //  Decoding reads fields straight down; the reader keeps the first failure, so
 //  a frame is good if nothing failed by its last known field.  What follows
 //  that field comes from a later version and has been scanned, so it is left
-//  alone (T-12).
+//  alone (T-102).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -121,7 +121,7 @@ s_unpack_offer (trn_unpack_t *in, trn_frame_t *frame)
     frame->offer.queue = trn_field_queue (in);
     frame->offer.outbox = trn_field_queue (in);
     frame->offer.low = trn_field_seq (in, 1);
-    frame->offer.high = trn_field_seq (in, frame->offer.low - 1);
+    frame->offer.high = trn_field_seq (in, 0);
 }
 
 static void

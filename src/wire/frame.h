@@ -105,13 +105,14 @@ typedef struct {
             uint32_t flow;  //  chosen by the publisher, unique in the link
             trn_text_t queue;
             trn_text_t outbox;
-            uint64_t low;   //  nothing below is ever sent again (durable);
-                            //  1..high + 1
-            uint64_t high;  //  last seq used or reserved, 0 none
+            uint64_t low;   //  nothing below is ever sent again (durable), >= 1
+            uint64_t high;  //  last seq that earlier lives of this store used,
+                            //  0 none
         } offer;
         struct {
             uint32_t flow;
-            uint64_t seen;         //  highest seq ever received here, 0 none
+            uint64_t seen;         //  highest seq received here from earlier lives
+                                   //  of this store, 0 none
             uint32_t range_count;  //  settled here at or above low
             trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
         } accept;

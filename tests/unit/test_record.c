@@ -76,7 +76,7 @@ s_round_trip (uint8_t key_size, uint16_t props_size, uint32_t body_size)
     free (bytes);
 }
 
-//  T-20
+//  T-110
 static void
 what_is_written_comes_back (void **state)
 {
@@ -100,7 +100,7 @@ the_largest_record_is_the_limit (void **state)
     assert_true (trn_record_size (&record) == TRN_RECORD_MAX);
 }
 
-//  T-21
+//  T-111
 static void
 every_flipped_bit_is_noticed (void **state)
 {
@@ -130,7 +130,7 @@ every_flipped_bit_is_noticed (void **state)
     }
 }
 
-//  T-22
+//  T-112
 static void
 a_record_counts_only_in_its_own_place (void **state)
 {
@@ -181,7 +181,7 @@ a_record_cut_short_is_corrupt_wherever_it_is_cut (void **state)
     }
 }
 
-//  T-23
+//  T-113
 static void
 zeros_are_the_end_of_the_log (void **state)
 {
@@ -229,7 +229,7 @@ lengths_that_cannot_be_are_refused_before_any_use (void **state)
     assert_int_equal (s_read_forged (15, 255, 1), TERN_ECORRUPT);
 }
 
-//  T-24
+//  T-114
 static void
 an_unknown_kind_is_corrupt_though_its_sum_is_right (void **state)
 {

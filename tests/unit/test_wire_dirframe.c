@@ -323,7 +323,7 @@ a_rate_that_is_no_number_or_no_rate_is_tamed (void **state)
     free (frame);
 }
 
-//  T-14
+//  T-104
 static void
 a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
 {
@@ -341,7 +341,7 @@ a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
     }
 }
 
-//  T-14
+//  T-104
 static void
 a_missing_field_is_refused (void **state)
 {
@@ -371,7 +371,7 @@ a_missing_field_is_refused (void **state)
     assert_int_equal (s_decode (&frame, &packed), TERN_EPROTO);
 }
 
-//  T-12
+//  T-102
 static void
 fields_of_a_later_version_are_ignored (void **state)
 {
@@ -435,7 +435,7 @@ static const struct {
     {TRN_DIR_REGISTERED, {{1, -1}}, 1, ANY},
     {TRN_DIR_REGISTERED, {{2, -1}}, 0, SEQ},
     {TRN_DIR_REGISTERED, {{3, -1}}, 0, SEQ},
-    {TRN_DIR_REGISTERED, {{4, -1}}, 1, TRN_LEASE_MAX_MS},
+    {TRN_DIR_REGISTERED, {{4, -1}}, TRN_LEASE_MIN_MS, TRN_LEASE_MAX_MS},
     {TRN_DIR_REGISTERED, {{5, -1}}, 0, ANY},
     {TRN_DIR_REFRESH, {{3, -1}}, 0, ANY},
     {TRN_DIR_REFRESH, {{4, -1}}, 0, SEQ},
@@ -488,7 +488,7 @@ s_with_value (trn_dirframe_type_t type, test_path_t path, const void *value,
     return s_decode (&frame, &packed);
 }
 
-//  T-11
+//  T-101
 static void
 every_number_is_accepted_at_its_limits_and_refused_beyond (void **state)
 {
@@ -573,7 +573,7 @@ texts_follow_their_grammar_and_limits (void **state)
                       TERN_ETOOBIG);
 }
 
-//  T-61
+//  T-142
 static void
 the_largest_entry_fits_one_page_of_each_kind (void **state)
 {
@@ -618,7 +618,7 @@ the_largest_entry_fits_one_page_of_each_kind (void **state)
     assert_int_equal (s_decode (&frame, &more), TERN_ETOOBIG);
 }
 
-//  T-61
+//  T-142
 static void
 a_long_list_goes_over_several_full_pages (void **state)
 {
@@ -681,7 +681,7 @@ an_item_that_does_not_fit_leaves_the_page_as_it_was (void **state)
     }
 }
 
-//  T-13
+//  T-103
 static void
 an_unknown_type_is_told_from_nonsense (void **state)
 {

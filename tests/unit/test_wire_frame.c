@@ -187,7 +187,7 @@ every_field_comes_back_in_its_place (void **state)
                  && got.offer.low == 10 && got.offer.high == 1000);
 }
 
-//  T-14
+//  T-104
 static void
 a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
 {
@@ -205,7 +205,7 @@ a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
     }
 }
 
-//  T-14
+//  T-104
 static void
 a_missing_field_is_refused (void **state)
 {
@@ -223,7 +223,7 @@ a_missing_field_is_refused (void **state)
     }
 }
 
-//  T-12
+//  T-102
 static void
 fields_of_a_later_version_are_ignored (void **state)
 {
@@ -316,7 +316,7 @@ static const struct {
     {TRN_PONG, {{2, -1}}, 0, ANY, 0},
 };
 
-//  T-11
+//  T-101
 static void
 every_number_is_accepted_at_its_limits_and_refused_beyond (void **state)
 {
@@ -370,7 +370,7 @@ an_offset_off_by_less_than_eight_is_refused (void **state)
     }
 }
 
-//  T-15
+//  T-105
 static void
 only_hello_and_refuse_come_without_a_connection (void **state)
 {
@@ -390,7 +390,7 @@ only_hello_and_refuse_come_without_a_connection (void **state)
     }
 }
 
-//  T-13
+//  T-103
 static void
 an_unknown_type_is_told_from_nonsense (void **state)
 {
@@ -464,7 +464,7 @@ names_are_checked_in_every_frame_that_has_one (void **state)
     }
 }
 
-//  T-16
+//  T-106
 static void
 words_are_cut_going_out_and_refused_coming_in (void **state)
 {
@@ -511,7 +511,7 @@ a_uuid_has_sixteen_bytes (void **state)
     }
 }
 
-//  T-11
+//  T-101
 static void
 lists_are_full_at_their_limit_and_refused_beyond (void **state)
 {
@@ -560,7 +560,7 @@ half_a_range_is_refused (void **state)
     assert_int_equal (s_decode (&frame, &packed), TERN_EPROTO);
 }
 
-//  T-11
+//  T-101
 static void
 a_frame_over_the_size_limit_is_not_looked_at (void **state)
 {

@@ -39,7 +39,7 @@ s_scan (const void *bytes, size_t size, unsigned depth, size_t elements)
 
 #define SCAN(bytes) s_scan (bytes, sizeof (bytes) - 1, 8, 100)
 
-//  T-10
+//  T-100
 static void
 every_form_of_value_is_one_object (void **state)
 {
@@ -119,7 +119,7 @@ a_value_cut_short_is_refused_wherever_it_is_cut (void **state)
     }
 }
 
-//  T-11
+//  T-101
 static void
 declared_sizes_beyond_the_bytes_left_cost_nothing (void **state)
 {
@@ -139,7 +139,7 @@ declared_sizes_beyond_the_bytes_left_cost_nothing (void **state)
     assert_int_equal (s_scan (nested, sizeof nested, 32, 4096), TERN_EPROTO);
 }
 
-//  T-11
+//  T-101
 static void
 depth_and_elements_are_bounded (void **state)
 {
@@ -159,7 +159,7 @@ depth_and_elements_are_bounded (void **state)
     assert_int_equal (s_scan ("\1", 1, 0, 0), TERN_ETOOBIG);
 }
 
-//  T-10
+//  T-100
 static void
 text_is_utf8_without_nul_and_binary_is_anything (void **state)
 {
@@ -291,7 +291,7 @@ the_first_failure_is_kept_and_nothing_is_read_after_it (void **state)
     assert_int_equal (in.error, TERN_ETOOBIG);
 }
 
-//  T-12
+//  T-102
 static void
 fields_beyond_the_known_ones_can_be_passed_over (void **state)
 {

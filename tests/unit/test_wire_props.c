@@ -34,7 +34,7 @@ s_open (trn_props_t *props, const void *bytes, size_t size)
     return trn_props_open (props, copy, size);
 }
 
-//  T-25
+//  T-115
 static void
 what_is_set_can_be_read (void **state)
 {
@@ -215,7 +215,7 @@ s_refuses (const char *bytes, size_t size)
 
 #define REFUSES(bytes) s_refuses (bytes, sizeof (bytes) - 1)
 
-//  T-25
+//  T-115
 static void
 what_is_not_such_a_map_is_refused (void **state)
 {
@@ -275,7 +275,7 @@ limits_hold_for_the_reader (void **state)
                       TERN_ETOOBIG);
 }
 
-//  T-26
+//  T-116
 static void
 keys_that_begin_with_tern_dot_are_reserved (void **state)
 {

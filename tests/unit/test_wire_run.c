@@ -55,7 +55,7 @@ s_verify (const sample_t *self)
     return good;
 }
 
-//  T-27
+//  T-117
 static void
 a_run_as_it_was_written_is_good (void **state)
 {
@@ -65,7 +65,7 @@ a_run_as_it_was_written_is_good (void **state)
     assert_true (s_verify (&sample));
 }
 
-//  T-27
+//  T-117
 static void
 another_place_number_or_count_is_not (void **state)
 {
