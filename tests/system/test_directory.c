@@ -25,9 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,7 +42,6 @@
 
 static char s_folder[64];
 static void *s_context;
-static const char *s_self;
 
 static int64_t
 s_now_ms (void)
@@ -325,6 +325,32 @@ a_killed_ternd_comes_back_on_its_port (void **state)
     assert_int_equal (WEXITSTATUS (status), 0);
 }
 
+static void
+ternd_tells_systemd_when_it_is_ready (void **state)
+{
+    (void) state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf (address.sun_path, sizeof address.sun_path, "%s/notify", s_folder);
+    const int fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = DEADLINE_MS / 1000};
+    setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    assert_int_equal (
+        bind (fd, (const struct sockaddr *) &address, sizeof address), 0);
+    setenv ("NOTIFY_SOCKET", address.sun_path, 1);
+    child_t child;
+    s_start_ternd (&child, "tcp://127.0.0.1:*");
+    unsetenv ("NOTIFY_SOCKET");
+    char text[256] = "";
+    assert_true (recv (fd, text, sizeof text - 1, 0) > 0);
+    assert_int_equal (strncmp (text, "READY=1\n", 8), 0);
+    kill (child.pid, SIGTERM);
+    memset (text, 0, sizeof text);
+    assert_true (recv (fd, text, sizeof text - 1, 0) > 0);
+    assert_string_equal (text, "STOPPING=1");
+    s_end (&child, SIGTERM);
+    close (fd);
+}
+
 static uint64_t
 s_resident_kib (pid_t pid)
 {
@@ -560,7 +586,7 @@ s_start_self (child_t *child, const char *word, const char *name)
     char program[512];
     char first[32];
     char second[32];
-    snprintf (program, sizeof program, "%s", s_self);
+    snprintf (program, sizeof program, "/proc/self/exe");
     snprintf (first, sizeof first, "%s", word);
     snprintf (second, sizeof second, "%s", name);
     char *const argv[] = {program, first, second, NULL};
@@ -741,7 +767,6 @@ s_tear_down (void **state)
 int
 main (int argc, char **argv)
 {
-    s_self = "/proc/self/exe";
     if (argc > 1 && !strcmp (argv[1], HOST_WORD)) {
         s_host_local ();
     }
@@ -752,6 +777,7 @@ main (int argc, char **argv)
         cmocka_unit_test (peers_register_say_goodbye_and_expire),
         cmocka_unit_test (a_thousand_peers_register_and_all_are_told),
         cmocka_unit_test (a_killed_ternd_comes_back_on_its_port),
+        cmocka_unit_test (ternd_tells_systemd_when_it_is_ready),
         cmocka_unit_test (nonsense_neither_ends_nor_grows_a_directory),
         cmocka_unit_test (a_watcher_that_does_not_read_costs_little),
         cmocka_unit_test (what_cannot_be_bound_is_said_in_one_line),
