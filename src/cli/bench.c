@@ -158,15 +158,15 @@ static cli_bench_job_t
 s_job (stage_t *self, const char *role, const char *kind, size_t index)
 {
     const cli_bench_t *bench = self->bench;
-    const size_t slot = self->crew.count;
-    snprintf (self->names[slot], sizeof self->names[slot], "bench-%s-%zu", kind,
-              index + 1);
-    snprintf (self->paths[slot], sizeof self->paths[slot], "%s/%s",
-              self->folder, self->names[slot]);
+    char *name = self->names[self->crew.count];
+    char *path = self->paths[self->crew.count];
+    snprintf (name, sizeof self->names[0], "bench-%s-%zu", kind, index + 1);
+    snprintf (path, sizeof self->paths[0], "%s/bench-%s-%zu", self->folder,
+              kind, index + 1);
     return (cli_bench_job_t) {
         .role = role,
-        .name = self->names[slot],
-        .data = self->paths[slot],
+        .name = name,
+        .data = path,
         .directory = tern_directory_endpoint (self->directory, 0),
         .size = bench->size,
         .queues = bench->queues,

@@ -117,14 +117,12 @@ s_end_batch (recv_t *self)
         }
         tern_msg_destroy (msg_p);
     }
-    const size_t unsaid = self->batched;
     self->batched = 0;
-    if (error) {
-        return cli_fail (CLI_FAILED,
-                         "standard output: %s; %zu messages go back to %s",
-                         strerror (error), unsaid, self->queue);
-    }
-    return CLI_DONE;
+    return error ? cli_fail (CLI_FAILED,
+                             "standard output: %s; what was not written goes "
+                             "back to %s",
+                             strerror (error), self->queue)
+                 : CLI_DONE;
 }
 
 static int
