@@ -39,7 +39,7 @@ s_offer (trn_engine_t *engine, trn_flow_t *self)
     frame->offer.queue = trn_text (self->sub->queue);
     frame->offer.outbox = trn_text (self->sub->publication->name);
     frame->offer.low = self->told_low;
-    frame->offer.high = self->sub->publication->high;
+    frame->offer.high = self->sub->publication->opened_high;
 }
 
 trn_flow_t *
@@ -51,7 +51,6 @@ trn_flow_new (trn_engine_t *engine, trn_link_t *link, trn_subscription_t *sub)
     self->link = link;
     self->sub = sub;
     trn_list_add (&link->flows, self);
-    self->offered_high = sub->publication->high;
     s_offer (engine, self);
     return self;
 }
@@ -120,7 +119,9 @@ trn_flow_room (const trn_flow_t *self, uint64_t *bytes_p)
     return room < window ? room : window;
 }
 
-//  The resume table: the consumer says how far it ever got.
+//  The resume table: the consumer says how far it got in our earlier lives.
+//  What this life sent proves nothing, for a store that was put back in time
+//  uses the numbers of its lost future again.
 bool
 trn_flow_on_accept (trn_engine_t *engine, trn_flow_t *self,
                     const trn_frame_t *frame)
@@ -130,14 +131,14 @@ trn_flow_on_accept (trn_engine_t *engine, trn_flow_t *self,
         return false;
     }
     trn_publication_t *publication = self->sub->publication;
-    if (frame->accept.seen > self->offered_high) {
+    if (frame->accept.seen > publication->opened_high) {
         self->state = TRN_FLOW_REFUSED;
         trn_action_t *report
             = trn_engine_report (engine, TRN_PUBLISHER_WENT_BACK);
         trn_report_text (report, "outbox", publication->name);
         trn_report_text (report, "queue", self->sub->queue);
         trn_report_text (report, "consumer", self->link->name);
-        trn_report_number (report, "high", self->offered_high);
+        trn_report_number (report, "high", publication->opened_high);
         trn_report_number (report, "seen", frame->accept.seen);
         trn_link_out_send (engine, self->link, TRN_RETIRE)->retire.flow
             = self->number;

@@ -185,7 +185,7 @@ s_accept (trn_engine_t *engine, trn_inflow_t *self)
     trn_frame_t *frame
         = trn_link_in_send (engine, self->inbound, TRN_ACCEPT);
     frame->accept.flow = self->number;
-    frame->accept.seen = dedup->seen;
+    frame->accept.seen = self->stream->seen_before;
     uint32_t count = 0;
     for (; count < dedup->settled.count && count < TRN_RANGES_MAX; count++) {
         frame->accept.ranges[count] = dedup->settled.at[count];
@@ -268,11 +268,14 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         return TRN_INFLOW_BROKEN;
     }
     trn_dedup_t *dedup = &stream->dedup;
-    if (s_goes_back (frame->offer.low, dedup->floor)) {
+    if (s_goes_back (frame->offer.low, dedup->floor) || stream->went_back) {
         s_report_back (engine, stream, frame);
+        stream->went_back = true;
         return TRN_INFLOW_FORKED;
     }
-    if (s_goes_back (frame->offer.high, dedup->seen)) {
+    if (s_goes_back (frame->offer.high, stream->seen_before)) {
+        //  Its next life may have gone past that, and would still be wrong.
+        stream->went_back = true;
         //  Our answer tells it; nothing is granted, so nothing may come.
         s_report_back (engine, stream, frame);
         s_accept (engine, s_new_flow (engine, inbound, stream, number));
@@ -281,7 +284,6 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
     trn_dedup_raise (dedup, frame->offer.low);
     trn_inflow_t *self = s_new_flow (engine, inbound, stream, number);
     s_accept (engine, self);
-    self->wants = frame->offer.high > dedup->seen;
     trn_intake_join (engine, intake, self);
     return TRN_INFLOW_FINE;
 }

@@ -35,6 +35,7 @@
 typedef struct trn_publication {
     trn_outbox_id_t id;
     char name[TRN_NAME_MAX + 2];
+    uint64_t opened_high;  //  last seq of earlier lives
     uint64_t high;         //  last seq that may be sent
     trn_list_t subs;       //  of trn_subscription_t; owned
     uint64_t processed;    //  as last told
@@ -56,7 +57,6 @@ typedef struct trn_flow {
     struct trn_link *link;
     trn_subscription_t *sub;
     trn_flow_state_t state;
-    uint64_t offered_high; //  as OFFER said
     uint64_t credit_messages, credit_bytes;  //  since ACCEPT, absolute
     uint64_t sent_messages, sent_bytes;      //  since ACCEPT
     bool paused;           //  something was RELEASED; until the next CREDIT
@@ -124,6 +124,8 @@ typedef struct trn_stream {
     char outbox[TRN_NAME_MAX + 2];
     char queue[TRN_NAME_MAX + 2];
     trn_dedup_t dedup;
+    uint64_t seen_before;  //  highest seq from earlier lives of the publisher
+    bool went_back;        //  once older than that: never trusted again
     struct trn_inflow *flow;   //  NULL: nobody sends it now
     uint64_t held, held_bytes; //  in hand
 } trn_stream_t;

@@ -48,6 +48,16 @@ s_destroy_stream (trn_engine_t *engine, trn_stream_t *stream)
 }
 
 void
+trn_known_begin_life (trn_known_t *self)
+{
+    assert (self);
+    for (size_t index = 0; index < self->streams.count; index++) {
+        trn_stream_t *stream = self->streams.at[index];
+        stream->seen_before = stream->dedup.seen;
+    }
+}
+
+void
 trn_known_remove (trn_engine_t *engine, trn_known_t *self)
 {
     assert (engine && self && !self->inbound);

@@ -27,6 +27,10 @@ trn_stream_t *
 trn_known_stream (trn_engine_t *engine, trn_known_t *self, trn_text_t outbox,
                   trn_text_t queue);
 
+//  The store was opened again: what it sent until now was in earlier lives.
+void
+trn_known_begin_life (trn_known_t *self);
+
 //  Forget it and its streams.
 void
 trn_known_remove (trn_engine_t *engine, trn_known_t *self);

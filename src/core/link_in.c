@@ -170,6 +170,9 @@ s_recognise (trn_engine_t *engine, trn_route_t route,
                       "that store has another name");
             return NULL;
         }
+        if (who->incarnation > known->incarnation) {
+            trn_known_begin_life (known);
+        }
         known->incarnation = who->incarnation;
         known->random = who->random;
         return known;

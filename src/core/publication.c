@@ -24,6 +24,7 @@ trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
     assert (strlen (name) < sizeof self->name);
     memcpy (self->name, name, strlen (name) + 1);
     self->id = id;
+    self->opened_high = high;
     self->high = high;
     self->saved_ms = INT64_MIN / 2;
     return self;

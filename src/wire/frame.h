@@ -111,8 +111,8 @@ typedef struct {
         } offer;
         struct {
             uint32_t flow;
-            uint64_t seen;         //  highest seq received here from earlier lives
-                                   //  of this store, 0 none
+            uint64_t seen;         //  highest seq received here from earlier
+                                   //  lives of this store, 0 none
             uint32_t range_count;  //  settled here at or above low
             trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
         } accept;
