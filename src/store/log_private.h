@@ -49,6 +49,7 @@ typedef struct {
     uint64_t last_seq;
     int file;              //  open for writing, or -1
     bool dirty;            //  written since its last sync
+    int64_t wiped;         //  bytes that were really written, zeros included
     trn_mark_t *marks;     //  rising
     size_t mark_count;
     size_t mark_capacity;

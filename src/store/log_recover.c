@@ -267,7 +267,8 @@ s_create (trn_opening_t *self)
     }
     trn_log_add_segment (log, 1, size)->file = file;
 
-    const trn_log_state_t state = { .low = 1, .first_segment = 1 };
+    const trn_log_state_t state = { .low = 1, .first_segment = 1,
+                                    .first_seq = 1 };
     size_t length = 0;
     uint8_t *bytes = trn_log_state_encode (&state, &length);
     rc = trn_cell_create (&log->state, log->disk, log->dir,
@@ -491,6 +492,7 @@ s_read_segments (trn_opening_t *self)
 {
     trn_log_t *const log = self->log;
     uint64_t expected = self->state.first_segment;
+    self->next_seq = self->state.first_seq;
     for (size_t i = 0; i < self->number_count; i++) {
         const uint64_t number = self->numbers[i];
         char name[TRN_SEGMENT_NAME];
@@ -544,13 +546,6 @@ s_judge (trn_opening_t *self)
 {
     const trn_log_t *const log = self->log;
     const uint64_t segment = log->segments[self->end_segment].segment;
-    if (self->report->first_seq == 0) {
-        //  No record at all: all that ever were are settled and gone.
-        self->next_seq = self->state.low ? self->state.low : 1;
-    } else if (self->report->first_seq > self->state.low) {
-        return s_corrupt (self, log->segments[0].segment,
-                          TRN_SEGMENT_HEADER, "the first records are missing");
-    }
     if (self->next_seq - 1 > self->meta.reserved) {
         return s_corrupt (self, segment, self->end,
                           "META is older than the records");
@@ -794,6 +789,9 @@ s_open_tail (trn_opening_t *self)
         }
     }
     log->tail = self->end_segment;
+    const trn_log_segment_t *const tail = &log->segments[log->tail];
+    atomic_store (&log->wants_segment, log->tail + 1 == log->segment_count
+                                           && tail->end > tail->size / 4);
     log->tail_seed = trn_record_seed (log->store_uuid, log->name,
                                       log->segments[log->tail].segment);
     log->sync_from = log->segments[log->tail].segment;

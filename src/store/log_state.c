@@ -2,8 +2,8 @@
 //
 //  META   0 store uuid, 16 reserved u64, 24 durable u64, 32 clean u8,
 //         33 size of name u8, 34 name
-//  STATE  0 low u64, 8 first segment u64, 16 durable u64, 24 dropped u64,
-//         32 the owner's blob
+//  STATE  0 low u64, 8 first segment u64, 16 first seq u64, 24 durable u64,
+//         32 dropped u64, 40 the owner's blob
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -21,7 +21,7 @@
 
 enum {
     META_FIXED = 34,
-    STATE_FIXED = 32
+    STATE_FIXED = 40
 };
 
 uint32_t
@@ -104,8 +104,9 @@ trn_log_state_encode (const trn_log_state_t *state, size_t *size_p)
     uint8_t *const bytes = trn_alloc (STATE_FIXED + state->blob_size);
     trn_put_u64 (bytes, state->low);
     trn_put_u64 (bytes + 8, state->first_segment);
-    trn_put_u64 (bytes + 16, state->durable);
-    trn_put_u64 (bytes + 24, state->dropped);
+    trn_put_u64 (bytes + 16, state->first_seq);
+    trn_put_u64 (bytes + 24, state->durable);
+    trn_put_u64 (bytes + 32, state->dropped);
     if (state->blob_size) {
         memcpy (bytes + STATE_FIXED, state->blob, state->blob_size);
     }
@@ -123,9 +124,13 @@ trn_log_state_decode (const uint8_t *bytes, size_t size,
     }
     *state = (trn_log_state_t){ .low = trn_get_u64 (bytes),
                                 .first_segment = trn_get_u64 (bytes + 8),
-                                .durable = trn_get_u64 (bytes + 16),
-                                .dropped = trn_get_u64 (bytes + 24),
+                                .first_seq = trn_get_u64 (bytes + 16),
+                                .durable = trn_get_u64 (bytes + 24),
+                                .dropped = trn_get_u64 (bytes + 32),
                                 .blob = bytes + STATE_FIXED,
                                 .blob_size = size - STATE_FIXED };
-    return state->first_segment < UINT64_MAX / 2 ? 0 : TERN_ECORRUPT;
+    return state->first_segment < UINT64_MAX / 2 && state->first_seq > 0
+                   && state->first_seq < UINT64_MAX / 2
+               ? 0
+               : TERN_ECORRUPT;
 }

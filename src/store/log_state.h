@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     uint64_t low;            //  the owner needs nothing below
     uint64_t first_segment;  //  segments below may be gone
+    uint64_t first_seq;      //  what its first record is, or will be
     uint64_t durable;        //  as in META, at the time of saving
     uint64_t dropped;        //  messages dropped at the limit, ever
     const uint8_t *blob;     //  the owner's; borrowed from what was decoded

@@ -307,41 +307,72 @@ trn_segment_search (const trn_source_t *source, const trn_place_t *place,
     return rc;
 }
 
+//  May the file end inside this record because a crash forgot that it had
+//  grown?  Only where it grows at all: without preallocation, or for a record
+//  larger than its segment, which is then the first in it, after a gap perhaps.
+static int
+s_may_be_cut (const trn_source_t *source, int64_t offset, bool *may_p)
+{
+    uint8_t header[TRN_SEGMENT_HEADER];
+    const int64_t got = source->read (source->arg, header, sizeof header, 0);
+    if (got < 0) {
+        return (int) got;
+    }
+    const int64_t declared
+        = got == TRN_SEGMENT_HEADER ? trn_segment_size (header) : 0;
+    *may_p = source->size < declared
+             || offset <= TRN_SEGMENT_HEADER + (int64_t) TRN_RECORD_HEADER + 8;
+    return 0;
+}
+
+//  Is there a sector whose share of at[0..claimed) and of what follows it is
+//  all zeros?
+static bool
+s_misses_sector (const uint8_t *at, size_t left, size_t claimed,
+                 int64_t offset)
+{
+    for (size_t from = 0; from < claimed && from < left;) {
+        const size_t inside
+            = (size_t) (offset + (int64_t) from) % TRN_SECTOR;
+        const size_t to = from + TRN_SECTOR - inside < left
+                              ? from + TRN_SECTOR - inside
+                              : left;
+        size_t zeros = from;
+        while (zeros < to && at[zeros] == 0) {
+            zeros++;
+        }
+        if (zeros == to) {
+            return true;
+        }
+        from = to;
+    }
+    return left == 0;
+}
+
 int
 trn_segment_unwritten (const trn_source_t *source, int64_t offset,
                        bool *unwritten_p)
 {
     assert (source && unwritten_p);
     *unwritten_p = false;
+    bool may_be_cut = false;
+    int rc = s_may_be_cut (source, offset, &may_be_cut);
+    if (rc < 0) {
+        return rc;
+    }
     trn_window_t window;
     s_window_open (&window, source, offset);
     const uint8_t *at = NULL;
     size_t left = 0;
-    int rc = s_show_record (&window, offset, &at, &left);
+    rc = s_show_record (&window, offset, &at, &left);
+    const size_t claimed = rc == 0 ? s_claimed (at, left) : 0;
     if (rc == 0) {
-        const size_t claimed = s_claimed (at, left);
         //  Also what shares the last sector with the record.
         rc = s_window_show (&window, offset, claimed + TRN_SECTOR, &at, &left);
-        for (size_t from = 0; rc == 0 && from < claimed && from < left;) {
-            const size_t inside = (size_t) (offset + (int64_t) from)
-                                  % TRN_SECTOR;
-            size_t to = from + TRN_SECTOR - inside;
-            if (to > left) {
-                to = left;
-            }
-            size_t zeros = from;
-            while (zeros < to && at[zeros] == 0) {
-                zeros++;
-            }
-            if (zeros == to) {
-                *unwritten_p = true;
-                break;
-            }
-            from = to;
-        }
-        if (left == 0) {
-            *unwritten_p = true;
-        }
+    }
+    if (rc == 0) {
+        *unwritten_p = s_misses_sector (at, left, claimed, offset)
+                       || (claimed > left && may_be_cut);
     }
     s_window_close (&window);
     return rc;

@@ -102,8 +102,14 @@ trn_segment_decode (const uint8_t *header, size_t length,
                                    place->segment)) {
         return TERN_ENAME;
     }
-    *size_p = trn_get_u64 (header + AT_SIZE);
-    return 0;
+    *size_p = (uint64_t) trn_segment_size (header);
+    return *size_p <= INT64_MAX ? 0 : TERN_ECORRUPT;
+}
+
+int64_t
+trn_segment_size (const uint8_t header[TRN_SEGMENT_HEADER])
+{
+    return (int64_t) trn_get_u64 (header + AT_SIZE);
 }
 
 static int64_t

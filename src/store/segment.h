@@ -57,6 +57,10 @@ int
 trn_segment_decode (const uint8_t *header, size_t length,
                     const trn_place_t *place, uint64_t *size_p);
 
+//  The size that a good header declares.
+int64_t
+trn_segment_size (const uint8_t header[TRN_SEGMENT_HEADER]);
+
 //  Up to size bytes from offset, fewer only at the end; or a TERN_E….
 typedef int64_t trn_source_fn (void *arg, void *to, size_t size,
                                int64_t offset);

@@ -414,5 +414,9 @@ trn_store_outbox (trn_store_t *self, const char *name,
     self->outboxes = outbox;
     pthread_mutex_unlock (&self->lock);
     *outbox_p = outbox;
+    //  The segment that grows may be nearly full: ready the next one now.
+    if (trn_log_wants_segment (outbox->log)) {
+        trn_outbox_mark (outbox, TRN_FOR_WRITER);
+    }
     return 0;
 }
