@@ -37,6 +37,7 @@ typedef struct {
     uint64_t dropped;         //  by drop_oldest
     uint64_t depth;           //  accepted, not settled
     uint64_t in_flight;       //  of these, assigned to a consumer
+    uint64_t parked;          //  of these, rejected and set aside
     uint64_t oldest_ms;       //  age of the oldest unsettled, 0 if none
     uint64_t disk_bytes;
     uint64_t sync_us_last;    //  last fdatasync
