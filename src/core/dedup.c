@@ -1,12 +1,14 @@
 //  core/dedup.c - what a consumer knows of one stream
 //
-//  Invariant: settled and hand are disjoint.  Runs come in order, so what comes
+//  Invariant: settled, promised and hand are disjoint, unless a promise was
+//  broken or given for what is in hand.  Runs come in order, so what comes
 //  into hand is appended, and what is settled in order leaves from the head.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "core/dedup.h"
 
+#include "base/limits.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -18,6 +20,7 @@ trn_dedup_clear (trn_dedup_t *self)
 {
     assert (self);
     trn_ranges_clear (&self->settled);
+    trn_ranges_clear (&self->promised);
     free (self->hand);
     *self = (trn_dedup_t) {0};
 }
@@ -85,6 +88,34 @@ s_remove (trn_dedup_t *self, size_t index)
     }
 }
 
+//  Is from in the set, and how far towards *end_p does that answer reach?
+static bool
+s_is_in (const trn_ranges_t *set, uint64_t from, uint64_t *end_p)
+{
+    trn_range_t part;
+    if (!trn_ranges_first_in (set, from, *end_p, &part)) {
+        return false;
+    }
+    *end_p = part.from > from ? part.from - 1 : part.to;
+    return part.from == from;
+}
+
+static bool
+s_is_in_hand (const trn_dedup_t *self, uint64_t from, uint64_t *end_p)
+{
+    const size_t index = s_find (self, from);
+    if (index == self->count || self->hand[index].from > *end_p) {
+        return false;
+    }
+    const trn_hand_t *hand = &self->hand[index];
+    if (hand->from > from) {
+        *end_p = hand->from - 1;
+        return false;
+    }
+    *end_p = *end_p < hand->to ? *end_p : hand->to;
+    return true;
+}
+
 trn_seq_state_t
 trn_dedup_look (const trn_dedup_t *self, uint64_t from, uint64_t to,
                 uint64_t *end_p)
@@ -93,30 +124,19 @@ trn_dedup_look (const trn_dedup_t *self, uint64_t from, uint64_t to,
     *end_p = to;
     if (from < self->floor) {
         *end_p = to < self->floor ? to : self->floor - 1;
-        return TRN_SEQ_SETTLED;
+        return TRN_SEQ_PROMISED;
+    }
+    if (s_is_in (&self->promised, from, end_p)) {
+        return TRN_SEQ_PROMISED;
     }
     if (from > self->seen) {
         return TRN_SEQ_NEW;
     }
-    const size_t index = s_find (self, from);
-    if (index < self->count && self->hand[index].from <= from) {
-        *end_p = to < self->hand[index].to ? to : self->hand[index].to;
+    if (s_is_in_hand (self, from, end_p)) {
         return TRN_SEQ_IN_HAND;
     }
-    if (index < self->count && self->hand[index].from <= to) {
-        to = self->hand[index].from - 1;
-    }
-    trn_range_t settled;
-    if (!trn_ranges_first_in (&self->settled, from, to, &settled)) {
-        *end_p = to;
-        return TRN_SEQ_NEW;
-    }
-    if (settled.from > from) {
-        *end_p = settled.from - 1;
-        return TRN_SEQ_NEW;
-    }
-    *end_p = settled.to;
-    return TRN_SEQ_SETTLED;
+    return s_is_in (&self->settled, from, end_p) ? TRN_SEQ_SETTLED
+                                                 : TRN_SEQ_NEW;
 }
 
 void
@@ -223,12 +243,19 @@ trn_dedup_raise (trn_dedup_t *self, uint64_t floor)
     if (floor > self->floor) {
         self->floor = floor;
         trn_ranges_remove (&self->settled, 0, floor - 1);
+        trn_ranges_remove (&self->promised, 0, floor - 1);
     }
 }
 
+//  A publisher that scatters its promises does not make us grow: beyond the
+//  limit we keep what we know ourselves.
 void
-trn_dedup_forget (trn_dedup_t *self, uint64_t from, uint64_t to)
+trn_dedup_promise (trn_dedup_t *self, uint64_t from, uint64_t to)
 {
     assert (self && from <= to);
-    trn_ranges_remove (&self->settled, from, to);
+    if (from >= self->floor
+        && self->promised.count < TRN_DEDUP_RANGES_MAX) {
+        trn_ranges_add (&self->promised, from, to);
+        trn_ranges_remove (&self->settled, from, to);
+    }
 }

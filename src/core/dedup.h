@@ -6,8 +6,10 @@
 //  under which we answer; when the connection ends the tokens are void, and a
 //  message that is sent again while in hand only brings its new token.
 //
-//  Knowledge goes only because the publisher promised never to send a seq again
-//  (its floor), never because time passed (reliability rule 7).
+//  What was settled here is replaced by the publisher's promise never to send it
+//  again, never by time (reliability rule 7).  Promises are kept as well: they
+//  join to few ranges, as they cover what all consumers settled, and whoever
+//  breaks one has an older state than it had.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -31,7 +33,8 @@ typedef struct {
 typedef struct {
     uint64_t seen;          //  highest seq that ever came
     uint64_t floor;         //  nothing below is ever sent again
-    trn_ranges_t settled;   //  at or above floor
+    trn_ranges_t settled;   //  here, at or above floor, not promised
+    trn_ranges_t promised;  //  at or above floor
     trn_hand_t *hand;       //  sorted by from, disjoint; live from head on
     size_t head, count, capacity;
 } trn_dedup_t;
@@ -39,6 +42,7 @@ typedef struct {
 typedef enum {
     TRN_SEQ_NEW,
     TRN_SEQ_SETTLED,
+    TRN_SEQ_PROMISED,
     TRN_SEQ_IN_HAND
 } trn_seq_state_t;
 
@@ -73,12 +77,12 @@ trn_dedup_settle (trn_dedup_t *self, uint64_t from, uint64_t to);
 void
 trn_dedup_orphan (trn_dedup_t *self);
 
-//  The publisher will not send anything below floor, or from..to, again.
+//  The publisher promises not to send anything below floor, or from..to, again.
 void
 trn_dedup_raise (trn_dedup_t *self, uint64_t floor);
 
 void
-trn_dedup_forget (trn_dedup_t *self, uint64_t from, uint64_t to);
+trn_dedup_promise (trn_dedup_t *self, uint64_t from, uint64_t to);
 
 //  Entries in hand.
 size_t

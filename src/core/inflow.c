@@ -164,17 +164,17 @@ s_cancel (trn_engine_t *engine, trn_inbound_t *inbound, uint32_t number)
 }
 
 static void
-s_report_back (trn_engine_t *engine, const trn_stream_t *stream,
-               const trn_frame_t *offer)
+s_report_back (trn_engine_t *engine, const trn_stream_t *stream, uint64_t low,
+               uint64_t high)
 {
     trn_action_t *report
         = trn_engine_report (engine, TRN_PUBLISHER_WENT_BACK);
     trn_report_text (report, "publisher", stream->store->name);
     trn_report_text (report, "outbox", stream->outbox);
     trn_report_text (report, "queue", stream->queue);
-    trn_report_number (report, "high", offer->offer.high);
+    trn_report_number (report, "high", high);
     trn_report_number (report, "seen", stream->dedup.seen);
-    trn_report_number (report, "low", offer->offer.low);
+    trn_report_number (report, "low", low);
     trn_report_number (report, "floor", stream->dedup.floor);
 }
 
@@ -269,7 +269,7 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
     }
     trn_dedup_t *dedup = &stream->dedup;
     if (s_goes_back (frame->offer.low, dedup->floor) || stream->went_back) {
-        s_report_back (engine, stream, frame);
+        s_report_back (engine, stream, frame->offer.low, frame->offer.high);
         stream->went_back = true;
         return TRN_INFLOW_FORKED;
     }
@@ -277,7 +277,7 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         //  Its next life may have gone past that, and would still be wrong.
         stream->went_back = true;
         //  Our answer tells it; nothing is granted, so nothing may come.
-        s_report_back (engine, stream, frame);
+        s_report_back (engine, stream, frame->offer.low, frame->offer.high);
         s_accept (engine, s_new_flow (engine, inbound, stream, number));
         return TRN_INFLOW_FINE;
     }
@@ -350,7 +350,7 @@ s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
     }
 }
 
-static void
+static trn_inflow_verdict_t
 s_take_run (trn_engine_t *engine, trn_inflow_t *self,
             const trn_frame_t *frame, uint32_t each)
 {
@@ -366,6 +366,11 @@ s_take_run (trn_engine_t *engine, trn_inflow_t *self,
         case TRN_SEQ_IN_HAND:
             trn_dedup_adopt (dedup, from, to, frame->data.token);
             break;
+        case TRN_SEQ_PROMISED:
+            //  It does not know any more what it had saved.
+            s_report_back (engine, self->stream, frame->data.low, from);
+            self->stream->went_back = true;
+            return TRN_INFLOW_FORKED;
         case TRN_SEQ_SETTLED: {
             const trn_settle_t again
                 = {frame->data.token, TRN_ACCEPTED, from, to};
@@ -376,6 +381,7 @@ s_take_run (trn_engine_t *engine, trn_inflow_t *self,
         }
         from = to + 1;
     }
+    return TRN_INFLOW_FINE;
 }
 
 trn_inflow_verdict_t
@@ -399,8 +405,7 @@ trn_inflow_on_data (trn_engine_t *engine, trn_inbound_t *inbound,
     self->intake->dirty = true;
     engine->stats.received += frame->data.count;
     trn_dedup_raise (&self->stream->dedup, frame->data.low);
-    s_take_run (engine, self, frame, run_size / frame->data.count);
-    return TRN_INFLOW_FINE;
+    return s_take_run (engine, self, frame, run_size / frame->data.count);
 }
 
 trn_inflow_verdict_t
@@ -418,7 +423,7 @@ trn_inflow_on_floor (trn_engine_t *engine, trn_inbound_t *inbound,
     trn_dedup_raise (dedup, frame->floor.low);
     for (uint32_t index = 0; index < frame->floor.range_count; index++) {
         const trn_range_t *range = &frame->floor.ranges[index];
-        trn_dedup_forget (dedup, range->from, range->to);
+        trn_dedup_promise (dedup, range->from, range->to);
     }
     if (self->intake) {
         self->intake->dirty = true;
