@@ -117,14 +117,27 @@ trn_socket_monitor (void *context, void *dealer)
         return NULL;
     }
     void *monitor = zmq_socket (context, ZMQ_PAIR);
-    if (!monitor) {
-        return NULL;
+    if (monitor) {
+        s_set (monitor, ZMQ_LINGER, 0);
+        if (zmq_connect (monitor, endpoint) != 0) {
+            trn_socket_close (&monitor);
+        }
     }
-    s_set (monitor, ZMQ_LINGER, 0);
-    if (zmq_connect (monitor, endpoint) != 0) {
-        trn_socket_close (&monitor);
+    if (!monitor) {
+        zmq_socket_monitor (dealer, NULL, 0);
     }
     return monitor;
+}
+
+void
+trn_socket_unmonitor (void *dealer, void **monitor_p)
+{
+    assert (dealer && monitor_p);
+    if (*monitor_p) {
+        //  Waits for an event that is being sent, which has a reader still.
+        zmq_socket_monitor (dealer, NULL, 0);
+        trn_socket_close (monitor_p);
+    }
 }
 
 bool

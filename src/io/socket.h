@@ -10,6 +10,7 @@
 //      ZMQ_ROUTER_MANDATORY 1 with DONTWAIT: else frames vanish in silence
 //      no routing ids set     a chosen id can abort the far process
 //      ZMQ_LINGER 0           durability is the log's business
+//      monitors end first     an event that nobody reads stops the I/O thread
 //      ZMQ_MAXMSGSIZE, ZMQ_HANDSHAKE_IVL, ZMQ_BACKLOG: bounds for strangers
 //
 //  Thread: the one that made the socket.  Every call here is non-blocking.
@@ -44,9 +45,15 @@ trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max,
                    bool immediate);
 
 //  The monitor of a DEALER: tells when the connection ended.  NULL when
-//  sockets are used up.  Close it after the DEALER.
+//  sockets are used up.
 void *
 trn_socket_monitor (void *context, void *dealer);
+
+//  End the monitoring, before the DEALER is closed: libzmq tells even of a
+//  closing socket, and its I/O thread, all of this process's network, waits for
+//  ever when nobody reads that.  Sets *monitor_p to NULL; NULL is allowed.
+void
+trn_socket_unmonitor (void *dealer, void **monitor_p);
 
 //  Did the monitored connection end?  Reads everything the monitor has.
 bool

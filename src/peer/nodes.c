@@ -22,17 +22,17 @@
 static void
 s_disconnect (tern_peer_t *self, trn_node_t *node)
 {
+    if (node->monitor) {
+        trn_poller_remove (self->poller, &node->monitor_item);
+        trn_socket_unmonitor (node->dealer, &node->monitor);
+    }
     if (node->dealer) {
         trn_poller_remove (self->poller, &node->item);
         if (self->stopping) {
             trn_socket_linger (node->dealer);
         }
+        trn_socket_close (&node->dealer);
     }
-    if (node->monitor) {
-        trn_poller_remove (self->poller, &node->monitor_item);
-    }
-    trn_socket_close (&node->dealer);
-    trn_socket_close (&node->monitor);
 }
 
 static void
@@ -44,7 +44,6 @@ s_connect (tern_peer_t *self, trn_node_t *node, const char *endpoint,
     node->dealer = trn_socket_dealer (self->context, endpoint,
                                       TRN_DIRECTORY_FRAME_MAX, false);
     if (node->dealer) {
-        node->monitor = trn_socket_monitor (self->context, node->dealer);
         node->item = (trn_poll_item_t) {.socket = node->dealer,
                                         .kind = TRN_ITEM_NODE,
                                         .owner = node};
@@ -52,12 +51,15 @@ s_connect (tern_peer_t *self, trn_node_t *node, const char *endpoint,
             trn_socket_close (&node->dealer);
         }
     }
+    if (node->dealer) {
+        node->monitor = trn_socket_monitor (self->context, node->dealer);
+    }
     if (node->monitor) {
         node->monitor_item = (trn_poll_item_t) {.socket = node->monitor,
                                                 .kind = TRN_ITEM_NODE_MONITOR,
                                                 .owner = node};
         if (trn_poller_add (self->poller, &node->monitor_item) != TERN_OK) {
-            trn_socket_close (&node->monitor);
+            trn_socket_unmonitor (node->dealer, &node->monitor);
         }
     }
     if (!node->dealer) {

@@ -44,14 +44,14 @@ s_free (tern_peer_t *self, trn_outlink_t **link_p)
 {
     trn_outlink_t *link = *link_p;
     *link_p = link->next;
-    if (link->dealer) {
-        trn_poller_remove (self->poller, &link->item);
-    }
     if (link->monitor) {
         trn_poller_remove (self->poller, &link->monitor_item);
+        trn_socket_unmonitor (link->dealer, &link->monitor);
     }
-    trn_socket_close (&link->dealer);
-    trn_socket_close (&link->monitor);
+    if (link->dealer) {
+        trn_poller_remove (self->poller, &link->item);
+        trn_socket_close (&link->dealer);
+    }
     while (link->unsent) {
         s_unsent_t *unsent = link->unsent;
         link->unsent = unsent->next;
@@ -81,7 +81,6 @@ trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
     link->dealer = trn_socket_dealer (self->context, endpoint, TRN_FRAME_MAX,
                                       true);
     if (link->dealer) {
-        link->monitor = trn_socket_monitor (self->context, link->dealer);
         link->item.socket = link->dealer;
         link->item.kind = TRN_ITEM_LINK;
         link->item.owner = link;
@@ -89,12 +88,15 @@ trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
             trn_socket_close (&link->dealer);
         }
     }
-    if (link->dealer && link->monitor) {
+    if (link->dealer) {
+        link->monitor = trn_socket_monitor (self->context, link->dealer);
+    }
+    if (link->monitor) {
         link->monitor_item.socket = link->monitor;
         link->monitor_item.kind = TRN_ITEM_LINK_MONITOR;
         link->monitor_item.owner = link;
         if (trn_poller_add (self->poller, &link->monitor_item) != TERN_OK) {
-            trn_socket_close (&link->monitor);
+            trn_socket_unmonitor (link->dealer, &link->monitor);
         }
     }
     if (!link->dealer) {
