@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "core_world.h"
+#include "support/core_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

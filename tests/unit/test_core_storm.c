@@ -13,7 +13,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "core_world.h"
+#include "support/core_world.h"
 
 #include "base/ranges.h"
 #include "core/rng.h"

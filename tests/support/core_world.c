@@ -1,8 +1,8 @@
-//  unit/core_world.c - a few engines, and a network that a test holds in its hand
+//  support/core_world.c - a few engines, and a network that a test holds in its hand
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "core_world.h"
+#include "support/core_world.h"
 
 #include "base/memory.h"
 
