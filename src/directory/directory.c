@@ -33,8 +33,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define BINDS_MAX 4
+#define IPC "ipc://"
 
 //  What may wait in the pipes of one connection.  Small: a watcher that does
 //  not read is told later from the registry's history.
@@ -50,6 +53,7 @@ struct tern_directory {
     void *context;
     void *router;  //  the thread's, once it runs
     char endpoints[BINDS_MAX][TRN_ENDPOINT_MAX + 1];
+    ino_t sockets[BINDS_MAX];  //  files of ipc endpoints, else 0
     size_t endpoint_count;
     trn_local_t local;  //  lock_fd >= 0: this is the local directory
     pthread_t thread;
@@ -206,6 +210,18 @@ s_fail (int error, char *why, size_t why_size, const char *what,
     return error;
 }
 
+//  The socket file of an ipc endpoint; 0 for any other.
+static ino_t
+s_socket_file (const char *endpoint)
+{
+    struct stat info;
+    return !strncmp (endpoint, IPC, strlen (IPC))
+                   && lstat (endpoint + strlen (IPC), &info) == 0
+                   && S_ISSOCK (info.st_mode)
+               ? info.st_ino
+               : 0;
+}
+
 static int
 s_bind (tern_directory_t *self, const char *endpoint, char *why,
         size_t why_size)
@@ -215,7 +231,8 @@ s_bind (tern_directory_t *self, const char *endpoint, char *why,
                        "not an endpoint such as tcp://127.0.0.1:5670");
     }
     //  libzmq would take the path away from whoever listens there.
-    if (!strncmp (endpoint, "ipc://", 6) && trn_local_answers (endpoint + 6)) {
+    if (!strncmp (endpoint, IPC, strlen (IPC))
+        && trn_local_answers (endpoint + strlen (IPC))) {
         return s_fail (TERN_ENET, why, why_size, endpoint,
                        "another process listens there");
     }
@@ -230,8 +247,21 @@ s_bind (tern_directory_t *self, const char *endpoint, char *why,
         return s_fail (TERN_ENET, why, why_size, endpoint,
                        zmq_strerror (zmq_errno ()));
     }
-    self->endpoint_count++;
+    self->sockets[self->endpoint_count++] = s_socket_file (bound);
     return TERN_OK;
+}
+
+//  libzmq leaves the files of its ipc sockets behind.  Remove ours, if they are
+//  still ours: another may have bound there since.
+static void
+s_remove_socket_files (tern_directory_t *self)
+{
+    for (size_t index = 0; index < self->endpoint_count; index++) {
+        if (self->sockets[index]
+            && self->sockets[index] == s_socket_file (self->endpoints[index])) {
+            unlink (self->endpoints[index] + strlen (IPC));
+        }
+    }
 }
 
 //  Memory and a ROUTER; the thread does not run yet.
@@ -287,6 +317,7 @@ s_discard (tern_directory_t **self_p)
 {
     tern_directory_t *self = *self_p;
     trn_socket_close (&self->router);
+    s_remove_socket_files (self);
     trn_local_leave (&self->local);
     trn_context_release ();
     trn_wake_close (&self->wake);
@@ -347,7 +378,7 @@ tern_directory_open_local (tern_directory_t **self_p, char *why,
     }
     self->local = local;
     char endpoint[TRN_LOCAL_PATH + 8];
-    snprintf (endpoint, sizeof endpoint, "ipc://%s", local.binding);
+    snprintf (endpoint, sizeof endpoint, IPC "%s", local.binding);
     rc = s_bind (self, endpoint, why, why_size);
     rc = rc ? rc : trn_local_publish (&self->local, why, why_size);
     rc = rc ? rc : s_start (self, why, why_size);
@@ -355,7 +386,7 @@ tern_directory_open_local (tern_directory_t **self_p, char *why,
         s_discard (&self);
         return rc == TERN_EINVAL ? TERN_ENET : rc;
     }
-    snprintf (self->endpoints[0], sizeof self->endpoints[0], "ipc://%s",
+    snprintf (self->endpoints[0], sizeof self->endpoints[0], IPC "%s",
               local.socket);
     *self_p = self;
     return TERN_OK;

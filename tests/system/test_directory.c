@@ -537,7 +537,12 @@ a_living_ipc_socket_is_not_taken_away (void **state)
     s_register (dealer, "a", 1000);
     zmq_close (dealer);
     tern_directory_close (&first);
+    assert_int_equal (access (endpoint + strlen ("ipc://"), F_OK), -1);
     //  A dead one's file is in nobody's way.
+    child_t child;
+    s_start_ternd (&child, endpoint);
+    s_end (&child, SIGKILL);
+    assert_int_equal (access (endpoint + strlen ("ipc://"), F_OK), 0);
     assert_int_equal (tern_directory_open (&second, &options, why, sizeof why),
                       0);
     tern_directory_close (&second);
