@@ -168,7 +168,8 @@ void
 trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
                         uint64_t seq, int64_t now_ms);
 
-//  Records asked for with TRN_RUN_LATER can be had now.
+//  Records asked for with TRN_RUN_LATER can be had now, or turned out not to
+//  exist: the engine asks for the run again.
 void
 trn_engine_on_records (trn_engine_t *self, trn_outbox_id_t outbox,
                        int64_t now_ms);

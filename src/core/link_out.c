@@ -282,7 +282,10 @@ trn_link_out_on_peer (trn_engine_t *engine, const char *name,
     assert (strlen (name) <= TRN_NAME_MAX);
     assert (strlen (endpoint) <= TRN_ENDPOINT_MAX);
     trn_link_t *self = s_find_link (engine, name);
-    if (!self && !(self = s_new_link (engine, name))) {
+    if (!self && queue_count) {
+        self = s_new_link (engine, name);
+    }
+    if (!self) {
         return;
     }
     const bool there = self->state == TRN_LINK_OPEN
