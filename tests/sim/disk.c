@@ -114,8 +114,12 @@ s_on_read (sim_world_t *world, const sim_event_t *event)
     if (s_failed (outbox, rc)) {
         return;
     }
-    if (rc == 0) {
-        trn_chunk_t **slot = &outbox->chunks[outbox->chunk_next++ % SIM_CHUNKS];
+    //  What was settled since it was asked for may be gone.
+    const bool settled
+        = trn_engine_settled (peer->engine, outbox->id, outbox->read_seq);
+    if (rc == 0 || settled) {
+        trn_chunk_t **slot
+            = &outbox->chunks[outbox->chunk_next++ % SIM_CHUNKS];
         trn_chunk_release (slot);
         *slot = chunk;
         trn_engine_on_records (peer->engine, outbox->id, sim_peer_now (peer));

@@ -64,7 +64,7 @@ void
 sim_peer_lose_disk (sim_peer_t *self)
 {
     for (unsigned index = 0; index < self->outbox_count; index++) {
-        if (self->incarnation) {
+        if (self->outboxes[index].known) {
             sim_ledger_forget (self->world->ledger,
                                self->outboxes[index].stream);
         }
@@ -219,6 +219,7 @@ s_open_outbox (sim_peer_t *self, sim_outbox_t *outbox, int root)
         outbox->stream = sim_ledger_stream (
             self->world->ledger, self->store_uuid, outbox->queue);
     }
+    outbox->known = true;
     trn_log_report_t report = {0};
     uint8_t *state = NULL;
     size_t state_size = 0;

@@ -63,7 +63,8 @@ typedef struct {
     char queue[TRN_NAME_MAX + 2];
     trn_log_t *log;           //  NULL while down
     trn_outbox_id_t id;
-    unsigned stream;          //  in the ledger
+    bool known;               //  was opened once, so it has a
+    unsigned stream;          //  stream in the ledger
     bool twin;                //  that stream is fixed: this is a clone's
     uint64_t appended;        //  as the engine has been told
     uint64_t backlog;         //  messages the application still wants to send
