@@ -121,6 +121,7 @@ test_a_peer_consumes_what_it_publishes_itself (void **state)
     assert_int_equal (pair->maker->processed, 5);
 }
 
+//  T-83
 static void
 test_an_idle_link_lives_by_pings (void **state)
 {
@@ -175,6 +176,7 @@ test_silence_ends_a_link_and_gives_everything_to_another (void **state)
     assert_int_equal (other->hands[0].deliveries, 2);
 }
 
+//  T-47
 static void
 test_a_late_answer_does_not_settle_what_another_has (void **state)
 {
@@ -258,6 +260,7 @@ test_an_older_log_is_found_out_by_both_sides (void **state)
     assert_int_equal (pair->maker->runs_sent, 1);
 }
 
+//  T-73
 static void
 test_a_forked_log_is_refused_by_its_floor (void **state)
 {
@@ -280,6 +283,7 @@ test_a_forked_log_is_refused_by_its_floor (void **state)
     assert_int_equal (pair->taker->hand_count, 0);
 }
 
+//  T-12
 static void
 test_an_older_incarnation_is_fenced (void **state)
 {
@@ -384,6 +388,7 @@ test_closing_says_goodbye_and_gives_back (void **state)
     assert_true (trn_engine_deadline (pair->taker->engine) == INT64_MAX);
 }
 
+//  T-82
 static void
 test_own_lag_is_not_taken_for_silence (void **state)
 {

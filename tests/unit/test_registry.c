@@ -161,6 +161,7 @@ s_expect_registered (uint64_t version)
 
 //  Leases ----------------------------------------------------------------
 
+//  T-130
 static void
 registering_is_answered_with_the_lease (void **state)
 {
@@ -174,6 +175,7 @@ registering_is_answered_with_the_lease (void **state)
     assert_int_equal (s_peers (), 1);
 }
 
+//  T-131
 static void
 an_entry_lives_for_its_lease_after_it_was_heard (void **state)
 {
@@ -189,6 +191,7 @@ an_entry_lives_for_its_lease_after_it_was_heard (void **state)
     assert_true (s_reported ("TERN-DIRECTORY-EXPIRED"));
 }
 
+//  T-144
 static void
 a_refresh_keeps_the_entry_and_its_rows (void **state)
 {
@@ -229,6 +232,7 @@ a_refresh_keeps_the_entry_and_its_rows (void **state)
     assert_false (trn_rows_next (&frame.stats.rows, &told));
 }
 
+//  T-132
 static void
 a_refresh_of_an_unknown_entry_asks_for_registration (void **state)
 {
@@ -252,6 +256,7 @@ a_refresh_of_an_unknown_entry_asks_for_registration (void **state)
     assert_int_equal (s_peers (), 1);
 }
 
+//  T-137
 static void
 time_in_which_the_node_was_stopped_ends_no_lease (void **state)
 {
@@ -268,6 +273,7 @@ time_in_which_the_node_was_stopped_ends_no_lease (void **state)
     assert_int_equal (s_peers (), 0);
 }
 
+//  T-130
 static void
 a_lease_is_granted_within_bounds (void **state)
 {
@@ -281,6 +287,7 @@ a_lease_is_granted_within_bounds (void **state)
 
 //  Who holds a name --------------------------------------------------------
 
+//  T-133
 static void
 an_older_incarnation_never_replaces_a_newer (void **state)
 {
@@ -298,6 +305,7 @@ an_older_incarnation_never_replaces_a_newer (void **state)
     s_expect_registered (7);
 }
 
+//  T-134
 static void
 a_clone_is_refused_and_reported (void **state)
 {
@@ -316,6 +324,7 @@ a_clone_is_refused_and_reported (void **state)
     s_expect_registered (2);
 }
 
+//  T-135
 static void
 another_store_takes_a_name_only_when_it_is_free (void **state)
 {
@@ -331,6 +340,7 @@ another_store_takes_a_name_only_when_it_is_free (void **state)
     s_expect_registered (1);
 }
 
+//  T-136
 static void
 goodbye_ends_only_the_life_it_names (void **state)
 {
@@ -352,6 +362,7 @@ goodbye_ends_only_the_life_it_names (void **state)
     assert_int_equal (s_peers (), 0);
 }
 
+//  T-138
 static void
 a_future_version_is_refused_with_words (void **state)
 {
@@ -365,6 +376,7 @@ a_future_version_is_refused_with_words (void **state)
 
 //  Watchers --------------------------------------------------------------
 
+//  T-139
 static void
 a_watcher_gets_a_snapshot_then_every_change (void **state)
 {
@@ -396,6 +408,7 @@ a_watcher_gets_a_snapshot_then_every_change (void **state)
     assert_false (s_hear (WATCHER, &frame));
 }
 
+//  T-140
 static void
 a_watcher_that_missed_little_is_told_the_changes (void **state)
 {
@@ -422,6 +435,7 @@ a_watcher_that_missed_little_is_told_the_changes (void **state)
     assert_int_equal (frame.type, TRN_DIR_SNAPSHOT);
 }
 
+//  T-141
 static void
 a_watcher_that_fell_out_of_the_history_gets_a_snapshot (void **state)
 {
@@ -452,6 +466,7 @@ a_watcher_that_fell_out_of_the_history_gets_a_snapshot (void **state)
     assert_int_equal (frame.snapshot.number, trn_registry_number (s_registry));
 }
 
+//  T-141
 static void
 what_a_full_route_does_not_take_is_told_later (void **state)
 {
@@ -487,6 +502,7 @@ a_gone_route_is_forgotten (void **state)
     assert_false (s_hear (WATCHER, &frame));
 }
 
+//  T-143
 static void
 one_snapshot_can_be_had_without_watching (void **state)
 {
@@ -499,6 +515,7 @@ one_snapshot_can_be_had_without_watching (void **state)
     assert_false (s_hear (WATCHER, &frame));
 }
 
+//  T-142
 static void
 a_large_table_comes_in_pages (void **state)
 {
@@ -554,6 +571,7 @@ nonsense_is_counted_and_then_ignored (void **state)
     assert_int_equal (s_peers (), 1);
 }
 
+//  T-145
 static void
 a_flood_from_one_route_is_cut_to_its_rate (void **state)
 {
@@ -575,6 +593,7 @@ a_flood_from_one_route_is_cut_to_its_rate (void **state)
     assert_int_equal (answers, 600);
 }
 
+//  T-145
 static void
 tables_are_bounded_whatever_comes (void **state)
 {
@@ -592,6 +611,7 @@ tables_are_bounded_whatever_comes (void **state)
     assert_true (trn_registry_memory (s_registry) < 2 * 1024 * 1024);
 }
 
+//  T-145
 static void
 memory_is_bounded_by_its_limit (void **state)
 {
