@@ -95,7 +95,9 @@ s_send (tern_producer_t *self, trn_record_t *record, int timeout_ms,
         atomic_fetch_add (&self->box->refused, 1);
         return rc;
     }
+    //  The consumer need not wait for the disk, so its way begins first.
     s_mark_dirty (self->box);
+    trn_outbox_store (self->box->outbox);
     if (seq_p) {
         *seq_p = seq;
     }

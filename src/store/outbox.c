@@ -193,10 +193,17 @@ trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
     if (rc == TERN_EAGAIN && timeout_ms != 0) {
         rc = s_append_later (self, record, timeout_ms, seq_p);
     }
-    if (rc == 0 || rc == TERN_EAGAIN || rc == TERN_EFULL) {
+    if (rc == TERN_EAGAIN || rc == TERN_EFULL) {
         s_call_disk (self);
     }
     return rc;
+}
+
+void
+trn_outbox_store (trn_outbox_t *self)
+{
+    assert (self);
+    s_call_disk (self);
 }
 
 static int
@@ -222,6 +229,7 @@ trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced,
     if (rc != TERN_EAGAIN || timeout_ms == 0) {
         return rc == TERN_EAGAIN ? TERN_ETIMEOUT : rc;
     }
+    s_call_disk (self);
     if (!synced && !s_marked (self, TRN_FOR_WRITER)) {
         trn_outbox_mark (self, TRN_FOR_WRITER);
     }

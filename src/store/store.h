@@ -82,12 +82,16 @@ trn_store_outbox (trn_store_t *self, const char *name,
                   uint8_t **state_p, size_t *state_size_p,
                   trn_log_report_t *report, char *why, size_t why_size);
 
-//  Append as trn_log_append (), and wake the disk threads if they sleep.  With
-//  timeout_ms > 0 (or -1, no limit) waits while the answer is TERN_EAGAIN, then
-//  says TERN_ETIMEOUT.  Any thread.
+//  Append as trn_log_append ().  With timeout_ms > 0 (or -1, no limit) waits
+//  while the answer is TERN_EAGAIN, then says TERN_ETIMEOUT.  After success, and
+//  whatever else should start before the disk does, call trn_outbox_store (),
+//  which wakes the disk threads if they sleep.  Any thread.
 int
 trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
                    uint64_t *seq_p);
+
+void
+trn_outbox_store (trn_outbox_t *self);
 
 //  Wait until seq is written (or synced).  0, TERN_ETIMEOUT, TERN_EIO,
 //  TERN_ECLOSED.  Any thread.
