@@ -150,7 +150,7 @@ static uint64_t
 s_seq (session_t *self)
 {
     const uint8_t form = fuzz_byte (&self->input);
-    return form < 250 ? 1 + form % 64 : fuzz_number (&self->input, 8);
+    return form < 250 ? 1u + form % 64u : fuzz_number (&self->input, 8);
 }
 
 static void
