@@ -245,8 +245,9 @@ s_own_cpu_s (void)
            + (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-//  Everybody is ready: let them go, wait, and read what they measured.  end_key
-//  is what the last of them calls its end.
+//  Everybody is ready: let them go, wait, and read what they measured.  The end
+//  is when the last message was consumed (consumers_time), or when the last
+//  publisher has learnt that all of its messages are settled.
 
 static int
 s_time_run (stage_t *self, cli_bench_run_t *run, bool consumers_time)
@@ -317,8 +318,10 @@ s_staff_zmq (stage_t *self)
     const cli_bench_t *bench = self->bench;
     char endpoints[CLI_BENCH_WORKERS_MAX * 32] = "";
     for (size_t index = 0; index < bench->consumers; index++) {
-        const cli_bench_job_t job = {
-            .role = "pull", .count = bench->consumers == 1 ? bench->count : 0};
+        const cli_bench_job_t job
+            = {.role = "pull",
+               .size = bench->size,
+               .count = bench->consumers == 1 ? bench->count : 0};
         char endpoint[64];
         cli_worker_t *worker = cli_crew_start (&self->crew, &job);
         if (!worker) {

@@ -1,7 +1,8 @@
 //  cli/bench_zmq.c - what libzmq does alone: the yardstick of tern bench
 //
-//  PUSH and PULL over tcp loopback, one process each, nothing stored, options
-//  as libzmq sets them.  Throughput: all messages one way.  Latency: one
+//  PUSH and PULL over tcp loopback, one process each, nothing stored.  High-water
+//  marks hold 64 MiB of messages each: libzmq's own 1000 would slow it down with
+//  small ones, none at all would let memory grow without end.  Throughput: all messages one way.  Latency: one
 //  message in flight, stamped at its sender, answered over a second pair so
 //  that the next one leaves only then; what counts is the way out.
 //
@@ -50,12 +51,25 @@ s_end (sockets_t *self, bool good, const char *what)
     return code;
 }
 
+#define HWM_BYTES (64 * 1024 * 1024)
+#define HWM_LEAST 1000
+
+static bool
+s_set_marks (void *socket, uint64_t size)
+{
+    const uint64_t fitting = HWM_BYTES / (size > 0 ? size : 1);
+    const int mark = fitting < HWM_LEAST ? HWM_LEAST : (int) fitting;
+    return zmq_setsockopt (socket, ZMQ_SNDHWM, &mark, sizeof mark) == 0
+           && zmq_setsockopt (socket, ZMQ_RCVHWM, &mark, sizeof mark) == 0;
+}
+
 static void *
-s_bind (void *context, int type, char endpoint[64])
+s_bind (void *context, int type, uint64_t message_size, char endpoint[64])
 {
     void *socket = zmq_socket (context, type);
     size_t size = 64;
-    if (socket && zmq_bind (socket, "tcp://127.0.0.1:*") == 0
+    if (socket && s_set_marks (socket, message_size)
+        && zmq_bind (socket, "tcp://127.0.0.1:*") == 0
         && zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0) {
         return socket;
     }
@@ -85,7 +99,7 @@ cli_bench_push (const cli_bench_job_t *job)
     sockets_t self = {.context = zmq_ctx_new ()};
     char *body = calloc (1, job->size + 1);
     self.out = zmq_socket (self.context, ZMQ_PUSH);
-    bool good = body && self.out;
+    bool good = body && self.out && s_set_marks (self.out, job->size);
     const char *rest = job->endpoints;
     while (good && *rest) {
         good = s_connect (self.out, &rest);
@@ -152,7 +166,7 @@ cli_bench_pull (const cli_bench_job_t *job)
 {
     sockets_t self = {.context = zmq_ctx_new ()};
     char endpoint[64];
-    self.in = s_bind (self.context, ZMQ_PULL, endpoint);
+    self.in = s_bind (self.context, ZMQ_PULL, job->size, endpoint);
     if (!self.in) {
         return s_end (&self, false, "zmq pull");
     }
@@ -245,8 +259,8 @@ cli_bench_pong (const cli_bench_job_t *job)
     sockets_t self = {.context = zmq_ctx_new ()};
     char in[64], out[64];
     uint64_t *samples = calloc (job->count, sizeof *samples);
-    self.in = s_bind (self.context, ZMQ_PULL, in);
-    self.out = s_bind (self.context, ZMQ_PUSH, out);
+    self.in = s_bind (self.context, ZMQ_PULL, job->size, in);
+    self.out = s_bind (self.context, ZMQ_PUSH, job->size, out);
     bool good = samples && self.in && self.out;
     if (good) {
         cli_bench_tell ("ready in=%s out=%s", in, out);

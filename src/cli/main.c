@@ -21,6 +21,7 @@ typedef struct {
 static const command_t s_commands[] = {
     {"send", cli_send, "publish messages to a queue"},
     {"recv", cli_recv, "consume a queue"},
+    {"drain", cli_drain, "deliver what processes that are gone left behind"},
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},
     {"stats", cli_stats, "show rates, delays and backlog"},

@@ -140,7 +140,28 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
 }
 
 uint64_t
+cli_seat_left (tern_peer_t *peer)
+{
+    const size_t count = tern_peer_stats (peer, NULL, 0);
+    tern_stats_t *rows = calloc (count + 1, sizeof *rows);
+    if (!rows) {
+        abort ();
+    }
+    tern_peer_stats (peer, rows, count);
+    uint64_t left = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (rows[index].role == TERN_ROLE_PUBLISHER) {
+            left += rows[index].depth - rows[index].parked;
+        }
+    }
+    free (rows);
+    return left;
+}
+
+uint64_t
 cli_seat_close (tern_peer_t **peer_p)
 {
-    return tern_peer_close (peer_p, 0);
+    const uint64_t left = cli_seat_left (*peer_p);
+    const uint64_t unsettled = tern_peer_close (peer_p, 0);
+    return left < unsettled ? left : unsettled;
 }

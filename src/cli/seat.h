@@ -17,7 +17,11 @@ int
 cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
                const char *command);
 
-//  Leave at once; what is unsettled stays in the store.  Returns how many.
+//  Messages that wait for a consumer or are with one; rejected ones do not.
+uint64_t
+cli_seat_left (tern_peer_t *peer);
+
+//  Leave at once.  What is left stays in the store; returns how many.
 uint64_t
 cli_seat_close (tern_peer_t **peer_p);
 

@@ -304,6 +304,41 @@ s_send_source (send_t *self, char **words, size_t count)
 
 //  Waiting -------------------------------------------------------------------
 
+//  The numbers of our queue, all zero if there are none.
+
+static tern_stats_t
+s_row (const send_t *self)
+{
+    tern_stats_t row = {.role = TERN_ROLE_PUBLISHER};
+    const size_t count = tern_peer_stats (self->peer, NULL, 0);
+    tern_stats_t *rows = calloc (count + 1, sizeof *rows);
+    if (!rows) {
+        abort ();
+    }
+    tern_peer_stats (self->peer, rows, count);
+    for (size_t index = 0; index < count; index++) {
+        if (rows[index].role == TERN_ROLE_PUBLISHER
+            && strcmp (rows[index].queue, self->queue) == 0) {
+            row = rows[index];
+        }
+    }
+    free (rows);
+    return row;
+}
+
+//  A message that a consumer rejected is never processed, and neither is, by
+//  the definition of that level, anything behind it.  When nothing else is
+//  left, waiting is over.
+
+static bool
+s_only_parked (const send_t *self)
+{
+    const tern_stats_t row = s_row (self);
+    return row.parked > 0 && row.depth == row.parked
+           && tern_producer_reached (self->producer, TERN_SYNCED)
+                  >= self->last_seq;
+}
+
 //  Until the last message has reached the level: CLI_DONE, CLI_TIMEOUT, or
 //  CLI_FAILED at a signal.  patience_ms counts from now.
 
@@ -319,6 +354,14 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
         const uint64_t waited = (uint64_t) (cli_clock_ms () - began_ms);
         if (cli_stop_asked ()) {
             return CLI_FAILED;
+        }
+        if (level == TERN_PROCESSED && s_only_parked (self)) {
+            return s_row (self).rejected == 0
+                       ? CLI_DONE
+                       : cli_fail (CLI_FAILED,
+                                   "%s: %" PRIu64 " rejected by a consumer "
+                                   "and set aside",
+                                   self->queue, s_row (self).rejected);
         }
         if (waited >= patience_ms) {
             return CLI_TIMEOUT;
@@ -345,20 +388,7 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
 static void
 s_report_row (const send_t *self, cli_json_t *json)
 {
-    tern_stats_t row = {.role = 0};
-    const size_t count = tern_peer_stats (self->peer, NULL, 0);
-    tern_stats_t *rows = calloc (count + 1, sizeof *rows);
-    if (!rows) {
-        abort ();
-    }
-    tern_peer_stats (self->peer, rows, count);
-    for (size_t index = 0; index < count; index++) {
-        if (rows[index].role == TERN_ROLE_PUBLISHER
-            && strcmp (rows[index].queue, self->queue) == 0) {
-            row = rows[index];
-        }
-    }
-    free (rows);
+    const tern_stats_t row = s_row (self);
     cli_json_count (json, "produced", row.produced.total);
     cli_json_count (json, "accepted", row.accepted.total);
     cli_json_count (json, "transmitted", row.transmitted.total);
@@ -406,6 +436,9 @@ s_reached (const send_t *self)
 {
     static const tern_level_t levels[]
         = {TERN_PROCESSED, TERN_SYNCED, TERN_WRITTEN};
+    if (s_only_parked (self) && s_row (self).rejected == 0) {
+        return TERN_PROCESSED;  //  what is parked is older than this process
+    }
     for (size_t index = 0; index < 3; index++) {
         if (tern_producer_reached (self->producer, levels[index])
             >= self->last_seq) {
