@@ -162,6 +162,18 @@ s_take_ranges (s_reader_t *reader, trn_subscription_t *sub, uint64_t low,
 }
 
 static bool
+s_is_named (const trn_publication_t *publication, const char *queue)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (strcmp (sub->queue, queue) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
 s_take_subscription (s_reader_t *reader, trn_publication_t *publication,
                      bool clean)
 {
@@ -174,8 +186,9 @@ s_take_subscription (s_reader_t *reader, trn_publication_t *publication,
     memcpy (queue, s_take (reader, queue_size), queue_size);
     const uint64_t next = trn_get_u64 (s_take (reader, 8));
     const uint64_t low = trn_get_u64 (s_take (reader, 8));
-    if (reader->failed || !trn_queue_valid (queue, queue_size) || low < 1
-        || low > high + 1 || next < 1 || next > high + 1) {
+    if (reader->failed || !trn_queue_valid (queue, queue_size)
+        || s_is_named (publication, queue) || low < 1 || low > high + 1
+        || next < 1 || next > high + 1) {
         return false;
     }
     trn_subscription_t *sub = trn_subscription_new (queue, low);
