@@ -38,7 +38,10 @@ s_plan (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
         return TERN_ENOENT;
     }
     pthread_mutex_lock (&self->lock);
-    const trn_log_segment_t *const found = trn_log_find_segment (self, seq);
+    //  A gap counts as written from the start, its record may not be yet.
+    const trn_log_segment_t *const found
+        = trn_ranges_has (&self->gaps, seq) ? NULL
+                                            : trn_log_find_segment (self, seq);
     if (found) {
         plan->segment = found->segment;
         plan->end = found->end;
