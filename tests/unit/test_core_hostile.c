@@ -418,7 +418,8 @@ s_any_frame (trn_rng_t *rng, trn_frame_t *frame, uint64_t token)
     *frame = (trn_frame_t) {0};
     frame->type
         = (trn_frame_type_t) (TRN_OFFER + trn_rng_below (rng, 9));
-    const uint32_t flow = (uint32_t) trn_rng_below (rng, 4);
+    const uint32_t flow
+        = trn_rng_below (rng, 20) ? 1 : (uint32_t) trn_rng_below (rng, 4);
     switch (frame->type) {
     case TRN_OFFER:
         frame->offer.flow = flow;
