@@ -66,6 +66,7 @@ s_big_endian (const uint8_t *at, size_t width)
 static void
 s_sign (s_head_t *head, size_t width)
 {
+    assert (width >= 1 && width <= 8);
     const unsigned unused = 64u - 8u * (unsigned) width;
     const uint64_t sign = UINT64_C (1) << (63u - unused);
     head->number = (head->number ^ sign) - sign;

@@ -1,4 +1,4 @@
-//  tests/fuzz/fuzz_roster.c - a hostile directory, and any bytes as a saved view
+//  tests/fuzz/fuzz_roster.c - a hostile directory, any bytes as a saved view
 //
 //  The input begins with a length and a saved view of that length; then come
 //  events of two nodes that say what the input says.  Held at every step: what

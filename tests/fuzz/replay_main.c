@@ -1,7 +1,7 @@
-//  tests/fuzz/replay_main.c - run a fuzz target over its corpus, without libFuzzer
+//  tests/fuzz/replay_main.c - a fuzz target over its corpus, without libFuzzer
 //
-//  TAP, one line per file.  With arguments, those files are run instead: to look
-//  at what a fuzzer found.
+//  TAP, one line per file.  With arguments, those files are run instead: to
+//  look at what a fuzzer found.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
