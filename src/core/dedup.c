@@ -116,19 +116,21 @@ s_is_in_hand (const trn_dedup_t *self, uint64_t from, uint64_t *end_p)
     return true;
 }
 
+bool
+trn_dedup_promised (const trn_dedup_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    trn_range_t part;
+    return from < self->floor
+           || trn_ranges_first_in (&self->promised, from, to, &part);
+}
+
 trn_seq_state_t
 trn_dedup_look (const trn_dedup_t *self, uint64_t from, uint64_t to,
                 uint64_t *end_p)
 {
     assert (self && end_p && from <= to);
     *end_p = to;
-    if (from < self->floor) {
-        *end_p = to < self->floor ? to : self->floor - 1;
-        return TRN_SEQ_PROMISED;
-    }
-    if (s_is_in (&self->promised, from, end_p)) {
-        return TRN_SEQ_PROMISED;
-    }
     if (from > self->seen) {
         return TRN_SEQ_NEW;
     }

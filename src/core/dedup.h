@@ -42,17 +42,21 @@ typedef struct {
 typedef enum {
     TRN_SEQ_NEW,
     TRN_SEQ_SETTLED,
-    TRN_SEQ_PROMISED,
     TRN_SEQ_IN_HAND
 } trn_seq_state_t;
 
 void
 trn_dedup_clear (trn_dedup_t *self);
 
-//  The state of seq from, and in *end_p how far towards to it reaches.
+//  The state of seq from, which is not promised, and in *end_p how far towards
+//  to it reaches.
 trn_seq_state_t
 trn_dedup_look (const trn_dedup_t *self, uint64_t from, uint64_t to,
                 uint64_t *end_p);
+
+//  Is any of from..to promised?
+bool
+trn_dedup_promised (const trn_dedup_t *self, uint64_t from, uint64_t to);
 
 //  New seqs come into a consumer's hand.
 void

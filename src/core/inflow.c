@@ -350,7 +350,7 @@ s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
     }
 }
 
-static trn_inflow_verdict_t
+static void
 s_take_run (trn_engine_t *engine, trn_inflow_t *self,
             const trn_frame_t *frame, uint32_t each)
 {
@@ -366,11 +366,6 @@ s_take_run (trn_engine_t *engine, trn_inflow_t *self,
         case TRN_SEQ_IN_HAND:
             trn_dedup_adopt (dedup, from, to, frame->data.token);
             break;
-        case TRN_SEQ_PROMISED:
-            //  It does not know any more what it had saved.
-            s_report_back (engine, self->stream, frame->data.low, from);
-            self->stream->went_back = true;
-            return TRN_INFLOW_FORKED;
         case TRN_SEQ_SETTLED: {
             const trn_settle_t again
                 = {frame->data.token, TRN_ACCEPTED, from, to};
@@ -381,7 +376,6 @@ s_take_run (trn_engine_t *engine, trn_inflow_t *self,
         }
         from = to + 1;
     }
-    return TRN_INFLOW_FINE;
 }
 
 trn_inflow_verdict_t
@@ -404,8 +398,18 @@ trn_inflow_on_data (trn_engine_t *engine, trn_inbound_t *inbound,
     self->wants = (frame->data.flags & TRN_DATA_MORE) != 0;
     self->intake->dirty = true;
     engine->stats.received += frame->data.count;
-    trn_dedup_raise (&self->stream->dedup, frame->data.low);
-    return s_take_run (engine, self, frame, run_size / frame->data.count);
+    trn_stream_t *stream = self->stream;
+    trn_dedup_raise (&stream->dedup, frame->data.low);
+    const uint64_t first = frame->data.first_seq;
+    if (trn_dedup_promised (&stream->dedup, first,
+                            first + frame->data.count - 1)) {
+        //  It does not know any more what it had saved.
+        s_report_back (engine, stream, frame->data.low, first);
+        stream->went_back = true;
+        return TRN_INFLOW_FORKED;
+    }
+    s_take_run (engine, self, frame, run_size / frame->data.count);
+    return TRN_INFLOW_FINE;
 }
 
 trn_inflow_verdict_t

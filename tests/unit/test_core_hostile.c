@@ -320,7 +320,7 @@ test_a_broken_promise_is_reported_and_ends_the_link (void **state)
     const unsigned reports = self->reports;
     frame = s_data (1, 3, 3);
     s_inbound (self, &frame, 300);
-    assert_int_equal (self->delivered, 1);
+    assert_int_equal (self->delivered, 0);
     assert_int_equal (self->ends, 1);
     assert_true (self->reports > reports);
     assert_int_equal (self->last.type, TRN_REFUSE);
@@ -542,8 +542,8 @@ test_any_frames_in_any_order_do_no_harm (void **state)
     }
     assert_in_range (self->delivered, 50, 60000);
     assert_in_range (self->ends, 100, 60000);
-    assert_in_range (self->settles, 10, 60000);
-    assert_in_range (s_stats (self).consumed, 100, high);
+    assert_in_range (self->settles, 1, 60000);
+    assert_in_range (s_stats (self).consumed, 10, high);
 }
 
 int
