@@ -435,16 +435,27 @@ static const char *
 s_given (const vector_t *self, const char *name, char *value, size_t size)
 {
     const size_t length = strlen (name);
-    const char *at = self->fields;
-    while (at && *at
-           && !(strncmp (at, name, length) == 0 && at[length] == ' ')) {
-        at = strchr (at, '\n');
-        at = at ? at + 1 : NULL;
+    for (const char *line = self->fields; *line;
+         line += strcspn (line, "\n") + 1) {
+        if (strncmp (line, name, length) == 0 && line[length] == ' ') {
+            const char *at = line + length + 1;
+            snprintf (value, size, "%.*s", (int) strcspn (at, "\n"), at);
+            return value;
+        }
     }
-    assert_non_null (at);
-    at += length + 1;
-    snprintf (value, size, "%.*s", (int) strcspn (at, "\n"), at);
+    fail_msg ("%s: no %s", self->title, name);
     return value;
+}
+
+//  The byte that the two hex digits here stand for.
+static uint8_t
+s_hex_byte (const char *hex)
+{
+    const char digits[3] = {hex[0], hex[1], 0};
+    char *end = NULL;
+    const unsigned long byte = strtoul (digits, &end, 16);
+    assert_true (end == digits + 2);
+    return (uint8_t) byte;
 }
 
 static int
@@ -454,9 +465,7 @@ s_replay_record (vector_t *self)
     uint8_t uuid[16];
     s_given (self, "store_uuid", value, sizeof value);
     for (size_t at = 0; at < 16; at++) {
-        unsigned byte = 0;
-        assert_int_equal (sscanf (value + 2 * at, "%2x", &byte), 1);
-        uuid[at] = (uint8_t) byte;
+        uuid[at] = s_hex_byte (value + 2 * at);
     }
     s_given (self, "outbox", outbox, sizeof outbox);
     const uint64_t segment
@@ -523,15 +532,13 @@ s_replay (vector_t *self, replay_fn *replay)
     assert_string_equal (self->found, self->fields);
 }
 
+//  Pairs of digits, a blank before each.
 static void
 s_add_hex (vector_t *self, const char *hex)
 {
-    unsigned byte = 0;
-    int used = 0;
-    while (sscanf (hex, "%2x%n", &byte, &used) == 1) {
+    for (; hex[0] == ' '; hex += 3) {
         assert_true (self->size < sizeof self->bytes);
-        self->bytes[self->size++] = (uint8_t) byte;
-        hex += used;
+        self->bytes[self->size++] = s_hex_byte (hex + 1);
     }
 }
 
@@ -559,7 +566,7 @@ s_replay_file (const char *name, replay_fn *replay)
             snprintf (self->title, sizeof self->title, "%.*s",
                       (int) strcspn (line + 7, "\n"), line + 7);
         } else if (strncmp (line, "hex ", 4) == 0) {
-            s_add_hex (self, line + 4);
+            s_add_hex (self, line + 3);
         } else if (line[0] != '#' && line[0] != '\n') {
             const size_t used = strlen (self->fields);
             snprintf (self->fields + used, sizeof self->fields - used, "%s",
