@@ -78,6 +78,11 @@
 #define TRN_STORES_MAX 4096
 #define TRN_STREAMS_MAX 1024
 
+//  Ranges that a consumer remembers of all streams together; beyond that only
+//  streams that need no more than a little get credit.
+#define TRN_REMEMBERED_MAX (1024 * 1024)
+#define TRN_REMEMBERED_LITTLE 1024
+
 //  What a publisher lets one flow hold unsettled, whatever credit it was given;
 //  how scattered a subscription may become before nothing new is assigned.
 #define TRN_WINDOW_MESSAGES (1024 * 1024)

@@ -404,7 +404,7 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
 {
     trn_publication_t *publication = s_publication (self, outbox);
     assert (buffer && low_p && stamp_p);
-    (void) closing;
+    (void) closing;  //  the same either way: next says what was sent
     const size_t size = trn_state_encode (publication, buffer, capacity);
     publication->unsaved = false;
     *low_p = trn_publication_low (publication);

@@ -155,7 +155,7 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms);
 //  in an earlier life (size 0: new); gaps name no message; high is the last
 //  seq used; clean says that nothing was sent after the state was saved, else
 //  whatever is unsettled is offered as redelivered.  TERN_EVERSION or
-//  TERN_ECORRUPT if the blob is not ours.
+//  TERN_ECORRUPT if the blob is not ours, TERN_ETOOBIG: too many outboxes.
 int
 trn_engine_add_outbox (trn_engine_t *self, const char *name,
                        const char *queue, uint64_t high,

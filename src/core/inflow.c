@@ -109,6 +109,7 @@ trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
             s_answer (engine, stream->flow, &entry);
         }
     }
+    trn_known_count (engine, stream);
     engine->stats.unknown += left;
 }
 
@@ -408,6 +409,7 @@ trn_inflow_on_data (trn_engine_t *engine, trn_inbound_t *inbound,
         stream->went_back = true;
         return TRN_INFLOW_FORKED;
     }
+    trn_known_count (engine, stream);
     s_take_run (engine, self, frame, run_size / frame->data.count);
     return TRN_INFLOW_FINE;
 }
@@ -427,8 +429,11 @@ trn_inflow_on_floor (trn_engine_t *engine, trn_inbound_t *inbound,
     trn_dedup_raise (dedup, frame->floor.low);
     for (uint32_t index = 0; index < frame->floor.range_count; index++) {
         const trn_range_t *range = &frame->floor.ranges[index];
-        trn_dedup_promise (dedup, range->from, range->to);
+        if (engine->remembered < TRN_REMEMBERED_MAX) {
+            trn_dedup_promise (dedup, range->from, range->to);
+        }
     }
+    trn_known_count (engine, self->stream);
     if (self->intake) {
         self->intake->dirty = true;
     }

@@ -126,6 +126,7 @@ typedef struct trn_stream {
     trn_dedup_t dedup;
     uint64_t seen_before;  //  highest seq from earlier lives of the publisher
     bool went_back;        //  once older than that: never trusted again
+    size_t remembered;     //  ranges, as last counted
     struct trn_inflow *flow;   //  NULL: nobody sends it now
     uint64_t held, held_bytes; //  in hand
 } trn_stream_t;
@@ -201,6 +202,7 @@ struct trn_engine {
     trn_table_t streams_by_handle;
     uint32_t stream_handle;
     size_t inflow_count;
+    size_t remembered;           //  ranges of all streams, see known.h
     trn_list_t settling;         //  inflows with entries that wait
 };
 

@@ -250,12 +250,21 @@ s_tell_credit (trn_engine_t *engine, trn_inflow_t *flow)
     flow->told = false;
 }
 
+//  So much is remembered of it that it may send only when it has promised more.
+static bool
+s_is_scattered (const trn_engine_t *engine, const trn_inflow_t *flow)
+{
+    const size_t settled = flow->stream->dedup.settled.count;
+    return settled >= TRN_DEDUP_RANGES_MAX
+           || (engine->remembered >= TRN_REMEMBERED_MAX
+               && settled >= TRN_REMEMBERED_LITTLE);
+}
+
 static void
 s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
          s_budget_t *budget)
 {
-    if (flow->recall
-        || flow->stream->dedup.settled.count >= TRN_DEDUP_RANGES_MAX) {
+    if (flow->recall || s_is_scattered (engine, flow)) {
         return;
     }
     const uint64_t window = s_window (self, flow, budget);

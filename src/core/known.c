@@ -38,12 +38,23 @@ trn_known_find_name (trn_engine_t *engine, trn_text_t name)
     return latest;
 }
 
+void
+trn_known_count (trn_engine_t *engine, trn_stream_t *stream)
+{
+    assert (engine && stream);
+    const size_t now
+        = stream->dedup.settled.count + stream->dedup.promised.count;
+    engine->remembered = engine->remembered - stream->remembered + now;
+    stream->remembered = now;
+}
+
 static void
 s_destroy_stream (trn_engine_t *engine, trn_stream_t *stream)
 {
     assert (!stream->flow);
     trn_table_remove (&engine->streams_by_handle, stream->handle);
     trn_dedup_clear (&stream->dedup);
+    trn_known_count (engine, stream);
     free (stream);
 }
 

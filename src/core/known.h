@@ -31,6 +31,10 @@ trn_known_stream (trn_engine_t *engine, trn_known_t *self, trn_text_t outbox,
 void
 trn_known_begin_life (trn_known_t *self);
 
+//  Count what is remembered of a stream, after it may have changed.
+void
+trn_known_count (trn_engine_t *engine, trn_stream_t *stream);
+
 //  Forget it and its streams.
 void
 trn_known_remove (trn_engine_t *engine, trn_known_t *self);
