@@ -169,8 +169,7 @@ s_split (trn_dedup_t *self, uint64_t seq)
 }
 
 void
-trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to,
-                 uint64_t token)
+trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token)
 {
     assert (self && from <= to);
     s_split (self, from);
@@ -255,8 +254,7 @@ void
 trn_dedup_promise (trn_dedup_t *self, uint64_t from, uint64_t to)
 {
     assert (self && from <= to);
-    if (from >= self->floor
-        && self->promised.count < TRN_DEDUP_RANGES_MAX) {
+    if (from >= self->floor && self->promised.count < TRN_DEDUP_RANGES_MAX) {
         trn_ranges_add (&self->promised, from, to);
         trn_ranges_remove (&self->settled, from, to);
     }

@@ -64,8 +64,7 @@ trn_dedup_take (trn_dedup_t *self, const trn_hand_t *hand);
 
 //  Seqs in hand (all of from..to) get a new token.
 void
-trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to,
-                 uint64_t token);
+trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token);
 
 //  Take the first part of from..to that this consumer holds out of its hand:
 //  false if there is none.

@@ -137,8 +137,8 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
     bytes = s_least (bytes, TRN_RUN_BYTES);
     trn_engine_run_t run = {0};
     switch (engine->source.run (engine->source.arg, sub->publication->id,
-                                chance.from, (uint32_t) count,
-                                (uint32_t) bytes, &run)) {
+                                chance.from, (uint32_t) count, (uint32_t) bytes,
+                                &run)) {
     case TRN_RUN_READY:
         assert (run.first_seq == chance.from);
         assert (run.count >= 1 && run.count <= count);
@@ -148,8 +148,7 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
     case TRN_RUN_GONE:
         s_drop (engine, sub, &chance, run.skip_to);
         return DROPPED;
-    case TRN_RUN_LATER:
-        break;
+    case TRN_RUN_LATER: break;
     }
     sub->reading = true;
     return NOTHING;

@@ -42,8 +42,7 @@ trn_engine_t *
 trn_engine_new (const trn_engine_config_t *config,
                 const trn_run_source_t *source)
 {
-    assert (config && config->name && source && source->run
-            && source->release);
+    assert (config && config->name && source && source->run && source->release);
     assert (trn_name_valid (config->name, strlen (config->name)));
     trn_engine_t *self = trn_alloc (sizeof *self);
     memcpy (self->name, config->name, strlen (config->name));
@@ -186,8 +185,8 @@ s_publication_deadline (const trn_engine_t *self,
 {
     int64_t first = trn_publication_deadline (self, publication);
     for (size_t index = 0; index < publication->subs.count; index++) {
-        first = s_earlier (
-            first, trn_dispatch_deadline (publication->subs.at[index]));
+        first = s_earlier (first,
+                           trn_dispatch_deadline (publication->subs.at[index]));
     }
     return first;
 }
@@ -201,12 +200,12 @@ trn_engine_deadline (const trn_engine_t *self)
         return first;
     }
     for (size_t index = 0; index < self->publications.count; index++) {
-        first = s_earlier (first, s_publication_deadline (
-                                      self, self->publications.at[index]));
+        first = s_earlier (
+            first, s_publication_deadline (self, self->publications.at[index]));
     }
     for (size_t index = 0; index < self->links.count; index++) {
-        first = s_earlier (
-            first, trn_link_out_deadline (self, self->links.at[index]));
+        first = s_earlier (first,
+                           trn_link_out_deadline (self, self->links.at[index]));
     }
     for (size_t index = 0; index < self->inbounds.count; index++) {
         first = s_earlier (
@@ -234,7 +233,7 @@ s_tick_publication (trn_engine_t *self, trn_publication_t *publication)
 }
 
 //  We were not there to listen: whoever was silent meanwhile may not have been
-//  silent at all (a pause is not a partition).
+//  silent at all (a pause is not a partition, T-82).
 static void
 s_forgive (trn_engine_t *self)
 {
@@ -312,8 +311,7 @@ trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
     if (self->publications.count >= TRN_OUTBOXES_MAX) {
         return TERN_ETOOBIG;
     }
-    const trn_outbox_id_t id
-        = (trn_outbox_id_t) self->publications.count + 1;
+    const trn_outbox_id_t id = (trn_outbox_id_t) self->publications.count + 1;
     trn_publication_t *publication = trn_publication_new (id, name, high);
     const int rc
         = size ? trn_state_decode (publication, clean, state, size) : 0;
@@ -413,8 +411,8 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
 }
 
 void
-trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox,
-                     uint64_t stamp, int64_t now_ms)
+trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox, uint64_t stamp,
+                     int64_t now_ms)
 {
     trn_publication_t *publication = s_publication (self, outbox);
     s_advance (self, now_ms);
@@ -576,13 +574,11 @@ trn_engine_on_inbound (trn_engine_t *self, trn_route_t route,
 }
 
 void
-trn_engine_on_route_lost (trn_engine_t *self, trn_route_t route,
-                          int64_t now_ms)
+trn_engine_on_route_lost (trn_engine_t *self, trn_route_t route, int64_t now_ms)
 {
     assert (self);
     s_advance (self, now_ms);
-    trn_inbound_t *inbound
-        = trn_table_get (&self->inbounds_by_route, route);
+    trn_inbound_t *inbound = trn_table_get (&self->inbounds_by_route, route);
     if (inbound && !self->closed) {
         trn_link_in_on_lost (self, inbound);
     }

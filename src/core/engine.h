@@ -38,7 +38,7 @@ typedef struct trn_engine trn_engine_t;
 
 //  Handles chosen by the engine, counted from 1, never reused within 2^32.  A
 //  link is one consuming peer's name; it has one socket at a time.
-typedef uint32_t trn_link_id_t;      //  outgoing link, publisher's side
+typedef uint32_t trn_link_id_t;  //  outgoing link, publisher's side
 typedef uint32_t trn_outbox_id_t;
 typedef uint32_t trn_consumer_id_t;
 //  Chosen by the shell: one inbound connection as the ROUTER sees it.
@@ -49,35 +49,35 @@ typedef struct {
     uint8_t store_uuid[16];
     uint64_t incarnation;
     uint64_t random;
-    uint64_t seed;             //  for jitter
-    uint32_t hello_ms;         //  0: 3000   no WELCOME: reconnect
-    uint32_t ping_ms;          //  0: 1000   when nothing else was sent
-    uint32_t suspect_ms;       //  0: 4000   nothing heard: close
-    uint32_t backoff_min_ms;   //  0: 50
-    uint32_t backoff_max_ms;   //  0: 30000
-    uint32_t save_ms;          //  0: 500    settlement is saved at least so often
-    uint32_t redeliver_min_ms; //  0: 100    first wait after a requeue
-    uint32_t redeliver_max_ms; //  0: 30000
+    uint64_t seed;              //  for jitter
+    uint32_t hello_ms;          //  0: 3000   no WELCOME: reconnect
+    uint32_t ping_ms;           //  0: 1000   when nothing else was sent
+    uint32_t suspect_ms;        //  0: 4000   nothing heard: close
+    uint32_t backoff_min_ms;    //  0: 50
+    uint32_t backoff_max_ms;    //  0: 30000
+    uint32_t save_ms;           //  0: 500    between two saves of a state
+    uint32_t redeliver_min_ms;  //  0: 100    first wait after a requeue
+    uint32_t redeliver_max_ms;  //  0: 30000
 } trn_engine_config_t;
 
 //  A run the shell can send now, or why not.  READY starts at the seq asked for
 //  and keeps within count_max; only a single record may exceed bytes_max.
 typedef enum {
-    TRN_RUN_READY,   //  *run is filled; the engine sends it or releases it
-    TRN_RUN_LATER,   //  being read; the shell calls trn_engine_on_records ()
-    TRN_RUN_GONE     //  these seqs cannot be delivered any more; see skip_to
+    TRN_RUN_READY,  //  *run is filled; the engine sends it or releases it
+    TRN_RUN_LATER,  //  being read; the shell calls trn_engine_on_records ()
+    TRN_RUN_GONE    //  these seqs cannot be delivered any more; see skip_to
 } trn_run_answer_t;
 
 //  What the engine knows of a run; the memory is the shell's business.
 typedef struct {
-    void *handle;        //  shell's; one reference moves with it
+    void *handle;  //  shell's; one reference moves with it
     uint64_t first_seq;
     uint32_t count;
-    uint32_t size;       //  bytes
+    uint32_t size;  //  bytes
     uint64_t segment;
     uint64_t offset;
-    uint64_t stamp_us;   //  publisher's wall clock at the first record
-    uint64_t skip_to;    //  only with TRN_RUN_GONE: next seq that may exist
+    uint64_t stamp_us;  //  publisher's wall clock at the first record
+    uint64_t skip_to;   //  only with TRN_RUN_GONE: next seq that may exist
 } trn_engine_run_t;
 
 //  Pure from the engine's side: the answer depends on the shell's state only.
@@ -90,17 +90,17 @@ typedef struct {
 } trn_run_source_t;
 
 typedef enum {
-    TRN_DO_CONNECT,      //  link: new socket to endpoint; frames go at once
-    TRN_DO_DISCONNECT,   //  link: close that socket; also after the shell said
-                         //  on_disconnected (): the one place to clean up
-    TRN_DO_SEND,         //  link: frame
-    TRN_DO_SEND_RUN,     //  link: frame (DATA) and run
-    TRN_DO_REPLY,        //  route: frame
-    TRN_DO_DROP_ROUTE,   //  route: forget it, ignore what it still says
-    TRN_DO_DELIVER,      //  consumer: part of the run just given to inbound
-    TRN_DO_SAVE,         //  outbox: ask trn_engine_state () and save it
-    TRN_DO_PROGRESS,     //  outbox: processed moved (all up to it settled)
-    TRN_DO_REPORT        //  tell the application: an event with a stable id
+    TRN_DO_CONNECT,     //  link: new socket to endpoint; frames go at once
+    TRN_DO_DISCONNECT,  //  link: close that socket; also after the shell said
+                        //  on_disconnected (): the one place to clean up
+    TRN_DO_SEND,        //  link: frame
+    TRN_DO_SEND_RUN,    //  link: frame (DATA) and run
+    TRN_DO_REPLY,       //  route: frame
+    TRN_DO_DROP_ROUTE,  //  route: forget it, ignore what it still says
+    TRN_DO_DELIVER,     //  consumer: part of the run just given to inbound
+    TRN_DO_SAVE,        //  outbox: ask trn_engine_state () and save it
+    TRN_DO_PROGRESS,    //  outbox: processed moved (all up to it settled)
+    TRN_DO_REPORT       //  tell the application: an event with a stable id
 } trn_action_type_t;
 
 typedef struct {
@@ -109,21 +109,21 @@ typedef struct {
     trn_route_t route;
     trn_outbox_id_t outbox;
     trn_consumer_id_t consumer;
-    trn_frame_t frame;           //  SEND, SEND_RUN, REPLY
-    trn_engine_run_t run;        //  SEND_RUN: the reference moves to the shell
+    trn_frame_t frame;     //  SEND, SEND_RUN, REPLY
+    trn_engine_run_t run;  //  SEND_RUN: the reference moves to the shell
     char endpoint[TRN_ENDPOINT_MAX + 1];  //  CONNECT
     struct {
-        uint32_t flow;           //  for on_settle (): one (store, outbox, queue),
-                                 //  the same after the publisher reconnected
-        uint64_t from, to;       //  which records of the run
-        uint32_t deliveries;     //  1 = first time
+        uint32_t flow;        //  for on_settle (): one (store, outbox, queue),
+                              //  the same after the publisher reconnected
+        uint64_t from, to;    //  which records of the run
+        uint32_t deliveries;  //  1 = first time
         bool redelivered;
     } deliver;
-    uint64_t processed;          //  PROGRESS
+    uint64_t processed;  //  PROGRESS
     struct {
-        const char *id;          //  "TERN-PEER-GONE", static
-        int level;               //  0 debug 1 info 2 warning 3 error
-        char text[256];          //  key=value, escaped
+        const char *id;  //  "TERN-PEER-GONE", static
+        int level;       //  0 debug 1 info 2 warning 3 error
+        char text[256];  //  key=value, escaped
     } report;
 } trn_action_t;
 
@@ -157,9 +157,8 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms);
 //  whatever is unsettled is offered as redelivered.  TERN_EVERSION or
 //  TERN_ECORRUPT if the blob is not ours, TERN_ETOOBIG: too many outboxes.
 int
-trn_engine_add_outbox (trn_engine_t *self, const char *name,
-                       const char *queue, uint64_t high,
-                       const trn_ranges_t *gaps, bool clean,
+trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
+                       uint64_t high, const trn_ranges_t *gaps, bool clean,
                        const uint8_t *state, size_t size,
                        trn_outbox_id_t *outbox_p);
 
@@ -188,8 +187,8 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
                   uint64_t *stamp_p);
 
 void
-trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox,
-                     uint64_t stamp, int64_t now_ms);
+trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox, uint64_t stamp,
+                     int64_t now_ms);
 
 //  Has this seq been settled?  Cumulative progress comes as TRN_DO_PROGRESS.
 bool
@@ -223,16 +222,14 @@ trn_engine_on_settle (trn_engine_t *self, trn_consumer_id_t consumer,
 //  The directory's view: a peer consumes these queues at this endpoint now; an
 //  older incarnation of the same name is replaced.  queues are borrowed.
 void
-trn_engine_on_peer (trn_engine_t *self, const char *name,
-                    uint64_t incarnation, const char *endpoint,
-                    const char *const *queues, size_t queue_count,
-                    int64_t now_ms);
+trn_engine_on_peer (trn_engine_t *self, const char *name, uint64_t incarnation,
+                    const char *endpoint, const char *const *queues,
+                    size_t queue_count, int64_t now_ms);
 
 //  The directory says this peer is gone (lease over or goodbye).  A live link
 //  is kept until it fails by itself: a directory may be wrong.
 void
-trn_engine_on_peer_gone (trn_engine_t *self, const char *name,
-                         int64_t now_ms);
+trn_engine_on_peer_gone (trn_engine_t *self, const char *name, int64_t now_ms);
 
 //  A frame from a consumer, over the DEALER of this link.  frame is decoded.
 //  Frames and disconnects of a link that the engine has given up are ignored.
@@ -280,18 +277,18 @@ trn_engine_on_close (trn_engine_t *self, int64_t now_ms);
 
 //  Counters for stats (totals since the start).
 typedef struct {
-    uint64_t transmitted;     //  Q: records sent
-    uint64_t consumed;        //  C: records settled as accepted
+    uint64_t transmitted;  //  Q: records sent
+    uint64_t consumed;     //  C: records settled as accepted
     uint64_t redelivered;
     uint64_t requeued, rejected, released;  //  settle answers
-    uint64_t stale;           //  refused: that lease is over
-    uint64_t dropped;         //  by the outbox's limit, or found missing
-    uint64_t waiting;         //  not assigned yet
-    uint64_t in_flight;       //  assigned, not settled
-    uint64_t parked;          //  rejected, kept until dead letters take them
-    uint64_t low;             //  first seq not settled
-    uint64_t processed;       //  low - 1
-    uint32_t consumers;       //  flows open now
+    uint64_t stale;                         //  refused: that lease is over
+    uint64_t dropped;    //  by the outbox's limit, or found missing
+    uint64_t waiting;    //  not assigned yet
+    uint64_t in_flight;  //  assigned, not settled
+    uint64_t parked;     //  rejected, kept until dead letters take them
+    uint64_t low;        //  first seq not settled
+    uint64_t processed;  //  low - 1
+    uint32_t consumers;  //  flows open now
 } trn_engine_outbox_stats_t;
 
 void
@@ -300,8 +297,9 @@ trn_engine_outbox_stats (const trn_engine_t *self, trn_outbox_id_t outbox,
 
 //  T_delay: called for each settled lease with the wall stamp of its first
 //  record and the number of messages; the shell owns the clock.
-typedef void trn_engine_delay_fn (void *arg, trn_outbox_id_t outbox,
-                                  uint64_t stamp_us, uint64_t count);
+typedef void
+trn_engine_delay_fn (void *arg, trn_outbox_id_t outbox, uint64_t stamp_us,
+                     uint64_t count);
 
 void
 trn_engine_on_delay (trn_engine_t *self, trn_engine_delay_fn *fn, void *arg);
@@ -309,12 +307,12 @@ trn_engine_on_delay (trn_engine_t *self, trn_engine_delay_fn *fn, void *arg);
 typedef struct {
     uint32_t links, links_open;
     uint32_t routes;
-    uint64_t received;      //  records taken in
-    uint64_t delivered;     //  of these, given to consumers
-    uint64_t duplicates;    //  of these, dropped because settled here before
-    uint64_t unknown;       //  settled by the application, but not in its hands
-    uint64_t garbage;       //  frames and runs dropped as nonsense
-    uint64_t late;          //  frames of an old connection
+    uint64_t received;    //  records taken in
+    uint64_t delivered;   //  of these, given to consumers
+    uint64_t duplicates;  //  of these, dropped because settled here before
+    uint64_t unknown;     //  settled by the application, but not in its hands
+    uint64_t garbage;     //  frames and runs dropped as nonsense
+    uint64_t late;        //  frames of an old connection
 } trn_engine_stats_t;
 
 void

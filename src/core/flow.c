@@ -68,7 +68,7 @@ trn_flow_tell_more (trn_engine_t *engine, trn_flow_t *self)
 }
 
 //  All that a lease still holds goes back, to be delivered again before
-//  anything new: somebody had it in hand and may have acted on it.
+//  anything new: somebody had it in hand and may have acted on it (T-40).
 static void
 s_return_lease (trn_flow_t *self, trn_lease_t *lease)
 {
@@ -164,7 +164,7 @@ trn_flow_on_credit (trn_engine_t *engine, trn_flow_t *self,
     if (self->state != TRN_FLOW_OPEN) {
         return self->state == TRN_FLOW_REFUSED;
     }
-    //  A limit, not an increment.  It may be lower than before: the consumer
+    //  A limit, not an increment (T-54).  It may be lower than before: the consumer
     //  takes back what was not used, and knows that we have seen it when the
     //  PING it sends next is answered.
 #ifdef TERN_BUG_17
@@ -180,7 +180,7 @@ trn_flow_on_credit (trn_engine_t *engine, trn_flow_t *self,
     return true;
 }
 
-//  Half the time fixed, half of it chance, doubled with every delivery.
+//  Half the time fixed, half of it chance, doubled with every delivery (T-42).
 static int64_t
 s_redelivery_due (trn_engine_t *engine, uint32_t deliveries)
 {
@@ -193,9 +193,8 @@ s_redelivery_due (trn_engine_t *engine, uint32_t deliveries)
 }
 
 static void
-s_settle_part (trn_engine_t *engine, trn_flow_t *self,
-               const trn_lease_t *lease, trn_outcome_t outcome,
-               const trn_range_t *part)
+s_settle_part (trn_engine_t *engine, trn_flow_t *self, const trn_lease_t *lease,
+               trn_outcome_t outcome, const trn_range_t *part)
 {
     trn_subscription_t *sub = self->sub;
     const uint64_t count = part->to - part->from + 1;
@@ -222,7 +221,8 @@ s_settle_part (trn_engine_t *engine, trn_flow_t *self,
         break;
     case TRN_RELEASED:
         //  Nobody saw it: this delivery does not count.  A consumer that
-        //  releases does not want it back, so the flow waits for its word.
+        //  releases does not want it back, so the flow waits for its word
+        //  (T-44).
         entry.deliveries--;
         entry.redelivered = lease->redelivered;
         trn_subscription_return (sub, &entry);
@@ -232,8 +232,7 @@ s_settle_part (trn_engine_t *engine, trn_flow_t *self,
         break;
     case TRN_REJECTED: {
         trn_subscription_park (sub, part->from, part->to);
-        trn_action_t *report
-            = trn_engine_report (engine, TRN_MESSAGE_REJECTED);
+        trn_action_t *report = trn_engine_report (engine, TRN_MESSAGE_REJECTED);
         trn_report_text (report, "outbox", sub->publication->name);
         trn_report_text (report, "queue", sub->queue);
         trn_report_text (report, "consumer", self->link->name);
@@ -285,16 +284,16 @@ s_settle_entry (trn_engine_t *engine, trn_flow_t *self,
 #endif
     trn_range_t part;
     uint64_t settled = 0;
-    while (lease
-           && trn_leases_settle (&self->leases, lease, from, entry->to,
-                                 &part)) {
+    while (
+        lease
+        && trn_leases_settle (&self->leases, lease, from, entry->to, &part)) {
         s_settle_part (engine, self, lease, entry->outcome, &part);
         settled += part.to - part.from + 1;
     }
     trn_leases_tidy (&self->leases);
 
-    //  The rest was not theirs any more: given back, or settled before.  A
-    //  number made up by a stranger must not blow up the counter.
+    //  The rest was not theirs any more: given back, or settled before (T-47).
+    //  A number made up by a stranger must not blow up the counter.
     const uint64_t said = entry->to - entry->from + 1;
     if (said > settled) {
         const uint64_t refused = said - settled;
@@ -339,8 +338,7 @@ s_tell_ranges (trn_engine_t *engine, trn_flow_t *self)
         }
     }
     frame->floor.range_count = count;
-    self->floor_turn
-        = index < durable->count ? durable->at[index].from : 0;
+    self->floor_turn = index < durable->count ? durable->at[index].from : 0;
     return self->floor_turn != 0;
 }
 

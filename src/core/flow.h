@@ -13,8 +13,7 @@
 
 //  A new flow of an open link, offered.
 trn_flow_t *
-trn_flow_new (trn_engine_t *engine, trn_link_t *link,
-              trn_subscription_t *sub);
+trn_flow_new (trn_engine_t *engine, trn_link_t *link, trn_subscription_t *sub);
 
 //  Give back what is unsettled, leave the subscription, free.  The link forgets
 //  it first.

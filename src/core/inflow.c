@@ -2,8 +2,8 @@
 //
 //  A run is cut into what is new (delivered), what is in hand already (takes the
 //  new token, so that the application's answer finds the publisher), and what
-//  was settled here before (answered at once, delivered never again).  With
-//  nothing gone wrong it is all new, and is not cut.
+//  was settled here before (answered at once, delivered never again): T-32 and
+//  T-33.  With nothing gone wrong it is all new, and is not cut.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -26,8 +26,7 @@ s_flush (trn_engine_t *engine, trn_inflow_t *self)
     if (!self->entry_count) {
         return;
     }
-    trn_frame_t *frame
-        = trn_link_in_send (engine, self->inbound, TRN_SETTLE);
+    trn_frame_t *frame = trn_link_in_send (engine, self->inbound, TRN_SETTLE);
     frame->settle.flow = self->number;
     frame->settle.count = self->entry_count;
     memcpy (frame->settle.entries, self->entries,
@@ -94,8 +93,7 @@ trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
     assert (engine && stream && consumer && from <= to);
     uint64_t left = to - from + 1;
     trn_hand_t part;
-    while (trn_dedup_release (&stream->dedup, consumer->id, from, to,
-                              &part)) {
+    while (trn_dedup_release (&stream->dedup, consumer->id, from, to, &part)) {
         left -= part.to - part.from + 1;
         s_unhold (stream, consumer, &part);
         if (outcome == TRN_ACCEPTED) {
@@ -168,8 +166,7 @@ static void
 s_report_back (trn_engine_t *engine, const trn_stream_t *stream, uint64_t low,
                uint64_t high)
 {
-    trn_action_t *report
-        = trn_engine_report (engine, TRN_PUBLISHER_WENT_BACK);
+    trn_action_t *report = trn_engine_report (engine, TRN_PUBLISHER_WENT_BACK);
     trn_report_text (report, "publisher", stream->store->name);
     trn_report_text (report, "outbox", stream->outbox);
     trn_report_text (report, "queue", stream->queue);
@@ -183,8 +180,7 @@ static void
 s_accept (trn_engine_t *engine, trn_inflow_t *self)
 {
     const trn_dedup_t *dedup = &self->stream->dedup;
-    trn_frame_t *frame
-        = trn_link_in_send (engine, self->inbound, TRN_ACCEPT);
+    trn_frame_t *frame = trn_link_in_send (engine, self->inbound, TRN_ACCEPT);
     frame->accept.flow = self->number;
     frame->accept.seen = self->stream->seen_before;
     uint32_t count = 0;
@@ -211,8 +207,8 @@ s_on_reminder (trn_inflow_t *self, const trn_frame_t *frame)
 
 //  A new flow for a stream that may be sent.
 static trn_inflow_t *
-s_new_flow (trn_engine_t *engine, trn_inbound_t *inbound,
-            trn_stream_t *stream, uint32_t number)
+s_new_flow (trn_engine_t *engine, trn_inbound_t *inbound, trn_stream_t *stream,
+            uint32_t number)
 {
     trn_inflow_t *self = trn_alloc (sizeof *self);
     self->number = number;
@@ -255,10 +251,9 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         return s_cancel (engine, inbound, number);
     }
     trn_stream_t *stream
-        = engine->inflow_count < TRN_FLOWS_MAX
-              ? trn_known_stream (engine, inbound->store, frame->offer.outbox,
-                                  frame->offer.queue)
-              : NULL;
+        = engine->inflow_count < TRN_FLOWS_MAX ? trn_known_stream (
+              engine, inbound->store, frame->offer.outbox, frame->offer.queue)
+                                               : NULL;
     if (!stream) {
         trn_action_t *report = trn_engine_report (engine, TRN_TABLE_FULL);
         trn_report_text (report, "table", "flows");
@@ -291,15 +286,13 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
 
 //  Data ---------------------------------------------------------------------
 
-//  Beyond what we ever granted, or against its own word?
+//  Within what we ever granted (T-55), and by its own word?
 static bool
-s_obeys (const trn_inflow_t *self, const trn_frame_t *frame,
-         uint32_t run_size)
+s_obeys (const trn_inflow_t *self, const trn_frame_t *frame, uint32_t run_size)
 {
-    const bool fits
-        = self->received_bytes + run_size <= self->ceiling_bytes
-          || (frame->data.count == 1
-              && self->received_bytes < self->ceiling_bytes);
+    const bool fits = self->received_bytes + run_size <= self->ceiling_bytes
+                      || (frame->data.count == 1
+                          && self->received_bytes < self->ceiling_bytes);
     return self->intake && frame->data.token != 0
            && frame->data.first_seq >= frame->data.low
            && self->received_messages + frame->data.count
@@ -352,8 +345,8 @@ s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
 }
 
 static void
-s_take_run (trn_engine_t *engine, trn_inflow_t *self,
-            const trn_frame_t *frame, uint32_t each)
+s_take_run (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
+            uint32_t each)
 {
     trn_dedup_t *dedup = &self->stream->dedup;
     const uint64_t last = frame->data.first_seq + frame->data.count - 1;
@@ -404,7 +397,7 @@ trn_inflow_on_data (trn_engine_t *engine, trn_inbound_t *inbound,
     const uint64_t first = frame->data.first_seq;
     if (trn_dedup_promised (&stream->dedup, first,
                             first + frame->data.count - 1)) {
-        //  It does not know any more what it had saved.
+        //  It does not know any more what it had saved (T-73).
         s_report_back (engine, stream, frame->data.low, first);
         stream->went_back = true;
         return TRN_INFLOW_FORKED;

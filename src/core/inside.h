@@ -47,9 +47,9 @@ typedef struct trn_publication {
 } trn_publication_t;
 
 typedef enum {
-    TRN_FLOW_OFFERED,      //  no answer yet
+    TRN_FLOW_OFFERED,  //  no answer yet
     TRN_FLOW_OPEN,
-    TRN_FLOW_REFUSED       //  we went back in their eyes; nothing is sent
+    TRN_FLOW_REFUSED  //  we went back in their eyes; nothing is sent
 } trn_flow_state_t;
 
 typedef struct trn_flow {
@@ -59,17 +59,17 @@ typedef struct trn_flow {
     trn_flow_state_t state;
     uint64_t credit_messages, credit_bytes;  //  since ACCEPT, absolute
     uint64_t sent_messages, sent_bytes;      //  since ACCEPT
-    bool paused;           //  something was RELEASED; until the next CREDIT
-    bool told_more;        //  they know that more waits; until the next CREDIT
+    bool paused;     //  something was RELEASED; until the next CREDIT
+    bool told_more;  //  they know that more waits; until the next CREDIT
     trn_leases_t leases;
-    uint64_t told_low;     //  highest floor told over this flow
-    uint64_t floor_turn;   //  where the next FLOOR's ranges start
+    uint64_t told_low;    //  highest floor told over this flow
+    uint64_t floor_turn;  //  where the next FLOOR's ranges start
 } trn_flow_t;
 
 typedef enum {
-    TRN_LINK_IDLE,         //  nothing to do there, or nowhere to go
-    TRN_LINK_WAITING,      //  for the next attempt
-    TRN_LINK_GREETING,     //  HELLO is out
+    TRN_LINK_IDLE,      //  nothing to do there, or nowhere to go
+    TRN_LINK_WAITING,   //  for the next attempt
+    TRN_LINK_GREETING,  //  HELLO is out
     TRN_LINK_OPEN
 } trn_link_state_t;
 
@@ -78,15 +78,15 @@ typedef struct trn_link {
     char name[TRN_NAME_MAX + 1];
     char endpoint[TRN_ENDPOINT_MAX + 1];
     uint64_t listed_incarnation;
-    bool listed;           //  the roster says it is there
+    bool listed;                       //  the roster says it is there
     char (*queues)[TRN_NAME_MAX + 2];  //  it consumes; owned
     size_t queue_count;
 
     trn_link_state_t state;
-    int64_t due_ms;        //  WAITING: next attempt; GREETING: patience ends
-    int64_t since_ms;      //  OPEN: since when
+    int64_t due_ms;    //  WAITING: next attempt; GREETING: patience ends
+    int64_t since_ms;  //  OPEN: since when
     int64_t heard_ms, sent_ms;
-    int64_t offer_ms;      //  offer again what was cancelled; INT64_MAX not
+    int64_t offer_ms;  //  offer again what was cancelled; INT64_MAX not
     trn_backoff_t backoff;
     uint64_t connection;
     trn_list_t flows;      //  of trn_flow_t; owned
@@ -104,22 +104,22 @@ typedef struct trn_link {
 typedef struct {
     trn_consumer_id_t id;
     struct trn_intake *intake;
-    uint32_t prefetch, bytes;  //  at most
-    uint64_t held, held_bytes; //  unsettled here
+    uint32_t prefetch, bytes;   //  at most
+    uint64_t held, held_bytes;  //  unsettled here
 } trn_consumer_t;
 
 typedef struct trn_intake {
     char queue[TRN_NAME_MAX + 2];
-    trn_list_t consumers;  //  of trn_consumer_t; owned
-    trn_list_t flows;      //  of trn_inflow_t, accepted ones
-    size_t turn;           //  which flow is granted to first
-    bool dirty;            //  credit has to be looked at
-    int64_t due_ms;        //  look again then, INT64_MAX never
+    trn_list_t consumers;         //  of trn_consumer_t; owned
+    trn_list_t flows;             //  of trn_inflow_t, accepted ones
+    size_t turn;                  //  which flow is granted to first
+    bool dirty;                   //  credit has to be looked at
+    int64_t due_ms;               //  look again then, INT64_MAX never
     struct trn_inflow *recalled;  //  whose credit is being taken back
 } trn_intake_t;
 
 typedef struct trn_stream {
-    uint32_t handle;       //  the shell's word for it
+    uint32_t handle;  //  the shell's word for it
     struct trn_known *store;
     char outbox[TRN_NAME_MAX + 2];
     char queue[TRN_NAME_MAX + 2];
@@ -127,8 +127,8 @@ typedef struct trn_stream {
     uint64_t seen_before;  //  highest seq from earlier lives of the publisher
     bool went_back;        //  once older than that: never trusted again
     size_t remembered;     //  ranges, as last counted
-    struct trn_inflow *flow;   //  NULL: nobody sends it now
-    uint64_t held, held_bytes; //  in hand
+    struct trn_inflow *flow;    //  NULL: nobody sends it now
+    uint64_t held, held_bytes;  //  in hand
 } trn_stream_t;
 
 typedef struct trn_known {
@@ -138,7 +138,7 @@ typedef struct trn_known {
     uint64_t random;
     int64_t heard_ms;
     struct trn_inbound *inbound;  //  NULL: not connected
-    trn_list_t streams;    //  of trn_stream_t; owned
+    trn_list_t streams;           //  of trn_stream_t; owned
 } trn_known_t;
 
 typedef struct trn_inbound {
@@ -159,13 +159,13 @@ typedef struct trn_inflow {
     uint64_t granted_messages, granted_bytes;    //  since ACCEPT
     uint64_t ceiling_messages, ceiling_bytes;  //  highest grant that may still
                                                //  be in use
-    uint64_t window;       //  messages it may have, granted or in hand
-    int64_t used_ms;       //  when it last used or got credit
-    uint64_t recall;       //  nonce of the PING that takes credit back, or 0
-    bool wants;            //  it has messages and no credit
-    bool wanted;           //  ... when it was granted to the last time
-    bool told;             //  say CREDIT even if nothing changed
-    bool dirty;            //  entries wait
+    uint64_t window;  //  messages it may have, granted or in hand
+    int64_t used_ms;  //  when it last used or got credit
+    uint64_t recall;  //  nonce of the PING that takes credit back, or 0
+    bool wants;       //  it has messages and no credit
+    bool wanted;      //  ... when it was granted to the last time
+    bool told;        //  say CREDIT even if nothing changed
+    bool dirty;       //  entries wait
     uint32_t entry_count;
     trn_settle_t entries[TRN_SETTLES_MAX];
 } trn_inflow_t;
@@ -179,31 +179,31 @@ struct trn_engine {
     trn_engine_delay_fn *delay;
     void *delay_arg;
     trn_rng_t rng;
-    int64_t now_ms;        //  of the latest event; never goes back
+    int64_t now_ms;  //  of the latest event; never goes back
     bool closed;
     trn_actions_t actions;
     trn_reports_t reports;
     trn_engine_stats_t stats;
 
-    trn_list_t publications;     //  by id - 1; owned
-    trn_list_t touched;          //  publications to look at
-    trn_list_t subs;             //  subscriptions for dispatch to look at
-    trn_list_t links;            //  owned
+    trn_list_t publications;  //  by id - 1; owned
+    trn_list_t touched;       //  publications to look at
+    trn_list_t subs;          //  subscriptions for dispatch to look at
+    trn_list_t links;         //  owned
     trn_table_t links_by_id;
-    trn_link_id_t link_id;       //  last one used
-    uint64_t token;              //  last one used
+    trn_link_id_t link_id;  //  last one used
+    uint64_t token;         //  last one used
 
-    trn_list_t intakes;          //  owned
+    trn_list_t intakes;  //  owned
     trn_table_t consumers_by_id;
     trn_consumer_id_t consumer_id;
-    trn_list_t stores;           //  of trn_known_t; owned
-    trn_list_t inbounds;         //  owned
+    trn_list_t stores;    //  of trn_known_t; owned
+    trn_list_t inbounds;  //  owned
     trn_table_t inbounds_by_route;
     trn_table_t streams_by_handle;
     uint32_t stream_handle;
     size_t inflow_count;
-    size_t remembered;           //  ranges of all streams, see known.h
-    trn_list_t settling;         //  inflows with entries that wait
+    size_t remembered;    //  ranges of all streams, see known.h
+    trn_list_t settling;  //  inflows with entries that wait
 };
 
 //  The identity this engine speaks with.

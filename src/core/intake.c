@@ -138,9 +138,9 @@ trn_intake_leave (trn_intake_t *self, trn_inflow_t *flow)
 //  Budget -------------------------------------------------------------------
 
 typedef struct {
-    uint64_t prefetch, bytes;        //  what the consumers hold at most
+    uint64_t prefetch, bytes;  //  what the consumers hold at most
     int64_t messages_left, bytes_left;
-    uint64_t share, share_bytes;     //  what an idle flow may keep
+    uint64_t share, share_bytes;  //  what an idle flow may keep
 } s_budget_t;
 
 static uint64_t
@@ -242,8 +242,7 @@ s_worth (const trn_engine_t *engine, trn_intake_t *self,
 static void
 s_tell_credit (trn_engine_t *engine, trn_inflow_t *flow)
 {
-    trn_frame_t *frame
-        = trn_link_in_send (engine, flow->inbound, TRN_CREDIT);
+    trn_frame_t *frame = trn_link_in_send (engine, flow->inbound, TRN_CREDIT);
     frame->credit.flow = flow->number;
     frame->credit.messages = flow->granted_messages;
     frame->credit.bytes = flow->granted_bytes;
@@ -268,17 +267,15 @@ s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
         return;
     }
     const uint64_t window = s_window (self, flow, budget);
-    const uint64_t window_bytes
-        = 1 + budget->bytes * window / budget->prefetch;
+    const uint64_t window_bytes = 1 + budget->bytes * window / budget->prefetch;
     const uint64_t unused = s_unused_messages (flow);
     const uint64_t unused_bytes = s_unused_bytes (flow);
     const uint64_t messages
         = s_worth (engine, self, flow, window, flow->stream->held + unused,
                    unused, budget->messages_left);
-    const uint64_t bytes
-        = s_worth (engine, self, flow, window_bytes,
-                   flow->stream->held_bytes + unused_bytes, unused_bytes,
-                   budget->bytes_left);
+    const uint64_t bytes = s_worth (engine, self, flow, window_bytes,
+                                    flow->stream->held_bytes + unused_bytes,
+                                    unused_bytes, budget->bytes_left);
     if (!messages && !bytes && !flow->told) {
         return;
     }
@@ -317,7 +314,8 @@ s_find_hungry (const trn_intake_t *self, const s_budget_t *budget,
     return NULL;
 }
 
-//  Who has most that it does not use, beyond the share that everybody keeps.
+//  Who has most that it does not use, beyond the share that everybody keeps
+//  (T-51).
 static trn_inflow_t *
 s_find_victim (const trn_intake_t *self, const s_budget_t *budget,
                const trn_inflow_t *hungry, bool bytes)
@@ -337,7 +335,7 @@ s_find_victim (const trn_intake_t *self, const s_budget_t *budget,
 }
 
 //  Lower the victim's limits.  Only when it has answered the PING is it certain
-//  that what it had is free.
+//  that what it had is free (T-54).
 static void
 s_take_back (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *victim,
              const s_budget_t *budget)
@@ -376,8 +374,7 @@ s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
     //  Who wanted what it has is about to use it, and who has something in hand
     //  goes on soon by itself: then only what lies idle is taken.
     const int64_t idle_ms = victim->used_ms + UNUSED_MS;
-    if ((victim->wanted || hungry->stream->held)
-        && engine->now_ms < idle_ms) {
+    if ((victim->wanted || hungry->stream->held) && engine->now_ms < idle_ms) {
         self->due_ms = idle_ms < self->due_ms ? idle_ms : self->due_ms;
         return;
     }

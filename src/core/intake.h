@@ -32,8 +32,7 @@ trn_intake_destroy (trn_engine_t *engine, trn_intake_t **self_p);
 
 //  A flow may send to this queue, or no longer.
 void
-trn_intake_join (trn_engine_t *engine, trn_intake_t *self,
-                 trn_inflow_t *flow);
+trn_intake_join (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow);
 
 void
 trn_intake_leave (trn_intake_t *self, trn_inflow_t *flow);
@@ -41,8 +40,7 @@ trn_intake_leave (trn_intake_t *self, trn_inflow_t *flow);
 //  The consumer with most room, and in *room_p how many messages it takes: all
 //  of count if nobody has room, as what is here has to go somewhere.
 trn_consumer_t *
-trn_intake_choose (const trn_intake_t *self, uint64_t count,
-                   uint64_t *room_p);
+trn_intake_choose (const trn_intake_t *self, uint64_t count, uint64_t *room_p);
 
 //  The publisher answered the PING that took credit back.
 void

@@ -29,11 +29,11 @@ typedef struct {
 
 //  A zeroed trn_leases_t is empty.
 typedef struct {
-    trn_lease_t *at;   //  by token; live from head on
+    trn_lease_t *at;  //  by token; live from head on
     size_t head, count, capacity;
-    size_t over;       //  live ones with nothing open
-    uint64_t open;     //  messages
-    uint64_t bytes;    //  of leases that are not over
+    size_t over;     //  live ones with nothing open
+    uint64_t open;   //  messages
+    uint64_t bytes;  //  of leases that are not over
 } trn_leases_t;
 
 void

@@ -118,10 +118,9 @@ s_refuse_fenced (trn_engine_t *engine, trn_route_t route,
               "another opening of this store is known");
 }
 
-//  An older opening of a store, or another one under the same number.
+//  An older opening of a store, or another one under the same number (T-12).
 static bool
-s_is_fenced (const trn_identity_t *who, uint64_t incarnation,
-             uint64_t random)
+s_is_fenced (const trn_identity_t *who, uint64_t incarnation, uint64_t random)
 {
 #ifdef TERN_BUG_12
     return false;
@@ -139,8 +138,7 @@ s_check_mine (trn_engine_t *engine, trn_route_t route,
 {
     const trn_engine_config_t *me = &engine->config;
     if (memcmp (who->store_uuid, me->store_uuid, 16) == 0) {
-        if (who->incarnation == me->incarnation
-            && who->random == me->random
+        if (who->incarnation == me->incarnation && who->random == me->random
             && trn_text_is (who->name, engine->name)) {
             return true;
         }
@@ -156,8 +154,7 @@ s_check_mine (trn_engine_t *engine, trn_route_t route,
 
 //  The store as we remember it now, or NULL and it was refused.
 static trn_known_t *
-s_recognise (trn_engine_t *engine, trn_route_t route,
-             const trn_identity_t *who)
+s_recognise (trn_engine_t *engine, trn_route_t route, const trn_identity_t *who)
 {
     trn_known_t *known = trn_known_find (engine, who->store_uuid);
     if (known) {
@@ -270,15 +267,11 @@ s_on_known_frame (trn_engine_t *engine, trn_inbound_t *self,
     self->heard_ms = engine->now_ms;
     self->store->heard_ms = engine->now_ms;
     switch (frame->type) {
-    case TRN_OFFER:
-        verdict = trn_inflow_on_offer (engine, self, frame);
-        break;
+    case TRN_OFFER: verdict = trn_inflow_on_offer (engine, self, frame); break;
     case TRN_DATA:
         verdict = trn_inflow_on_data (engine, self, frame, run_size);
         break;
-    case TRN_FLOOR:
-        verdict = trn_inflow_on_floor (engine, self, frame);
-        break;
+    case TRN_FLOOR: verdict = trn_inflow_on_floor (engine, self, frame); break;
     case TRN_RETIRE:
         verdict = trn_inflow_on_retire (engine, self, frame);
         break;
@@ -286,21 +279,15 @@ s_on_known_frame (trn_engine_t *engine, trn_inbound_t *self,
         trn_link_in_send (engine, self, TRN_PONG)->pong.nonce
             = frame->ping.nonce;
         break;
-    case TRN_PONG:
-        s_on_pong (self, frame->pong.nonce);
-        break;
-    case TRN_BYE:
-        s_end (engine, self, "bye", NULL);
-        return;
+    case TRN_PONG: s_on_pong (self, frame->pong.nonce); break;
+    case TRN_BYE: s_end (engine, self, "bye", NULL); return;
     case TRN_HELLO:
     case TRN_WELCOME:
     case TRN_REFUSE:
     case TRN_ACCEPT:
     case TRN_CREDIT:
     case TRN_SETTLE:
-    case TRN_CANCEL:
-        verdict = TRN_INFLOW_BROKEN;
-        break;
+    case TRN_CANCEL: verdict = TRN_INFLOW_BROKEN; break;
     }
     if (verdict == TRN_INFLOW_BROKEN) {
         s_end_protocol (engine, self, frame);

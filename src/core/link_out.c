@@ -181,8 +181,8 @@ s_fail (trn_engine_t *engine, trn_link_t *self, const char *reason)
     self->state = TRN_LINK_IDLE;
     if (s_has_work (engine, self)) {
         self->state = TRN_LINK_WAITING;
-        self->due_ms = engine->now_ms
-                       + trn_backoff_next (&self->backoff, &engine->rng);
+        self->due_ms
+            = engine->now_ms + trn_backoff_next (&self->backoff, &engine->rng);
     }
 }
 
@@ -267,8 +267,7 @@ s_set_queues (trn_link_t *self, const char *const *queues, size_t count)
     for (size_t index = 0; index < count; index++) {
         const size_t size = strlen (queues[index]);
         if (size < sizeof *self->queues) {
-            memcpy (self->queues[self->queue_count++], queues[index],
-                    size + 1);
+            memcpy (self->queues[self->queue_count++], queues[index], size + 1);
         }
     }
 }
@@ -288,11 +287,10 @@ trn_link_out_on_peer (trn_engine_t *engine, const char *name,
     if (!self) {
         return;
     }
-    const bool there = self->state == TRN_LINK_OPEN
-                       && self->incarnation == incarnation;
-    const bool moved
-        = (incarnation != self->listed_incarnation && !there)
-          || strcmp (endpoint, self->endpoint) != 0;
+    const bool there
+        = self->state == TRN_LINK_OPEN && self->incarnation == incarnation;
+    const bool moved = (incarnation != self->listed_incarnation && !there)
+                       || strcmp (endpoint, self->endpoint) != 0;
     self->listed = true;
     self->listed_incarnation = incarnation;
     memcpy (self->endpoint, endpoint, strlen (endpoint) + 1);
@@ -313,8 +311,7 @@ trn_link_out_on_peer (trn_engine_t *engine, const char *name,
         s_offer_all (engine, self);
     } else if (self->state == TRN_LINK_IDLE && s_has_work (engine, self)) {
         s_greet (engine, self);
-    } else if (self->state == TRN_LINK_WAITING
-               && !s_has_work (engine, self)) {
+    } else if (self->state == TRN_LINK_WAITING && !s_has_work (engine, self)) {
         self->state = TRN_LINK_IDLE;
     }
 }
@@ -341,8 +338,7 @@ trn_link_out_on_subscription (trn_engine_t *engine)
         trn_link_t *self = engine->links.at[index];
         if (self->state == TRN_LINK_OPEN && self->listed) {
             s_offer_all (engine, self);
-        } else if (self->state == TRN_LINK_IDLE
-                   && s_has_work (engine, self)) {
+        } else if (self->state == TRN_LINK_IDLE && s_has_work (engine, self)) {
             s_greet (engine, self);
         }
     }
@@ -350,7 +346,7 @@ trn_link_out_on_subscription (trn_engine_t *engine)
 
 //  Frames -------------------------------------------------------------------
 
-//  Is the one who answered whom we mean, and not older than he was?
+//  Is the one who answered whom we mean, and not older than it was (T-12)?
 static bool
 s_check_identity (trn_engine_t *engine, trn_link_t *self,
                   const trn_identity_t *who)
@@ -363,8 +359,7 @@ s_check_identity (trn_engine_t *engine, trn_link_t *self,
         return false;
     }
     const bool same
-        = self->known
-          && memcmp (self->store_uuid, who->store_uuid, 16) == 0;
+        = self->known && memcmp (self->store_uuid, who->store_uuid, 16) == 0;
     if (same
         && (who->incarnation < self->incarnation
             || (who->incarnation == self->incarnation
@@ -388,8 +383,7 @@ s_check_identity (trn_engine_t *engine, trn_link_t *self,
 }
 
 static void
-s_on_welcome (trn_engine_t *engine, trn_link_t *self,
-              const trn_frame_t *frame)
+s_on_welcome (trn_engine_t *engine, trn_link_t *self, const trn_frame_t *frame)
 {
     if (frame->connection == 0 || frame->welcome.version < TRN_PROTOCOL_MIN
         || frame->welcome.version > TRN_PROTOCOL_MAX) {
@@ -424,8 +418,7 @@ s_refusal (trn_refusal_t reason)
 }
 
 static void
-s_on_refuse (trn_engine_t *engine, trn_link_t *self,
-             const trn_frame_t *frame)
+s_on_refuse (trn_engine_t *engine, trn_link_t *self, const trn_frame_t *frame)
 {
     const bool fenced = frame->refuse.reason == TRN_REFUSE_FENCED;
     trn_action_t *report = trn_engine_report (
@@ -509,20 +502,15 @@ s_on_open_frame (trn_engine_t *engine, trn_link_t *self,
         trn_link_out_send (engine, self, TRN_PONG)->pong.nonce
             = frame->ping.nonce;
         break;
-    case TRN_PONG:
-        break;
-    case TRN_BYE:
-        s_fail (engine, self, "bye");
-        return;
+    case TRN_PONG: break;
+    case TRN_BYE: s_fail (engine, self, "bye"); return;
     case TRN_HELLO:
     case TRN_WELCOME:
     case TRN_REFUSE:
     case TRN_OFFER:
     case TRN_DATA:
     case TRN_FLOOR:
-    case TRN_RETIRE:
-        fine = false;
-        break;
+    case TRN_RETIRE: fine = false; break;
     }
     if (!fine) {
         s_fail_protocol (engine, self, frame, "not now");
@@ -536,8 +524,7 @@ trn_link_out_on_frame (trn_engine_t *engine, trn_link_t *self,
     assert (engine && self && frame);
     if (self->state == TRN_LINK_GREETING && frame->type == TRN_WELCOME) {
         s_on_welcome (engine, self, frame);
-    } else if (self->state >= TRN_LINK_GREETING
-               && frame->type == TRN_REFUSE) {
+    } else if (self->state >= TRN_LINK_GREETING && frame->type == TRN_REFUSE) {
         s_on_refuse (engine, self, frame);
     } else if (self->state == TRN_LINK_OPEN
                && frame->connection == self->connection) {

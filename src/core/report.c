@@ -34,8 +34,8 @@ static const struct {
 };
 
 trn_action_t *
-trn_report (trn_reports_t *self, trn_actions_t *actions,
-            trn_report_kind_t kind, int64_t now_ms)
+trn_report (trn_reports_t *self, trn_actions_t *actions, trn_report_kind_t kind,
+            int64_t now_ms)
 {
     assert (self && actions && kind < TRN_REPORT_KINDS);
     int64_t full_ms = self->kinds[kind].full_ms;
@@ -49,8 +49,7 @@ trn_report (trn_reports_t *self, trn_actions_t *actions,
     report->report.id = s_kinds[kind].id;
     report->report.level = s_kinds[kind].level;
     if (self->kinds[kind].suppressed) {
-        trn_report_number (report, "suppressed",
-                           self->kinds[kind].suppressed);
+        trn_report_number (report, "suppressed", self->kinds[kind].suppressed);
         self->kinds[kind].suppressed = 0;
     }
     return report;

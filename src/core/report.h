@@ -55,7 +55,7 @@ typedef enum {
 //  A zeroed trn_reports_t has told nothing yet.
 typedef struct {
     struct {
-        int64_t full_ms;      //  when the bucket is full again
+        int64_t full_ms;  //  when the bucket is full again
         uint64_t suppressed;
     } kinds[TRN_REPORT_KINDS];
 } trn_reports_t;
@@ -63,8 +63,8 @@ typedef struct {
 //  Begin a report as an action; NULL if this one is suppressed, which the
 //  functions below accept.  Add its fields before the next action.
 trn_action_t *
-trn_report (trn_reports_t *self, trn_actions_t *actions,
-            trn_report_kind_t kind, int64_t now_ms);
+trn_report (trn_reports_t *self, trn_actions_t *actions, trn_report_kind_t kind,
+            int64_t now_ms);
 
 void
 trn_report_text (trn_action_t *report, const char *key, const char *text);

@@ -55,8 +55,8 @@ s_make_room (trn_returned_t *self)
     }
     if (self->due_count == self->due_capacity) {
         self->due_capacity = self->due_capacity ? self->due_capacity * 2 : 16;
-        self->due = trn_realloc (self->due,
-                                 self->due_capacity * sizeof *self->due);
+        self->due
+            = trn_realloc (self->due, self->due_capacity * sizeof *self->due);
     }
 }
 
@@ -205,8 +205,7 @@ trn_returned_first (trn_returned_t *self)
 {
     assert (self);
     s_sort (self);
-    return self->due_count > self->due_head ? &self->due[self->due_head]
-                                            : NULL;
+    return self->due_count > self->due_head ? &self->due[self->due_head] : NULL;
 }
 
 void

@@ -23,13 +23,13 @@ typedef struct {
 
 //  A zeroed trn_returned_t is empty.
 typedef struct {
-    trn_return_t *due;     //  sorted by from, disjoint; live from head on
+    trn_return_t *due;  //  sorted by from, disjoint; live from head on
     size_t due_head, due_count, due_capacity;
-    trn_return_t *later;   //  a heap, the earliest due first
+    trn_return_t *later;  //  a heap, the earliest due first
     size_t later_count, later_capacity;
-    uint64_t messages;     //  in both
+    uint64_t messages;  //  in both
     uint64_t due_messages;
-    bool sorted;           //  false: due was added to in bulk
+    bool sorted;  //  false: due was added to in bulk
 } trn_returned_t;
 
 void

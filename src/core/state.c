@@ -14,7 +14,7 @@
 
 #define VERSION 1
 #define HEADER 4u
-#define FIXED 21u        //  of a subscription, without its queue's name
+#define FIXED 21u  //  of a subscription, without its queue's name
 #define VARINT_MAX 10u
 
 //  Writing ------------------------------------------------------------------
@@ -96,8 +96,7 @@ trn_state_encode (trn_publication_t *publication, uint8_t *buffer,
         trn_subscription_t *sub = subs->at[index];
         const size_t need = s_fixed_size (sub);
         uint8_t *start = at;
-        at = s_put_subscription (at, sub,
-                                 need + spare / (subs->count - index));
+        at = s_put_subscription (at, sub, need + spare / (subs->count - index));
         spare -= (size_t) (at - start) - need;
     }
     return (size_t) (at - buffer);

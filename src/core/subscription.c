@@ -125,8 +125,7 @@ trn_subscription_chance (trn_subscription_t *self, uint64_t high,
 
 //  The first count seqs of the chance leave their place.
 static void
-s_advance (trn_subscription_t *self, const trn_chance_t *chance,
-           uint64_t count)
+s_advance (trn_subscription_t *self, const trn_chance_t *chance, uint64_t count)
 {
     assert (count && count <= chance->to - chance->from + 1);
     if (chance->returned) {

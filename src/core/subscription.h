@@ -43,7 +43,7 @@ typedef struct {
     trn_ranges_t settled;  //  gaps and dropped ones included
     trn_ranges_t parked;   //  rejected; set aside for this life
     trn_returned_t returned;
-    uint64_t leased;       //  messages
+    uint64_t leased;  //  messages
 
     //  What a saved state says: consumers may forget it.  And what the state
     //  says that is being saved.
@@ -51,10 +51,10 @@ typedef struct {
     trn_ranges_t durable, saving;
 
     //  Who consumes it now; kept by dispatch.
-    trn_list_t flows;      //  of trn_flow_t, open ones
-    size_t turn;           //  who is first next time
-    bool reading;          //  the shell fetches records for us
-    bool dirty;            //  dispatch has to look
+    trn_list_t flows;  //  of trn_flow_t, open ones
+    size_t turn;       //  who is first next time
+    bool reading;      //  the shell fetches records for us
+    bool dirty;        //  dispatch has to look
     trn_subscription_stats_t stats;
 } trn_subscription_t;
 
@@ -63,7 +63,7 @@ typedef struct {
     uint64_t from, to;
     uint32_t deliveries;  //  of the delivery to come
     bool redelivered;
-    bool returned;        //  from the returned ones, else new
+    bool returned;  //  from the returned ones, else new
 } trn_chance_t;
 
 //  Start at low (>= 1), everything below it settled.
@@ -99,8 +99,7 @@ trn_subscription_drop (trn_subscription_t *self, uint64_t from, uint64_t to);
 
 //  Leased seqs change their state; from..to are all leased.
 void
-trn_subscription_accept (trn_subscription_t *self, uint64_t from,
-                         uint64_t to);
+trn_subscription_accept (trn_subscription_t *self, uint64_t from, uint64_t to);
 
 void
 trn_subscription_park (trn_subscription_t *self, uint64_t from, uint64_t to);

@@ -111,8 +111,8 @@ s_hand_over (conn_t *conn, const parcel_t *parcel)
             conn->consumer->data_connection = frame.connection;
             conn->consumer->data_flow
                 = frame.type == TRN_DATA ? frame.data.flow : 0;
-            trn_engine_on_inbound (conn->consumer->engine, conn->route,
-                                   &frame, parcel->run_size, now_ms);
+            trn_engine_on_inbound (conn->consumer->engine, conn->route, &frame,
+                                   parcel->run_size, now_ms);
         }
     } else if (conn->publisher->engine && !conn->closed) {
         trn_engine_on_frame (conn->publisher->engine, conn->link, &frame,
@@ -129,16 +129,16 @@ s_add_hands (peer_t *self, const trn_action_t *action)
     const char *outbox;
     const char *name;
     const bool known = trn_engine_inbound_flow (
-        self->engine, self->data_route, self->data_connection,
-        self->data_flow, &uuid, &outbox, &name);
+        self->engine, self->data_route, self->data_connection, self->data_flow,
+        &uuid, &outbox, &name);
     assert (known);
     for (uint64_t seq = action->deliver.from; seq <= action->deliver.to;
          seq++) {
         if (self->hand_count == self->hand_capacity) {
             self->hand_capacity
                 = self->hand_capacity ? self->hand_capacity * 2 : 64;
-            self->hands = trn_realloc (
-                self->hands, self->hand_capacity * sizeof *self->hands);
+            self->hands = trn_realloc (self->hands, self->hand_capacity
+                                                        * sizeof *self->hands);
         }
         self->hands[self->hand_count++] = (hand_t) {
             .consumer = action->consumer,
@@ -160,9 +160,9 @@ s_save (peer_t *self)
 {
     uint64_t low;
     uint64_t stamp;
-    self->state_size = trn_engine_state (self->engine, self->outbox, false,
-                                         self->state, sizeof self->state,
-                                         &low, &stamp);
+    self->state_size
+        = trn_engine_state (self->engine, self->outbox, false, self->state,
+                            sizeof self->state, &low, &stamp);
     if (self->save_held) {
         self->stamp_held = stamp;
     } else {
@@ -418,9 +418,8 @@ trn_consumer_id_t
 peer_consume (peer_t *self, const char *queue, uint32_t prefetch)
 {
     assert (self->consumer_count < 4);
-    const trn_consumer_id_t id
-        = trn_engine_add_consumer (self->engine, queue, prefetch, 1u << 20,
-                                   self->world->now_ms);
+    const trn_consumer_id_t id = trn_engine_add_consumer (
+        self->engine, queue, prefetch, 1u << 20, self->world->now_ms);
     self->consumes[self->consumer_count] = queue;
     self->consumers[self->consumer_count++] = id;
     return id;
@@ -436,10 +435,9 @@ world_meet (world_t *self)
             char endpoint[64];
             snprintf (endpoint, sizeof endpoint, "inproc://%s", other->name);
             if (other->engine) {
-                trn_engine_on_peer (peer->engine, other->name,
-                                    other->incarnation, endpoint,
-                                    other->consumes, other->consumer_count,
-                                    self->now_ms);
+                trn_engine_on_peer (
+                    peer->engine, other->name, other->incarnation, endpoint,
+                    other->consumes, other->consumer_count, self->now_ms);
             }
         }
     }

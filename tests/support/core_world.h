@@ -26,7 +26,7 @@ typedef struct peer peer_t;
 //  A delivery that the application has in hand.
 typedef struct {
     trn_consumer_id_t consumer;
-    unsigned publisher;          //  index of the peer it came from
+    unsigned publisher;  //  index of the peer it came from
     uint32_t flow;
     uint64_t seq;
     uint32_t deliveries;
@@ -39,28 +39,28 @@ struct peer {
     uint8_t store_uuid[16];
     uint64_t incarnation;
     uint64_t random;
-    trn_engine_t *engine;        //  NULL: not running
+    trn_engine_t *engine;  //  NULL: not running
     trn_outbox_id_t outbox;
-    char queue[64];              //  what it publishes to
-    uint64_t high;               //  records that exist
-    uint64_t gone_below;         //  records below are not in the log any more
-    bool later;                  //  records have to be read first
-    bool asked;                  //  ... and the engine has asked for some
+    char queue[64];       //  what it publishes to
+    uint64_t high;        //  records that exist
+    uint64_t gone_below;  //  records below are not in the log any more
+    bool later;           //  records have to be read first
+    bool asked;           //  ... and the engine has asked for some
     uint8_t state[TRN_STATE_MAX];
-    size_t state_size;           //  last durable state
-    bool save_held;              //  states stay on their way to the disk
+    size_t state_size;  //  last durable state
+    bool save_held;     //  states stay on their way to the disk
     uint64_t stamp_held;
     const char *consumes[4];
     trn_consumer_id_t consumers[4];
     unsigned consumer_count;
-    trn_route_t data_route;      //  where the run at hand came from
+    trn_route_t data_route;  //  where the run at hand came from
     uint64_t data_connection;
     uint32_t data_flow;
-    hand_t *hands;               //  in order of delivery
+    hand_t *hands;  //  in order of delivery
     size_t hand_count, hand_capacity;
-    uint64_t processed;          //  as PROGRESS says
+    uint64_t processed;  //  as PROGRESS says
     uint64_t settles_sent, credits_sent, runs_sent, offers_sent;
-    uint64_t delays;             //  messages told to the delay function
+    uint64_t delays;  //  messages told to the delay function
     struct {
         char id[32];
         char text[256];
@@ -71,13 +71,13 @@ struct peer {
 struct world {
     int64_t now_ms;
     void (*on_hand) (void *arg, peer_t *peer, const hand_t *hand);
-    void *on_hand_arg;           //  called for every delivery
+    void *on_hand_arg;  //  called for every delivery
     peer_t peers[WORLD_PEERS];
     unsigned peer_count;
     struct conn *conns[WORLD_CONNS];
     unsigned conn_count;
-    bool partitioned;            //  frames stay where they are
-    int runs_out;                //  references that shells hold
+    bool partitioned;  //  frames stay where they are
+    int runs_out;      //  references that shells hold
 };
 
 world_t *

@@ -171,9 +171,9 @@ test_bytes_are_limited_too (void **state)
 {
     shop_t *shop = *state;
     shop->prefetch = 1000;
-    const trn_consumer_id_t id = trn_engine_add_consumer (
-        shop->taker->engine, "jobs", 1000, 3 * WORLD_RECORD,
-        shop->world->now_ms);
+    const trn_consumer_id_t id
+        = trn_engine_add_consumer (shop->taker->engine, "jobs", 1000,
+                                   3 * WORLD_RECORD, shop->world->now_ms);
     shop->taker->consumes[0] = "jobs";
     shop->taker->consumers[0] = id;
     shop->taker->consumer_count = 1;
@@ -258,8 +258,7 @@ test_two_consumers_of_a_queue_share_its_flows (void **state)
 int
 main (void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_one_publisher_gets_everything_at_once),
         TEST (test_credit_is_granted_in_batches),

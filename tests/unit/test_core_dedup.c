@@ -144,7 +144,9 @@ static void
 test_every_seq_is_what_a_slow_model_says (void **state)
 {
     trn_dedup_t *self = *state;
-    enum { SEQS = 300 };
+    enum {
+        SEQS = 300
+    };
     trn_seq_state_t model[SEQS + 1] = {TRN_SEQ_NEW};
     uint64_t tokens[SEQS + 1] = {0};
     trn_rng_t rng = {7};
@@ -191,8 +193,7 @@ test_every_seq_is_what_a_slow_model_says (void **state)
 int
 main (void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_a_run_above_everything_is_new_in_one_piece),
         TEST (test_a_run_sent_again_is_cut_by_what_is_known),

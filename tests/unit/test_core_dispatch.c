@@ -129,8 +129,7 @@ test_requeued_comes_again_after_a_growing_wait (void **state)
     for (uint32_t deliveries = 1; deliveries <= 8; deliveries++) {
         assert_int_equal (shop->takers[0]->hand_count, 1);
         assert_int_equal (shop->takers[0]->hands[0].deliveries, deliveries);
-        assert_true (shop->takers[0]->hands[0].redelivered
-                     == (deliveries > 1));
+        assert_true (shop->takers[0]->hands[0].redelivered == (deliveries > 1));
         peer_settle (shop->takers[0], 1, TRN_REQUEUED);
         world_wait (shop->world, least_ms);
         assert_int_equal (shop->takers[0]->hand_count, 0);
@@ -159,12 +158,11 @@ test_rejected_is_set_aside_and_reported (void **state)
     assert_int_equal (stats.rejected, 1);
     assert_int_equal (stats.low, 2);
     assert_int_equal (stats.processed, 1);
-    assert_int_equal (peer_reported (shop->maker, "TERN-MESSAGE-REJECTED"),
-                      1);
-    assert_true (trn_engine_settled (shop->maker->engine,
-                                     shop->maker->outbox, 3));
-    assert_false (trn_engine_settled (shop->maker->engine,
-                                      shop->maker->outbox, 2));
+    assert_int_equal (peer_reported (shop->maker, "TERN-MESSAGE-REJECTED"), 1);
+    assert_true (
+        trn_engine_settled (shop->maker->engine, shop->maker->outbox, 3));
+    assert_false (
+        trn_engine_settled (shop->maker->engine, shop->maker->outbox, 2));
 }
 
 static void
@@ -217,8 +215,7 @@ test_records_that_are_gone_are_counted_and_reported (void **state)
     assert_int_equal (shop->takers[0]->hands[0].seq, 6);
     assert_int_equal (peer_outbox_stats (shop->maker).dropped, 5);
     assert_int_equal (shop->maker->processed, 5);
-    assert_int_equal (peer_reported (shop->maker, "TERN-MESSAGES-DROPPED"),
-                      1);
+    assert_int_equal (peer_reported (shop->maker, "TERN-MESSAGES-DROPPED"), 1);
 }
 
 static void
@@ -261,8 +258,7 @@ test_a_quiet_outbox_is_saved_at_once_and_a_busy_one_at_times (void **state)
 int
 main (void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_a_batch_is_shared_out_evenly),
         TEST (test_single_messages_go_round),

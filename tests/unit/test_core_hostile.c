@@ -22,12 +22,12 @@ typedef struct {
     trn_consumer_id_t consumer;
     trn_outbox_id_t outbox;
     trn_link_id_t link;
-    uint64_t connection;   //  of the inbound link
-    uint64_t token;        //  of the last DATA that went out
-    uint32_t flow;         //  of the last OFFER that went out
-    uint32_t handle;       //  of the last delivery
+    uint64_t connection;  //  of the inbound link
+    uint64_t token;       //  of the last DATA that went out
+    uint32_t flow;        //  of the last OFFER that went out
+    uint32_t handle;      //  of the last delivery
     unsigned delivered, sent, settles, ends, reports, runs;
-    trn_frame_t last;      //  last frame that came back
+    trn_frame_t last;  //  last frame that came back
 } s_case_t;
 
 static trn_run_answer_t
@@ -58,7 +58,7 @@ s_drain (s_case_t *self)
     while ((action = trn_engine_action (self->engine))) {
         switch (action->type) {
         case TRN_DO_CONNECT: self->link = action->link; break;
-        case TRN_DO_SEND_RUN: self->runs--; //  fall through
+        case TRN_DO_SEND_RUN: self->runs--;  //  fall through
         case TRN_DO_SEND:
         case TRN_DO_REPLY:
             self->sent++;
@@ -88,8 +88,7 @@ s_drain (s_case_t *self)
 static void
 s_inbound (s_case_t *self, trn_frame_t *frame, uint32_t size)
 {
-    frame->connection
-        = frame->type == TRN_HELLO ? 0 : self->connection;
+    frame->connection = frame->type == TRN_HELLO ? 0 : self->connection;
     trn_engine_on_inbound (self->engine, ROUTE, frame, size, 1000);
     s_drain (self);
 }
@@ -162,8 +161,8 @@ s_set_up (void **state)
     trn_engine_on_tick (self.engine, 1000);
     self.consumer
         = trn_engine_add_consumer (self.engine, "jobs", 10, 1000, 1000);
-    int rc = trn_engine_add_outbox (self.engine, "jobs", "jobs", 0, NULL,
-                                    true, NULL, 0, &self.outbox);
+    int rc = trn_engine_add_outbox (self.engine, "jobs", "jobs", 0, NULL, true,
+                                    NULL, 0, &self.outbox);
     assert_int_equal (rc, 0);
     const char *queue = "jobs";
     trn_engine_on_peer (self.engine, "victim", 1, "tcp://127.0.0.1:1", &queue,
@@ -219,8 +218,7 @@ s_settle (s_case_t *self, uint64_t token, uint64_t from, uint64_t to)
     trn_frame_t frame = {.type = TRN_SETTLE};
     frame.settle.flow = self->flow;
     frame.settle.count = 1;
-    frame.settle.entries[0]
-        = (trn_settle_t) {token, TRN_ACCEPTED, from, to};
+    frame.settle.entries[0] = (trn_settle_t) {token, TRN_ACCEPTED, from, to};
     s_outbound (self, &frame);
 }
 
@@ -416,8 +414,7 @@ static void
 s_any_frame (trn_rng_t *rng, trn_frame_t *frame, uint64_t token)
 {
     *frame = (trn_frame_t) {0};
-    frame->type
-        = (trn_frame_type_t) (TRN_OFFER + trn_rng_below (rng, 9));
+    frame->type = (trn_frame_type_t) (TRN_OFFER + trn_rng_below (rng, 9));
     const uint32_t flow
         = trn_rng_below (rng, 20) ? 1 : (uint32_t) trn_rng_below (rng, 4);
     switch (frame->type) {
@@ -502,23 +499,20 @@ test_any_frames_in_any_order_do_no_harm (void **state)
             || frame.type == TRN_RETIRE || frame.type == TRN_OFFER
             || trn_rng_below (&rng, 40) == 0) {
             frame.connection = self->connection;
-            trn_engine_on_inbound (self->engine, ROUTE, &frame,
-                                   frame.type == TRN_DATA
-                                       ? frame.data.count * 100
-                                       : 0,
-                                   now_ms);
+            trn_engine_on_inbound (
+                self->engine, ROUTE, &frame,
+                frame.type == TRN_DATA ? frame.data.count * 100 : 0, now_ms);
         } else {
             frame.connection = 5;
             trn_engine_on_frame (self->engine, self->link, &frame, now_ms);
         }
         s_drain (self);
         if (trn_rng_below (&rng, 8) == 0) {
-            trn_engine_on_settle (self->engine, self->consumer,
-                                  self->handle
-                                      - (uint32_t) trn_rng_below (&rng, 2),
-                                  1 + trn_rng_below (&rng, 60),
-                                  70 + trn_rng_below (&rng, 9), TRN_ACCEPTED,
-                                  now_ms);
+            trn_engine_on_settle (
+                self->engine, self->consumer,
+                self->handle - (uint32_t) trn_rng_below (&rng, 2),
+                1 + trn_rng_below (&rng, 60), 70 + trn_rng_below (&rng, 9),
+                TRN_ACCEPTED, now_ms);
         }
         if (trn_rng_below (&rng, 8) == 0) {
             trn_engine_on_appended (self->engine, self->outbox,
@@ -549,8 +543,7 @@ test_any_frames_in_any_order_do_no_harm (void **state)
 int
 main (void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_a_foreign_token_settles_nothing),
         TEST (test_settling_the_middle_leaves_the_rest),

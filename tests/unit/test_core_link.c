@@ -253,10 +253,10 @@ test_an_older_log_is_found_out_by_both_sides (void **state)
     peer_start (pair->maker, false);
     world_meet (pair->world);
     world_wait (pair->world, 1000);
-    assert_int_equal (
-        peer_reported (pair->maker, "TERN-PUBLISHER-WENT-BACK"), 1);
-    assert_int_equal (
-        peer_reported (pair->taker, "TERN-PUBLISHER-WENT-BACK"), 1);
+    assert_int_equal (peer_reported (pair->maker, "TERN-PUBLISHER-WENT-BACK"),
+                      1);
+    assert_int_equal (peer_reported (pair->taker, "TERN-PUBLISHER-WENT-BACK"),
+                      1);
     assert_int_equal (pair->maker->runs_sent, 1);
 }
 
@@ -277,8 +277,8 @@ test_a_forked_log_is_refused_by_its_floor (void **state)
     peer_start (pair->maker, false);
     world_meet (pair->world);
     world_wait (pair->world, 1000);
-    assert_int_equal (
-        peer_reported (pair->taker, "TERN-PUBLISHER-WENT-BACK"), 1);
+    assert_int_equal (peer_reported (pair->taker, "TERN-PUBLISHER-WENT-BACK"),
+                      1);
     assert_int_equal (peer_reported (pair->maker, "TERN-PEER-FENCED"), 1);
     assert_int_equal (pair->taker->hand_count, 0);
 }
@@ -357,8 +357,7 @@ test_a_consumer_that_leaves_gives_back_at_once (void **state)
     for (size_t index = 5; index < 10; index++) {
         peer_settle_at (pair->taker, 5, TRN_RELEASED);
     }
-    trn_engine_remove_consumer (pair->taker->engine, id,
-                                pair->world->now_ms);
+    trn_engine_remove_consumer (pair->taker->engine, id, pair->world->now_ms);
     world_settle (pair->world);
     assert_int_equal (other->hand_count, 10);
     unsigned redelivered = 0;
@@ -411,8 +410,7 @@ int
 main (void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
         TEST (test_messages_arrive_in_order_and_are_settled),
         TEST (test_one_run_carries_what_waits_and_one_frame_settles_it),
         TEST (test_nobody_is_called_whose_queues_are_not_ours),

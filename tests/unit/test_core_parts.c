@@ -46,7 +46,9 @@ static void
 test_a_table_finds_what_was_put_and_not_removed (void **state)
 {
     (void) state;
-    enum { KEYS = 600 };
+    enum {
+        KEYS = 600
+    };
     static char things[KEYS];
     bool there[KEYS] = {false};
     trn_table_t table = {0};
@@ -117,8 +119,7 @@ test_foreign_words_in_reports_are_shown_harmless (void **state)
     trn_reports_t reports = {0};
     trn_actions_t actions = {0};
     const trn_run_source_t source = {0};
-    trn_action_t *report
-        = trn_report (&reports, &actions, TRN_PEER_REFUSED, 0);
+    trn_action_t *report = trn_report (&reports, &actions, TRN_PEER_REFUSED, 0);
     trn_report_number (report, "seq", UINT64_MAX);
     trn_report_bytes (report, "text", "a\n\x1b[31m", 7);
     assert_string_equal (report->report.id, "TERN-PEER-REFUSED");

@@ -36,10 +36,10 @@ typedef struct {
     peer_t *publishers[PUBLISHERS];
     peer_t *consumers[CONSUMERS];
     uint32_t prefetch[CONSUMERS];
-    bool away[CONSUMERS];                          //  consumes nothing now
-    trn_ranges_t accepted[PUBLISHERS];             //  by anybody, ever
-    trn_ranges_t mine[CONSUMERS][PUBLISHERS];      //  by this life
-    uint64_t highest[CONSUMERS][PUBLISHERS];       //  first delivery, this life
+    bool away[CONSUMERS];                      //  consumes nothing now
+    trn_ranges_t accepted[PUBLISHERS];         //  by anybody, ever
+    trn_ranges_t mine[CONSUMERS][PUBLISHERS];  //  by this life
+    uint64_t highest[CONSUMERS][PUBLISHERS];   //  first delivery, this life
     bool released[PUBLISHERS];  //  what nobody saw comes again as a first one
     uint64_t deliveries, again;
 } storm_t;
@@ -53,8 +53,8 @@ s_below (storm_t *self, uint64_t bound)
 #define EXPECT(storm, condition)                                               \
     do {                                                                       \
         if (!(condition)) {                                                    \
-            fail_msg ("seed %llu: %s",                                         \
-                      (unsigned long long) (storm)->seed, #condition);         \
+            fail_msg ("seed %llu: %s", (unsigned long long) (storm)->seed,     \
+                      #condition);                                             \
         }                                                                      \
     } while (0)
 
@@ -71,8 +71,8 @@ s_on_hand (void *arg, peer_t *peer, const hand_t *hand)
     const unsigned index = s_index (self, peer);
     self->deliveries++;
     self->again += hand->redelivered;
-    EXPECT (self, !trn_ranges_has (&self->mine[index][hand->publisher],
-                                   hand->seq));
+    EXPECT (self,
+            !trn_ranges_has (&self->mine[index][hand->publisher], hand->seq));
     EXPECT (self, peer->hand_count <= self->prefetch[index]);
     if (!hand->redelivered && hand->deliveries == 1
         && !self->released[hand->publisher]) {
@@ -137,8 +137,7 @@ s_settle_one (storm_t *self, unsigned index, bool kindly)
     }
     if (outcome == TRN_ACCEPTED) {
         trn_ranges_add (&self->accepted[hand.publisher], hand.seq, hand.seq);
-        trn_ranges_add (&self->mine[index][hand.publisher], hand.seq,
-                        hand.seq);
+        trn_ranges_add (&self->mine[index][hand.publisher], hand.seq, hand.seq);
     } else {
         self->released[hand.publisher] |= outcome == TRN_RELEASED;
     }
@@ -290,15 +289,13 @@ s_calm (storm_t *self)
 static void
 s_check_end (storm_t *self)
 {
-    static const char *const bad[]
-        = {"TERN-PROTOCOL-ERROR", "TERN-PUBLISHER-WENT-BACK",
-           "TERN-PEER-FENCED",    "TERN-PEER-LOST-STATE",
-           "TERN-TABLE-FULL",     "TERN-GARBAGE"};
+    static const char *const bad[] = {
+        "TERN-PROTOCOL-ERROR",  "TERN-PUBLISHER-WENT-BACK", "TERN-PEER-FENCED",
+        "TERN-PEER-LOST-STATE", "TERN-TABLE-FULL",          "TERN-GARBAGE"};
     EXPECT (self, s_is_done (self));
     for (unsigned index = 0; index < PUBLISHERS; index++) {
         const peer_t *peer = self->publishers[index];
-        EXPECT (self, trn_ranges_total (&self->accepted[index])
-                          == peer->high);
+        EXPECT (self, trn_ranges_total (&self->accepted[index]) == peer->high);
         for (size_t at = 0; at < sizeof bad / sizeof *bad; at++) {
             EXPECT (self, !peer_reported (peer, bad[at]));
         }

@@ -32,8 +32,7 @@ s_tear_down (void **state)
 
 //  Assign what comes next, at most count, and check where it begins and ends.
 static trn_chance_t
-s_assign (trn_subscription_t *self, uint64_t count, uint64_t from,
-          uint64_t to)
+s_assign (trn_subscription_t *self, uint64_t count, uint64_t from, uint64_t to)
 {
     trn_chance_t chance;
     assert_true (trn_subscription_chance (self, HIGH, 0, &chance));
@@ -46,8 +45,8 @@ s_assign (trn_subscription_t *self, uint64_t count, uint64_t from,
 }
 
 static void
-s_return (trn_subscription_t *self, uint64_t from, uint64_t to,
-          int64_t due_ms, uint32_t deliveries)
+s_return (trn_subscription_t *self, uint64_t from, uint64_t to, int64_t due_ms,
+          uint32_t deliveries)
 {
     const trn_return_t entry = {from, to, due_ms, deliveries, true};
     trn_subscription_return (self, &entry);
@@ -344,8 +343,7 @@ test_a_message_never_settled_does_not_keep_the_rest (void **state)
 int
 main (void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_new_messages_go_out_in_order),
         TEST (test_settling_moves_low_over_what_was_settled_before),
