@@ -4,6 +4,7 @@
 //      log_write.c    write, sync, prepare, save       disk threads
 //      log_read.c     reading back                     disk side, tools
 //      log_recover.c  opening, closing                 one thread
+//      log_repair.c   torn tails, after a survey       one thread
 //
 //  Locks, always taken in this order; only `lock` is ever taken by appenders
 //  and the actor, and nothing that can wait happens under it:
@@ -24,6 +25,7 @@
 #include "store/log.h"
 #include "store/log_state.h"
 #include "store/segment.h"
+#include "store/survey.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -162,6 +164,15 @@ trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean);
 //  error; *size_p comes back as what the file was given.
 int
 trn_log_create_segment (trn_log_t *self, uint64_t segment, int64_t *size_p);
+
+//  Cut what follows the last good record, durably, later segments first.
+int
+trn_log_cut_tail (trn_log_t *self, const trn_survey_t *survey,
+                  uint64_t *torn_bytes_p);
+
+//  Make every record after proved durable, whatever the page cache believes.
+int
+trn_log_harden (trn_log_t *self, uint64_t proved);
 
 static inline trn_place_t
 trn_log_place (const trn_log_t *self, uint64_t segment)
