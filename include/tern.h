@@ -17,6 +17,7 @@
 #include <tern/peer.h>
 #include <tern/producer.h>
 #include <tern/stats.h>
+#include <tern/store.h>
 #include <tern/version.h>
 
 #endif

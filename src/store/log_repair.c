@@ -82,30 +82,6 @@ s_keep_torn (trn_log_t *log, int from, uint64_t segment, int64_t offset,
     s_bound_torn_files (log);
 }
 
-//  Bytes after offset up to the last that is not zero.
-static int64_t
-s_torn_size (trn_log_t *log, int file, int64_t offset)
-{
-    int64_t last = offset;
-    uint8_t *const block = trn_alloc (COPY_BLOCK);
-    for (int64_t at = offset;;) {
-        const int64_t got
-            = trn_io_read (log->disk, file, block, COPY_BLOCK, at);
-        if (got <= 0) {
-            break;
-        }
-        for (int64_t i = got; i > 0; i--) {
-            if (block[i - 1]) {
-                last = at + i;
-                break;
-            }
-        }
-        at += got;
-    }
-    free (block);
-    return last - offset;
-}
-
 //  Cut one segment at offset and make that durable, before anything is appended
 //  (L8): new records must never be followed by old bytes.
 static int
@@ -118,7 +94,9 @@ s_cut (trn_log_t *log, uint64_t segment, int64_t offset,
     if (file < 0) {
         return trn_io_error (file);
     }
-    const int64_t torn = s_torn_size (log, file, offset);
+    trn_file_source_t source_file = { .disk = log->disk, .file = file };
+    const trn_source_t source = trn_source_file (&source_file);
+    const int64_t torn = trn_source_last_byte (&source, offset) - offset;
     int rc = 0;
     if (torn > 0) {
         *torn_bytes_p += (uint64_t) torn;

@@ -5,6 +5,7 @@
 #include "store/segment.h"
 
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "store/io.h"
 
 #include <tern/error.h>
@@ -12,6 +13,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -131,6 +133,29 @@ trn_source_memory (trn_memory_source_t *memory)
     return (trn_source_t){ .read = s_read_memory,
                            .arg = memory,
                            .size = (int64_t) memory->size };
+}
+
+int64_t
+trn_source_last_byte (const trn_source_t *source, int64_t offset)
+{
+    enum { BLOCK = 256 * 1024 };
+    int64_t last = offset;
+    uint8_t *const block = trn_alloc (BLOCK);
+    for (int64_t at = offset;;) {
+        const int64_t got = source->read (source->arg, block, BLOCK, at);
+        if (got <= 0) {
+            break;
+        }
+        for (int64_t i = got; i > 0; i--) {
+            if (block[i - 1]) {
+                last = at + i;
+                break;
+            }
+        }
+        at += got;
+    }
+    free (block);
+    return last;
 }
 
 static int64_t

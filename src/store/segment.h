@@ -141,6 +141,11 @@ trn_segment_recover (const trn_source_t *source, const trn_place_t *place,
                      uint64_t next_seq, uint64_t proved, trn_walk_t *walk,
                      trn_tail_t *tail_p);
 
+//  Behind the last byte from offset on that is not zero; offset if there is
+//  none, or if the source fails.
+int64_t
+trn_source_last_byte (const trn_source_t *source, int64_t offset);
+
 //  A source over memory.
 typedef struct {
     const uint8_t *bytes;

@@ -1,0 +1,161 @@
+//  tern/store.h - looking into a store
+//
+//  A store is a peer's data directory: one outbox for each queue it publishes
+//  to.  These calls read it as it lies on the disk.  They take no lock and
+//  change nothing, so the owner may be running meanwhile; what they say is then
+//  how things were a moment ago.  tern_store_salvage () alone writes, into a new
+//  place.
+//
+//  Threads: one at a time per store.  Program: tern-outbox(1).
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TERN_STORE_H
+#define TERN_STORE_H
+
+#include <tern/error.h>
+#include <tern/export.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+TERN_BEGIN_DECLS
+
+typedef struct tern_store tern_store_t;
+
+//  Open a data directory for reading.
+//
+//  Returns 0 and sets *self_p: caller owns it.  On failure *self_p is NULL and
+//  why (may be NULL) holds one line:
+//      TERN_ENOENT     there is no store
+//      TERN_ECORRUPT   its META is damaged
+//      TERN_EVERSION   written by a newer Tern
+//      TERN_EACCESS    the system says no
+//      TERN_EIO        the disk failed
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_open (tern_store_t **self_p, const char *path, char *why,
+                 size_t why_size);
+
+//  NULL is allowed; sets *self_p to NULL.
+TERN_EXPORT void
+tern_store_close (tern_store_t **self_p);
+
+//  The owner's name, the store's uuid as text, how often it was opened.
+//  Borrowed as long as the store.
+TERN_EXPORT const char *
+tern_store_name (const tern_store_t *self);
+
+TERN_EXPORT const char *
+tern_store_uuid (const tern_store_t *self);
+
+TERN_EXPORT uint64_t
+tern_store_incarnation (const tern_store_t *self);
+
+//  Outboxes ----------------------------------------------------------------
+
+//  Name of an outbox, index from 0 in order of names; NULL behind the last.  An
+//  outbox whose own META is damaged goes by the name of its directory.
+//  Borrowed as long as the store.
+TERN_EXPORT const char *
+tern_store_outbox_at (const tern_store_t *self, size_t index);
+
+typedef enum {
+    TERN_OUTBOX_CLEAN = 0,   //  closed properly
+    TERN_OUTBOX_OPEN = 1,    //  in use, or its owner ended without closing it
+    TERN_OUTBOX_TORN = 2,    //  as OPEN; the next opening cuts torn_bytes
+    TERN_OUTBOX_CORRUPT = 3  //  damaged; it will not open, see salvage
+} tern_outbox_health_t;
+
+typedef struct {
+    tern_outbox_health_t health;
+    uint64_t low;            //  everything below is settled
+    uint64_t first_seq;      //  of the oldest message kept; 0: none
+    uint64_t high;           //  of the newest; 0: none ever
+    uint64_t messages;       //  kept, settled ones included
+    uint64_t waiting;        //  of them, at or above low
+    uint64_t bytes;          //  of all messages kept
+    uint64_t disk_bytes;     //  of the files
+    uint32_t segments;
+    uint64_t torn_bytes;
+    //  Only with TERN_OUTBOX_CORRUPT: where, and what is known.
+    uint64_t segment;
+    int64_t offset;
+    uint64_t last_good_seq;
+    uint64_t durable_seq;    //  all up to this one had been synced
+    char problem[120];
+} tern_outbox_info_t;
+
+//  Read an outbox from end to end and check every message: about half a second
+//  for each gigabyte.
+//
+//  Returns 0 and fills *info, also when the outbox is corrupt; or
+//      TERN_ENOENT     there is no such outbox
+//      TERN_EVERSION   written by a newer Tern
+//      TERN_EACCESS    the system says no
+//      TERN_EIO        the disk failed
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_verify (tern_store_t *self, const char *outbox,
+                   tern_outbox_info_t *info);
+
+//  Messages ----------------------------------------------------------------
+
+//  A message as it was published; borrowed for the call that shows it.
+typedef struct {
+    uint64_t seq;
+    uint64_t time_us;        //  publisher's wall clock, since 1970
+    const char *key;         //  routing key, not terminated
+    size_t key_size;
+    const void *body;
+    size_t size;
+    const void *props;       //  for tern_store_header_at ()
+    size_t props_size;
+} tern_store_message_t;
+
+//  Header of a message, index from 0; false behind the last.  Not terminated;
+//  borrowed as the message is.
+TERN_EXPORT bool
+tern_store_header_at (const tern_store_message_t *message, size_t index,
+                      const char **name_p, size_t *name_size_p,
+                      const char **value_p, size_t *value_size_p);
+
+//  Return non-zero to stop.
+typedef int tern_store_message_fn (void *arg,
+                                   const tern_store_message_t *message);
+
+//  Show fn every message from from_seq on, oldest first, as far as they are
+//  whole.  0 at the end, a positive number that fn returned, or as
+//  tern_store_verify (), or TERN_ECORRUPT when it stopped at damage.
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_peek (tern_store_t *self, const char *outbox, uint64_t from_seq,
+                 tern_store_message_fn *fn, void *arg);
+
+//  Salvage -----------------------------------------------------------------
+
+typedef struct {
+    uint64_t outboxes;
+    uint64_t messages;       //  copied
+    uint64_t bytes;
+    uint64_t damaged;        //  places that could not be read
+    uint64_t damaged_bytes;
+    uint64_t missing;        //  seqs lost between the first and the last copied
+} tern_salvage_t;
+
+//  Copy every message at or above its outbox's low that is whole, also behind
+//  damage, into a new store of the same name at path.  The new store has an
+//  identity of its own and numbers its messages anew: consumers see them as new
+//  ones, so a message that was settled out of order comes again.  The old store
+//  is left as it is.
+//
+//  Returns 0 and fills *result, or with one line in why (may be NULL):
+//      TERN_EINUSE     there is a store at path already
+//      TERN_EFULL      no space; what was made so far is left behind
+//      TERN_EACCESS    the system says no
+//      TERN_EIO        the disk failed
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_salvage (tern_store_t *self, const char *path,
+                    tern_salvage_t *result, char *why, size_t why_size);
+
+TERN_END_DECLS
+
+#endif

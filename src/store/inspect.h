@@ -1,0 +1,59 @@
+//  store/inspect.h - what looking into a store and salvaging it share
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_INSPECT_H
+#define TRN_INSPECT_H
+
+#include "store/disk.h"
+#include "store/log_state.h"
+#include "store/segment.h"
+#include "store/store_meta.h"
+
+#include <tern/store.h>
+
+//  An outbox that was found.
+typedef struct {
+    char entry[TRN_STORE_ENTRY];
+    char name[TRN_NAME_MAX + 2];
+} trn_inspect_box_t;
+
+struct tern_store {
+    trn_disk_t *disk;
+    int root;
+    int outbox_dir;             //  -1: none yet
+    trn_store_meta_t meta;
+    char uuid[37];
+    trn_inspect_box_t *boxes;   //  by name
+    size_t box_count;
+};
+
+//  As tern_store_open (), on any disk.
+int
+trn_inspect_open (tern_store_t **self_p, trn_disk_t *disk, const char *path,
+                  char *why, size_t why_size);
+
+//  The cells and the directory of one outbox.
+typedef struct {
+    int dir;
+    trn_log_meta_t meta;
+    trn_log_state_t state;
+    uint8_t *state_bytes;       //  owned
+    int state_rc;               //  what reading STATE said
+} trn_inspect_cells_t;
+
+//  0 if META could be read, whatever STATE said; to be closed in any case.
+int
+trn_inspect_open_cells (tern_store_t *self, const trn_inspect_box_t *box,
+                        trn_inspect_cells_t *cells);
+
+void
+trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells);
+
+//  As tern_store_salvage (), from and to any disk.
+int
+trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk,
+                     const char *path, tern_salvage_t *result, char *why,
+                     size_t why_size);
+
+#endif

@@ -1,0 +1,244 @@
+//  store/salvage.c - copy what is good into a new store
+//
+//  Walks each segment of each outbox on its own, passes over what is damaged to
+//  the next record that is whole, and publishes what it meets in a store of
+//  another identity (L9): nothing in the old one is trusted but the records,
+//  each by its own checksum.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "store/inspect.h"
+
+#include "base/bytes.h"
+#include "store/io.h"
+#include "store/store.h"
+#include "store/survey.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    tern_store_t *from;
+    trn_store_t *to;
+    trn_outbox_t *outbox;     //  in the new store; NULL until needed
+    const char *name;
+    uint64_t low;             //  settled below: not copied
+    uint64_t next_seq;        //  after the last record seen; 0: none yet
+    uint64_t last_seq;        //  copied, in the new outbox
+    tern_salvage_t *result;
+    int error;
+    char *why;
+    size_t why_size;
+} trn_salvage_t;
+
+static int
+s_open_outbox (trn_salvage_t *self)
+{
+    const trn_log_config_t config = { .segment_min = 0 };
+    uint8_t *state = NULL;
+    size_t size = 0;
+    const int rc
+        = trn_store_outbox (self->to, self->name, &config, &self->outbox,
+                            &state, &size, NULL, self->why, self->why_size);
+    free (state);
+    if (rc == 0) {
+        self->result->outboxes++;
+    }
+    return rc;
+}
+
+static int
+s_copy (trn_salvage_t *self, const trn_record_t *record)
+{
+    int rc = self->outbox ? 0 : s_open_outbox (self);
+    trn_record_t copy = *record;
+    while (rc == 0) {
+        rc = trn_outbox_append (self->outbox, &copy, -1, &self->last_seq);
+        if (rc != TERN_EAGAIN) {
+            break;
+        }
+        rc = 0;
+    }
+    if (rc == 0) {
+        trn_outbox_store (self->outbox);
+        trn_log_hint (trn_outbox_log (self->outbox), self->last_seq);
+        self->result->messages++;
+        self->result->bytes += record->body_size;
+    }
+    return rc;
+}
+
+static int
+s_on_record (void *arg, const trn_record_t *record, int64_t offset,
+             uint32_t size)
+{
+    (void) offset;
+    (void) size;
+    trn_salvage_t *const self = arg;
+    const bool gap = record->kind == TRN_RECORD_GAP;
+    if (self->next_seq && record->seq > self->next_seq) {
+        self->result->missing += record->seq - self->next_seq;
+    }
+    //  Seen before, in a file that somebody copied: once is enough.
+    if (self->next_seq && record->seq < self->next_seq) {
+        return 0;
+    }
+    self->next_seq = (gap ? trn_get_u64 (record->body) : record->seq) + 1;
+    if (!gap && record->seq >= self->low) {
+        self->error = s_copy (self, record);
+    }
+    return self->error;
+}
+
+static void
+s_damage (trn_salvage_t *self, int64_t from, int64_t to)
+{
+    if (to > from) {
+        self->result->damaged++;
+        self->result->damaged_bytes += (uint64_t) (to - from);
+    }
+}
+
+//  All good records of one segment, whatever lies between them.
+static int
+s_walk_segment (trn_salvage_t *self, const trn_source_t *source,
+                const trn_place_t *place)
+{
+    int64_t offset = TRN_SEGMENT_HEADER;
+    while (offset < source->size) {
+        trn_walk_t walk;
+        int rc = trn_segment_walk (source, place, offset, 0, s_on_record,
+                                   self, &walk);
+        if (rc < 0 || walk.stopped) {
+            return rc < 0 ? rc : self->error;
+        }
+        if (!walk.broken) {
+            return 0;
+        }
+        if (walk.misplaced) {
+            offset = walk.end;
+            continue;
+        }
+        trn_beyond_t beyond = { .found = false };
+        rc = trn_segment_search (source, place, walk.end, 0, &beyond);
+        if (rc < 0) {
+            return rc;
+        }
+        if (!beyond.found) {
+            s_damage (self, walk.end,
+                      trn_source_last_byte (source, walk.end));
+            return 0;
+        }
+        s_damage (self, walk.end, beyond.offset);
+        offset = beyond.offset;
+    }
+    return 0;
+}
+
+static int
+s_salvage_segment (trn_salvage_t *self, const trn_inspect_cells_t *cells,
+                   uint64_t segment)
+{
+    trn_disk_t *const disk = self->from->disk;
+    char name[TRN_SEGMENT_NAME];
+    trn_segment_name (name, segment);
+    trn_file_source_t file = { .disk = disk };
+    file.file = disk->open (disk, cells->dir, name, O_RDONLY);
+    if (file.file < 0) {
+        return trn_io_error (file.file);
+    }
+    const trn_source_t source = trn_source_file (&file);
+    const trn_place_t place = { .store_uuid = cells->meta.store_uuid,
+                                .outbox = cells->meta.name,
+                                .segment = segment };
+    const int rc = s_walk_segment (self, &source, &place);
+    (void) disk->close (disk, file.file);
+    return rc;
+}
+
+//  Damage to the outbox's own META does not matter: it says nothing that the
+//  store's META and the name do not say.  Without the name, though, no record
+//  can be checked.
+static int
+s_salvage_outbox (trn_salvage_t *self, const trn_inspect_box_t *box)
+{
+    trn_inspect_cells_t cells;
+    int rc = trn_inspect_open_cells (self->from, box, &cells);
+    if (rc == TERN_ECORRUPT || rc == TERN_EVERSION) {
+        self->result->damaged++;
+        rc = 0;
+    } else if (rc == 0) {
+        self->outbox = NULL;
+        self->name = cells.meta.name;
+        self->next_seq = 0;
+        self->low = cells.state_rc == 0 ? cells.state.low : 0;
+        uint64_t *numbers = NULL;
+        size_t count = 0;
+        rc = trn_survey_list (self->from->disk, cells.dir, &numbers, &count);
+        for (size_t i = 0; i < count && rc == 0; i++) {
+            rc = s_salvage_segment (self, &cells, numbers[i]);
+        }
+        free (numbers);
+        if (rc == 0 && self->outbox) {
+            rc = trn_outbox_wait (self->outbox, self->last_seq, true, -1);
+        }
+    }
+    trn_inspect_close_cells (self->from, &cells);
+    return rc;
+}
+
+//  A store that is there already is never added to.
+static int
+s_refuse_existing (trn_disk_t *disk, const char *path)
+{
+    tern_store_t *there = NULL;
+    const int rc = trn_inspect_open (&there, disk, path, NULL, 0);
+    tern_store_close (&there);
+    return rc == TERN_ENOENT ? 0 : TERN_EINUSE;
+}
+
+static int
+s_say (trn_salvage_t *self, int rc, const char *what)
+{
+    if (rc < 0 && self->why && self->why_size && self->why[0] == 0) {
+        snprintf (self->why, self->why_size, "%s: %s", what,
+                  tern_strerror (rc));
+    }
+    return rc;
+}
+
+int
+trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk,
+                     const char *path, tern_salvage_t *result, char *why,
+                     size_t why_size)
+{
+    assert (self && to_disk && path && result);
+    *result = (tern_salvage_t){ .outboxes = 0 };
+    if (why && why_size) {
+        why[0] = 0;
+    }
+    trn_salvage_t salvage = { .from = self,
+                              .result = result,
+                              .why = why,
+                              .why_size = why_size };
+    int rc = s_refuse_existing (to_disk, path);
+    if (rc < 0) {
+        return s_say (&salvage, rc, path);
+    }
+    const trn_store_config_t config
+        = { .disk = to_disk, .path = path, .name = self->meta.name };
+    rc = trn_store_open (&salvage.to, &config, why, NULL, why_size);
+    if (rc < 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < self->box_count && rc == 0; i++) {
+        rc = s_salvage_outbox (&salvage, &self->boxes[i]);
+    }
+    const int closed = trn_store_close (&salvage.to);
+    return s_say (&salvage, rc < 0 ? rc : closed, "salvaging");
+}
