@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/name.h"
+#include "core/callees.h"
 #include "core/dispatch.h"
 #include "core/flow.h"
 #include "core/inflow.h"
@@ -19,9 +20,6 @@
 #include "core/link_in.h"
 #include "core/link_out.h"
 #include "core/publication.h"
-#include "core/state.h"
-
-#include <tern/error.h>
 
 #include <assert.h>
 #include <stdlib.h>
@@ -132,6 +130,14 @@ trn_engine_identity (const trn_engine_t *self)
     return who;
 }
 
+void
+trn_engine_advance (trn_engine_t *self, int64_t now_ms)
+{
+    if (now_ms > self->now_ms) {
+        self->now_ms = now_ms;
+    }
+}
+
 trn_action_t *
 trn_engine_report (trn_engine_t *self, trn_report_kind_t kind)
 {
@@ -164,14 +170,6 @@ trn_engine_action (trn_engine_t *self)
 }
 
 //  Time ---------------------------------------------------------------------
-
-static void
-s_advance (trn_engine_t *self, int64_t now_ms)
-{
-    if (now_ms > self->now_ms) {
-        self->now_ms = now_ms;
-    }
-}
 
 static int64_t
 s_earlier (int64_t one, int64_t other)
@@ -253,7 +251,7 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms)
         return;
     }
     const int64_t due_ms = trn_engine_deadline (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     if (due_ms < now_ms && now_ms - due_ms > self->config.suspect_ms / 2) {
         s_forgive (self);
     }
@@ -269,170 +267,6 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms)
     }
 }
 
-//  Outboxes -----------------------------------------------------------------
-
-static trn_publication_t *
-s_publication (const trn_engine_t *self, trn_outbox_id_t outbox)
-{
-    assert (self && outbox >= 1 && outbox <= self->publications.count);
-    return self->publications.at[outbox - 1];
-}
-
-static bool
-s_has_queue (const trn_publication_t *publication, const char *queue)
-{
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        const trn_subscription_t *sub = publication->subs.at[index];
-        if (strcmp (sub->queue, queue) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void
-s_add_gaps (trn_subscription_t *sub, const trn_ranges_t *gaps)
-{
-    for (size_t index = 0; gaps && index < gaps->count; index++) {
-        trn_ranges_add (&sub->settled, gaps->at[index].from,
-                        gaps->at[index].to);
-    }
-}
-
-int
-trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
-                       uint64_t high, const trn_ranges_t *gaps, bool clean,
-                       const uint8_t *state, size_t size,
-                       trn_outbox_id_t *outbox_p)
-{
-    assert (self && name && queue && outbox_p && high < TRN_SEQ_MAX);
-    assert (trn_queue_valid (name, strlen (name)));
-    assert (trn_queue_valid (queue, strlen (queue)));
-    if (self->publications.count >= TRN_OUTBOXES_MAX) {
-        return TERN_ETOOBIG;
-    }
-    const trn_outbox_id_t id = (trn_outbox_id_t) self->publications.count + 1;
-    trn_publication_t *publication = trn_publication_new (id, name, high);
-    const int rc
-        = size ? trn_state_decode (publication, clean, state, size) : 0;
-    if (rc) {
-        trn_publication_destroy (&publication);
-        return rc;
-    }
-    if (!s_has_queue (publication, queue)) {
-        trn_subscription_t *sub = trn_subscription_new (queue, 1);
-        sub->publication = publication;
-        sub->doubt = clean ? 0 : high;
-        trn_list_add (&publication->subs, sub);
-    }
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        s_add_gaps (publication->subs.at[index], gaps);
-    }
-    trn_list_add (&self->publications, publication);
-
-    //  The application learns how far an earlier life had come.
-    publication->touched = true;
-    trn_list_add (&self->touched, publication);
-    trn_link_out_on_subscription (self);
-    *outbox_p = id;
-    return 0;
-}
-
-static void
-s_touch_subs (trn_engine_t *self, trn_publication_t *publication,
-              void (*touch) (trn_engine_t *, trn_subscription_t *))
-{
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        touch (self, publication->subs.at[index]);
-    }
-}
-
-void
-trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
-                        uint64_t seq, int64_t now_ms)
-{
-    trn_publication_t *publication = s_publication (self, outbox);
-    assert (seq < TRN_SEQ_MAX);
-    s_advance (self, now_ms);
-    if (seq > publication->high) {
-        publication->high = seq;
-        s_touch_subs (self, publication, trn_dispatch_touch);
-    }
-}
-
-void
-trn_engine_on_records (trn_engine_t *self, trn_outbox_id_t outbox,
-                       int64_t now_ms)
-{
-    trn_publication_t *publication = s_publication (self, outbox);
-    s_advance (self, now_ms);
-    s_touch_subs (self, publication, trn_dispatch_on_records);
-}
-
-void
-trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
-                       uint64_t floor, int64_t now_ms)
-{
-    trn_publication_t *publication = s_publication (self, outbox);
-    s_advance (self, now_ms);
-    const uint64_t last
-        = floor > publication->high ? publication->high : floor - 1;
-    if (floor <= 1 || last == 0) {
-        return;
-    }
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        trn_subscription_t *sub = publication->subs.at[index];
-        const uint64_t count = trn_subscription_drop (sub, 1, last);
-        if (count) {
-            trn_action_t *report
-                = trn_engine_report (self, TRN_MESSAGES_DROPPED);
-            trn_report_text (report, "outbox", publication->name);
-            trn_report_text (report, "queue", sub->queue);
-            trn_report_number (report, "below", floor);
-            trn_report_number (report, "count", count);
-            trn_publication_touch (self, publication);
-        }
-    }
-}
-
-size_t
-trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
-                  uint8_t *buffer, size_t capacity, uint64_t *low_p,
-                  uint64_t *stamp_p)
-{
-    trn_publication_t *publication = s_publication (self, outbox);
-    assert (buffer && low_p && stamp_p);
-    (void) closing;  //  the same either way: next says what was sent
-    const size_t size = trn_state_encode (publication, buffer, capacity);
-    publication->unsaved = false;
-    *low_p = trn_publication_low (publication);
-    *stamp_p = ++publication->stamp;
-    return size;
-}
-
-void
-trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox, uint64_t stamp,
-                     int64_t now_ms)
-{
-    trn_publication_t *publication = s_publication (self, outbox);
-    s_advance (self, now_ms);
-    trn_publication_on_saved (self, publication, stamp);
-}
-
-bool
-trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
-                    uint64_t seq)
-{
-    const trn_publication_t *publication = s_publication (self, outbox);
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        const trn_subscription_t *sub = publication->subs.at[index];
-        if (!trn_ranges_has (&sub->settled, seq)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 //  Consumers ----------------------------------------------------------------
 
 trn_consumer_id_t
@@ -440,7 +274,7 @@ trn_engine_add_consumer (trn_engine_t *self, const char *queue,
                          uint32_t prefetch, uint32_t bytes, int64_t now_ms)
 {
     assert (self && queue && trn_queue_valid (queue, strlen (queue)));
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     return trn_intake_add_consumer (self, queue, prefetch, bytes)->id;
 }
 
@@ -479,7 +313,7 @@ trn_engine_remove_consumer (trn_engine_t *self, trn_consumer_id_t consumer_id,
                             int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     trn_consumer_t *consumer
         = trn_table_get (&self->consumers_by_id, consumer_id);
     if (!consumer) {
@@ -503,7 +337,7 @@ trn_engine_on_settle (trn_engine_t *self, trn_consumer_id_t consumer_id,
                       trn_outcome_t outcome, int64_t now_ms)
 {
     assert (self && from <= to);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     trn_consumer_t *consumer
         = trn_table_get (&self->consumers_by_id, consumer_id);
     trn_stream_t *stream = trn_table_get (&self->streams_by_handle, flow);
@@ -522,10 +356,10 @@ trn_engine_on_peer (trn_engine_t *self, const char *name, uint64_t incarnation,
                     size_t queue_count, int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     if (!self->closed) {
-        trn_link_out_on_peer (self, name, incarnation, endpoint, queues,
-                              queue_count);
+        trn_callees_on_peer (self, name, incarnation, endpoint, queues,
+                             queue_count);
     }
 }
 
@@ -533,8 +367,8 @@ void
 trn_engine_on_peer_gone (trn_engine_t *self, const char *name, int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
-    trn_link_out_on_peer_gone (self, name);
+    trn_engine_advance (self, now_ms);
+    trn_callees_on_peer_gone (self, name);
 }
 
 void
@@ -542,7 +376,7 @@ trn_engine_on_frame (trn_engine_t *self, trn_link_id_t link,
                      const trn_frame_t *frame, int64_t now_ms)
 {
     assert (self && frame);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     trn_link_t *known = trn_table_get (&self->links_by_id, link);
     if (known && !self->closed) {
         trn_link_out_on_frame (self, known, frame);
@@ -554,7 +388,7 @@ trn_engine_on_disconnected (trn_engine_t *self, trn_link_id_t link,
                             int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     trn_link_t *known = trn_table_get (&self->links_by_id, link);
     if (known && !self->closed) {
         trn_link_out_on_disconnected (self, known);
@@ -567,7 +401,7 @@ trn_engine_on_inbound (trn_engine_t *self, trn_route_t route,
                        int64_t now_ms)
 {
     assert (self && frame);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     if (!self->closed) {
         trn_link_in_on_frame (self, route, frame, run_size);
     }
@@ -577,7 +411,7 @@ void
 trn_engine_on_route_lost (trn_engine_t *self, trn_route_t route, int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     trn_inbound_t *inbound = trn_table_get (&self->inbounds_by_route, route);
     if (inbound && !self->closed) {
         trn_link_in_on_lost (self, inbound);
@@ -611,7 +445,7 @@ trn_engine_on_garbage (trn_engine_t *self, trn_route_t route, bool run,
                        int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     if (!self->closed) {
         trn_link_in_on_garbage (self, route, run);
     }
@@ -621,7 +455,7 @@ void
 trn_engine_on_close (trn_engine_t *self, int64_t now_ms)
 {
     assert (self);
-    s_advance (self, now_ms);
+    trn_engine_advance (self, now_ms);
     if (self->closed) {
         return;
     }

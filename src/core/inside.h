@@ -210,6 +210,10 @@ struct trn_engine {
 trn_identity_t
 trn_engine_identity (const trn_engine_t *self);
 
+//  An event happened at this time.
+void
+trn_engine_advance (trn_engine_t *self, int64_t now_ms);
+
 //  Begin a report now; see report.h.
 trn_action_t *
 trn_engine_report (trn_engine_t *self, trn_report_kind_t kind);

@@ -1,9 +1,7 @@
 //  core/link_out.c - the publisher's side of a link: one consuming peer
 //
 //  Invariants: flows exist only while OPEN; a socket exists while GREETING or
-//  OPEN and never otherwise.  A link outlives its peer's absence, so that we know
-//  the name again when it comes back with another store; the table is bounded
-//  and the first one idle and not listed makes room.
+//  OPEN and never otherwise.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -203,145 +201,59 @@ s_fail_protocol (trn_engine_t *engine, trn_link_t *self,
     s_fail (engine, self, "protocol error");
 }
 
-//  The roster ---------------------------------------------------------------
+//  What the roster changed --------------------------------------------------
 
-static trn_link_t *
-s_find_link (trn_engine_t *engine, const char *name)
+trn_link_t *
+trn_link_out_new (trn_engine_t *engine, const char *name)
 {
-    for (size_t index = 0; index < engine->links.count; index++) {
-        trn_link_t *link = engine->links.at[index];
-        if (strcmp (link->name, name) == 0) {
-            return link;
-        }
-    }
-    return NULL;
-}
-
-static void
-s_make_room (trn_engine_t *engine)
-{
-    for (size_t index = 0; index < engine->links.count; index++) {
-        trn_link_t *link = engine->links.at[index];
-        if (!link->listed && link->state == TRN_LINK_IDLE) {
-            trn_list_remove (&engine->links, link);
-            trn_table_remove (&engine->links_by_id, link->id);
-            trn_link_out_destroy (engine, &link);
-            return;
-        }
-    }
-}
-
-static trn_link_t *
-s_new_link (trn_engine_t *engine, const char *name)
-{
-    if (engine->links.count >= TRN_LINKS_MAX) {
-        s_make_room (engine);
-    }
-    if (engine->links.count >= TRN_LINKS_MAX) {
-        trn_action_t *report = trn_engine_report (engine, TRN_TABLE_FULL);
-        trn_report_text (report, "table", "links");
-        trn_report_text (report, "peer", name);
-        return NULL;
-    }
+    assert (engine && name && strlen (name) <= TRN_NAME_MAX);
     trn_link_t *self = trn_alloc (sizeof *self);
     memcpy (self->name, name, strlen (name) + 1);
     self->id = ++engine->link_id;
     self->offer_ms = INT64_MAX;
     self->backoff.min_ms = engine->config.backoff_min_ms;
     self->backoff.max_ms = engine->config.backoff_max_ms;
-    trn_list_add (&engine->links, self);
-    trn_table_put (&engine->links_by_id, self->id, self);
     return self;
 }
 
-static void
-s_set_queues (trn_link_t *self, const char *const *queues, size_t count)
-{
-    count = count < TRN_QUEUES_MAX ? count : TRN_QUEUES_MAX;
-    free (self->queues);
-    self->queues = NULL;
-    self->queue_count = 0;
-    if (count) {
-        self->queues = trn_alloc (count * sizeof *self->queues);
-    }
-    for (size_t index = 0; index < count; index++) {
-        const size_t size = strlen (queues[index]);
-        if (size < sizeof *self->queues) {
-            memcpy (self->queues[self->queue_count++], queues[index], size + 1);
-        }
-    }
-}
-
 void
-trn_link_out_on_peer (trn_engine_t *engine, const char *name,
-                      uint64_t incarnation, const char *endpoint,
-                      const char *const *queues, size_t queue_count)
+trn_link_out_look (trn_engine_t *engine, trn_link_t *self)
 {
-    assert (engine && name && endpoint && (queues || !queue_count));
-    assert (strlen (name) <= TRN_NAME_MAX);
-    assert (strlen (endpoint) <= TRN_ENDPOINT_MAX);
-    trn_link_t *self = s_find_link (engine, name);
-    if (!self && queue_count) {
-        self = s_new_link (engine, name);
-    }
-    if (!self) {
-        return;
-    }
-    const bool there
-        = self->state == TRN_LINK_OPEN && self->incarnation == incarnation;
-    const bool moved = (incarnation != self->listed_incarnation && !there)
-                       || strcmp (endpoint, self->endpoint) != 0;
-    self->listed = true;
-    self->listed_incarnation = incarnation;
-    memcpy (self->endpoint, endpoint, strlen (endpoint) + 1);
-    s_set_queues (self, queues, queue_count);
-
-    //  Whoever sits at the old place is not whom the roster means now.
-    if (moved) {
-        self->backoff.attempts = 0;
-        if (self->state == TRN_LINK_OPEN) {
-            s_report_gone (engine, self, "moved");
-        }
-        if (self->state >= TRN_LINK_GREETING) {
-            s_hang_up (engine, self);
-        }
-        self->state = TRN_LINK_IDLE;
-    }
-    if (self->state == TRN_LINK_OPEN) {
-        s_offer_all (engine, self);
-    } else if (self->state == TRN_LINK_IDLE && s_has_work (engine, self)) {
-        s_greet (engine, self);
-    } else if (self->state == TRN_LINK_WAITING && !s_has_work (engine, self)) {
-        self->state = TRN_LINK_IDLE;
-    }
-}
-
-void
-trn_link_out_on_peer_gone (trn_engine_t *engine, const char *name)
-{
-    assert (engine && name);
-    trn_link_t *self = s_find_link (engine, name);
-    if (self) {
-        self->listed = false;
-        self->offer_ms = INT64_MAX;
-        if (self->state == TRN_LINK_WAITING) {
-            self->state = TRN_LINK_IDLE;
-        }
-    }
-}
-
-void
-trn_link_out_on_subscription (trn_engine_t *engine)
-{
-    assert (engine);
-    for (size_t index = 0; index < engine->links.count; index++) {
-        trn_link_t *self = engine->links.at[index];
-        if (self->state == TRN_LINK_OPEN && self->listed) {
-            s_offer_all (engine, self);
-        } else if (self->state == TRN_LINK_IDLE && s_has_work (engine, self)) {
+    assert (engine && self);
+    switch (self->state) {
+    case TRN_LINK_IDLE:
+        if (s_has_work (engine, self)) {
             s_greet (engine, self);
         }
+        break;
+    case TRN_LINK_WAITING:
+        if (!s_has_work (engine, self)) {
+            self->state = TRN_LINK_IDLE;
+        }
+        break;
+    case TRN_LINK_GREETING: break;
+    case TRN_LINK_OPEN:
+        if (self->listed) {
+            s_offer_all (engine, self);
+        } else {
+            self->offer_ms = INT64_MAX;
+        }
+        break;
     }
+}
+
+void
+trn_link_out_move (trn_engine_t *engine, trn_link_t *self)
+{
+    assert (engine && self);
+    self->backoff.attempts = 0;
+    if (self->state == TRN_LINK_OPEN) {
+        s_report_gone (engine, self, "moved");
+    }
+    if (self->state >= TRN_LINK_GREETING) {
+        s_hang_up (engine, self);
+    }
+    self->state = TRN_LINK_IDLE;
 }
 
 //  Frames -------------------------------------------------------------------

@@ -17,18 +17,17 @@
 
 #include "core/inside.h"
 
-//  What the roster says; see engine.h.
-void
-trn_link_out_on_peer (trn_engine_t *engine, const char *name,
-                      uint64_t incarnation, const char *endpoint,
-                      const char *const *queues, size_t queue_count);
+//  A link to a peer of this name, idle and in no table yet.
+trn_link_t *
+trn_link_out_new (trn_engine_t *engine, const char *name);
 
+//  What is wanted of it may have changed: greet, offer, or stop trying.
 void
-trn_link_out_on_peer_gone (trn_engine_t *engine, const char *name);
+trn_link_out_look (trn_engine_t *engine, trn_link_t *self);
 
-//  A queue that we publish to is new: links that consume it have work.
+//  Whoever sits at the old place is not whom the roster means now: hang up.
 void
-trn_link_out_on_subscription (trn_engine_t *engine);
+trn_link_out_move (trn_engine_t *engine, trn_link_t *self);
 
 void
 trn_link_out_on_frame (trn_engine_t *engine, trn_link_t *self,

@@ -1,0 +1,177 @@
+//  core/engine_outbox.c - what the shell tells the engine of its outboxes
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "base/name.h"
+#include "core/callees.h"
+#include "core/dispatch.h"
+#include "core/inside.h"
+#include "core/publication.h"
+#include "core/state.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <string.h>
+
+static trn_publication_t *
+s_publication (const trn_engine_t *self, trn_outbox_id_t outbox)
+{
+    assert (self && outbox >= 1 && outbox <= self->publications.count);
+    return self->publications.at[outbox - 1];
+}
+
+static bool
+s_has_queue (const trn_publication_t *publication, const char *queue)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (strcmp (sub->queue, queue) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+s_add_gaps (trn_subscription_t *sub, const trn_ranges_t *gaps)
+{
+    for (size_t index = 0; gaps && index < gaps->count; index++) {
+        trn_ranges_add (&sub->settled, gaps->at[index].from,
+                        gaps->at[index].to);
+    }
+}
+
+int
+trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
+                       uint64_t high, const trn_ranges_t *gaps, bool clean,
+                       const uint8_t *state, size_t size,
+                       trn_outbox_id_t *outbox_p)
+{
+    assert (self && name && queue && outbox_p && high < TRN_SEQ_MAX);
+    assert (trn_queue_valid (name, strlen (name)));
+    assert (trn_queue_valid (queue, strlen (queue)));
+    if (self->publications.count >= TRN_OUTBOXES_MAX) {
+        return TERN_ETOOBIG;
+    }
+    const trn_outbox_id_t id = (trn_outbox_id_t) self->publications.count + 1;
+    trn_publication_t *publication = trn_publication_new (id, name, high);
+    const int rc
+        = size ? trn_state_decode (publication, clean, state, size) : 0;
+    if (rc) {
+        trn_publication_destroy (&publication);
+        return rc;
+    }
+    if (!s_has_queue (publication, queue)) {
+        trn_subscription_t *sub = trn_subscription_new (queue, 1);
+        sub->publication = publication;
+        sub->doubt = clean ? 0 : high;
+        trn_list_add (&publication->subs, sub);
+    }
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        s_add_gaps (publication->subs.at[index], gaps);
+    }
+    trn_list_add (&self->publications, publication);
+
+    //  The application learns how far an earlier life had come.
+    publication->touched = true;
+    trn_list_add (&self->touched, publication);
+    trn_callees_on_subscription (self);
+    *outbox_p = id;
+    return 0;
+}
+
+static void
+s_touch_subs (trn_engine_t *self, trn_publication_t *publication,
+              void (*touch) (trn_engine_t *, trn_subscription_t *))
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        touch (self, publication->subs.at[index]);
+    }
+}
+
+void
+trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
+                        uint64_t seq, int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    assert (seq < TRN_SEQ_MAX);
+    trn_engine_advance (self, now_ms);
+    if (seq > publication->high) {
+        publication->high = seq;
+        s_touch_subs (self, publication, trn_dispatch_touch);
+    }
+}
+
+void
+trn_engine_on_records (trn_engine_t *self, trn_outbox_id_t outbox,
+                       int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    s_touch_subs (self, publication, trn_dispatch_on_records);
+}
+
+void
+trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint64_t floor, int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    const uint64_t last
+        = floor > publication->high ? publication->high : floor - 1;
+    if (floor <= 1 || last == 0) {
+        return;
+    }
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        const uint64_t count = trn_subscription_drop (sub, 1, last);
+        if (count) {
+            trn_action_t *report
+                = trn_engine_report (self, TRN_MESSAGES_DROPPED);
+            trn_report_text (report, "outbox", publication->name);
+            trn_report_text (report, "queue", sub->queue);
+            trn_report_number (report, "below", floor);
+            trn_report_number (report, "count", count);
+            trn_publication_touch (self, publication);
+        }
+    }
+}
+
+size_t
+trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
+                  uint8_t *buffer, size_t capacity, uint64_t *low_p,
+                  uint64_t *stamp_p)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    assert (buffer && low_p && stamp_p);
+    (void) closing;  //  the same either way: next says what was sent
+    const size_t size = trn_state_encode (publication, buffer, capacity);
+    publication->unsaved = false;
+    *low_p = trn_publication_low (publication);
+    *stamp_p = ++publication->stamp;
+    return size;
+}
+
+void
+trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox, uint64_t stamp,
+                     int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    trn_publication_on_saved (self, publication, stamp);
+}
+
+bool
+trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
+                    uint64_t seq)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (!trn_ranges_has (&sub->settled, seq)) {
+            return false;
+        }
+    }
+    return true;
+}
