@@ -108,6 +108,16 @@ trn_poller_busy (const trn_poller_t *self)
 }
 
 void
+trn_poller_sleep (const trn_poller_t *self, int timeout_ms)
+{
+    assert (self);
+    //  Level-triggered: what is seen here is seen again by wait ().
+    struct epoll_event event;
+    const int count = epoll_wait (self->fd, &event, 1, timeout_ms);
+    (void) count;
+}
+
+void
 trn_poller_wait (trn_poller_t *self, int timeout_ms)
 {
     assert (self);
@@ -132,6 +142,44 @@ trn_poller_wait (trn_poller_t *self, int timeout_ms)
     self->touched = NULL;
 }
 
+//  Ask the socket itself what it is ready for.
+static void
+s_look (trn_poller_t *self, trn_poll_item_t *item)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    if (zmq_getsockopt (item->socket, ZMQ_EVENTS, &events, &size) != 0) {
+        events = 0;
+        if (zmq_errno () == EINTR) {
+            trn_poller_touch (self, item);
+        }
+    }
+    item->ready_in = (events & ZMQ_POLLIN) != 0;
+    item->ready_out = item->want_out && (events & ZMQ_POLLOUT) != 0;
+}
+
+bool
+trn_poller_pending (trn_poller_t *self)
+{
+    assert (self);
+    trn_poll_item_t *item = self->touched;
+    self->touched = NULL;
+    bool pending = false;
+    while (item) {
+        trn_poll_item_t *next = item->next;
+        item->touched = false;
+        if (item->socket) {
+            s_look (self, item);
+        }
+        if (!item->socket || item->ready_in || item->ready_out) {
+            trn_poller_touch (self, item);
+            pending = true;
+        }
+        item = next;
+    }
+    return pending;
+}
+
 trn_poll_item_t *
 trn_poller_next (trn_poller_t *self)
 {
@@ -149,16 +197,7 @@ trn_poller_next (trn_poller_t *self)
             }
             continue;
         }
-        int events = 0;
-        size_t size = sizeof events;
-        if (zmq_getsockopt (item->socket, ZMQ_EVENTS, &events, &size) != 0) {
-            events = 0;
-            if (zmq_errno () == EINTR) {
-                trn_poller_touch (self, item);
-            }
-        }
-        item->ready_in = (events & ZMQ_POLLIN) != 0;
-        item->ready_out = item->want_out && (events & ZMQ_POLLOUT) != 0;
+        s_look (self, item);
         if (item->ready_in || item->ready_out) {
             return item;
         }

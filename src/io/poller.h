@@ -6,7 +6,7 @@
 //  others cost nothing.  With a thousand idle sockets, waiting still costs what
 //  the busy ones do.
 //
-//  Thread: the one that owns the sockets.
+//  Thread: one at a time, the one that has the sockets.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -56,9 +56,19 @@ trn_poller_touch (trn_poller_t *self, trn_poll_item_t *item);
 bool
 trn_poller_busy (const trn_poller_t *self);
 
+//  Sleep until anything may be ready, timeout_ms at most (-1: no limit).  Looks
+//  at no item, so another thread may use the poller meanwhile.
+void
+trn_poller_sleep (const trn_poller_t *self, int timeout_ms);
+
 //  Wait up to timeout_ms (-1: no limit), then walk what is ready by next ().
 void
 trn_poller_wait (trn_poller_t *self, int timeout_ms);
+
+//  Is one of the touched sockets ready?  It stays touched; the others had their
+//  look.
+bool
+trn_poller_pending (trn_poller_t *self);
 
 //  Next item: a socket with ready_in or ready_out set, or a plain descriptor
 //  that was readable.  NULL at the end.

@@ -13,7 +13,8 @@
 //      monitors end first     an event that nobody reads stops the I/O thread
 //      ZMQ_MAXMSGSIZE, ZMQ_HANDSHAKE_IVL, ZMQ_BACKLOG: bounds for strangers
 //
-//  Thread: the one that made the socket.  Every call here is non-blocking.
+//  Thread: one at a time; a socket that passes to another thread passes under a
+//  lock.  Every call here is non-blocking.
 //
 //  SPDX-License-Identifier: MPL-2.0
 

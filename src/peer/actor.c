@@ -4,6 +4,12 @@
 //  its decisions are carried out, and only then may the thread sleep.  It never
 //  waits for the disk, and for nobody's lock longer than a pointer takes.
 //
+//  Engine and sockets belong to whoever holds the turn.  That is the actor while
+//  it is awake.  While it sleeps, a publisher after a pause may take the turn
+//  and send its message itself: one thread to wake less on the way of a single
+//  message.  libzmq allows a socket to change threads under a full fence, which
+//  the turn's mutex is.
+//
 //      turn:  commands · grown boxes · disk news · settlements · timers
 //             drain actions · announce sleep, look again · poll · frames
 //
@@ -205,10 +211,39 @@ s_on_timers (tern_peer_t *self, int64_t now_ms)
     }
 }
 
+//  Sleep without the turn, so that a publisher can take it.
+static void
+s_sleep (tern_peer_t *self, int timeout_ms)
+{
+    pthread_mutex_unlock (&self->turn);
+    trn_poller_sleep (self->poller, timeout_ms);
+    pthread_mutex_lock (&self->turn);
+}
+
+bool
+trn_actor_help (tern_peer_t *self)
+{
+    if (!atomic_load_explicit (&self->wake.sleeping, memory_order_relaxed)
+        || pthread_mutex_trylock (&self->turn) != 0) {
+        return false;
+    }
+    //  It may have woken and slept, or be waiting for the turn: both is well.
+    trn_box_collect (self);
+    trn_actor_drain (self);
+    const bool pending = trn_poller_pending (self->poller);
+    pthread_mutex_unlock (&self->turn);
+    if (pending) {
+        //  Our sending swallowed the news that something has come in.
+        trn_wake_up (&self->wake);
+    }
+    return true;
+}
+
 static void *
 s_run (void *arg)
 {
     tern_peer_t *self = arg;
+    pthread_mutex_lock (&self->turn);
     while (!self->stopping) {
         s_run_commands (self);
         trn_box_collect (self);
@@ -230,13 +265,17 @@ s_run (void *arg)
                 timeout = s_timeout (self, now);
             }
         }
-        trn_poller_wait (self->poller, timeout);
+        if (timeout > 0) {
+            s_sleep (self, timeout);
+        }
+        trn_poller_wait (self->poller, 0);
         trn_wake_cancel (&self->wake);
         trn_poll_item_t *item;
         while ((item = trn_poller_next (self->poller)) != NULL) {
             s_on_item (self, item);
         }
     }
+    pthread_mutex_unlock (&self->turn);
     return NULL;
 }
 

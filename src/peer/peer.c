@@ -282,6 +282,7 @@ s_free (tern_peer_t *self)
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);
     pthread_mutex_destroy (&self->opening);
+    pthread_mutex_destroy (&self->turn);
     tern_config_destroy (&self->config);
     free (self);
 }
@@ -295,6 +296,7 @@ s_new (const tern_config_t *config)
     self->commands_tail = &self->commands;
     self->watch_at = INT64_MAX;
     self->wake.fd = -1;
+    pthread_mutex_init (&self->turn, NULL);
     pthread_mutex_init (&self->opening, NULL);
     pthread_mutex_init (&self->lock, NULL);
     pthread_condattr_t attributes;

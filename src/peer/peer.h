@@ -48,6 +48,7 @@ typedef struct trn_box {
     atomic_bool queued;          //  on the dirty list
     struct trn_box *dirty_next;
     atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t helped_us;  //  when a publisher last sent by itself
     atomic_uint_fast64_t processed;  //  all up to here settled
     atomic_uint waiters;         //  in tern_producer_wait () for processed
 
@@ -97,7 +98,9 @@ struct tern_peer {
     bool draining;               //  tern drain: consume nothing, name of others
     trn_store_t *store;
 
-    //  Actor only, once it runs.
+    //  Whoever holds the turn: the actor while it is awake, else a publisher
+    //  that helps itself (trn_actor_help ()).  Everything marked "actor".
+    pthread_mutex_t turn;
     trn_engine_t *engine;
     trn_roster_t *roster;
     tern_directory_t *hosted;    //  the local directory, when we host it
@@ -150,6 +153,11 @@ trn_actor_start (tern_peer_t *self);
 //  Say goodbye, give everything back, end the thread.
 void
 trn_actor_stop (tern_peer_t *self);
+
+//  A publisher has something to send and the actor sleeps: take its turn and
+//  send, which saves waking it.  False if somebody else has the turn.
+bool
+trn_actor_help (tern_peer_t *self);
 
 //  Run fn on the actor's thread and wait until it has returned.
 void

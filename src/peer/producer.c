@@ -62,23 +62,46 @@ tern_producer_close (tern_producer_t **self_p)
     }
 }
 
-//  Tell the actor that the box has grown, once until it has looked.
-static void
+//  A publisher helps itself at most so often: at higher rates the actor, once
+//  awake, sends many messages for one wake-up.
+#define HELP_EVERY_US 100
+
+//  Put the box on the dirty list, once until somebody has looked.
+static bool
 s_mark_dirty (trn_box_t *box)
 {
-    //  The append was published before; the actor clears `queued` before it
-    //  looks at how far the log is.  One of the two sees the other.
+    //  The append was published before; whoever has the turn clears `queued`
+    //  before looking at how far the log is.  One of the two sees the other.
     atomic_thread_fence (memory_order_seq_cst);
     if (atomic_load_explicit (&box->queued, memory_order_relaxed)
         || atomic_exchange (&box->queued, true)) {
-        return;
+        return false;
     }
     tern_peer_t *peer = box->peer;
     trn_box_t *first = atomic_load (&peer->dirty);
     do {
         box->dirty_next = first;
     } while (!atomic_compare_exchange_weak (&peer->dirty, &first, box));
-    trn_wake_up (&peer->wake);
+    return true;
+}
+
+//  The box has grown at this time: see that it is sent.
+static void
+s_begin_delivery (trn_box_t *box, uint64_t now_us)
+{
+    if (!s_mark_dirty (box)) {
+        return;
+    }
+    const uint64_t helped_us
+        = atomic_load_explicit (&box->helped_us, memory_order_relaxed);
+    //  A clock that was set back looks like a long pause; so be it.
+    if (now_us - helped_us > HELP_EVERY_US) {
+        atomic_store_explicit (&box->helped_us, now_us, memory_order_relaxed);
+        if (trn_actor_help (box->peer)) {
+            return;
+        }
+    }
+    trn_wake_up (&box->peer->wake);
 }
 
 static int
@@ -96,7 +119,7 @@ s_send (tern_producer_t *self, trn_record_t *record, int timeout_ms,
         return rc;
     }
     //  The consumer need not wait for the disk, so its way begins first.
-    s_mark_dirty (self->box);
+    s_begin_delivery (self->box, record->stamp_us);
     trn_outbox_store (self->box->outbox);
     if (seq_p) {
         *seq_p = seq;
