@@ -191,7 +191,7 @@ s_report_refusal (trn_roster_t *self, const trn_dirnode_t *node,
         [TRN_DIR_FENCED] = "TERN-FENCED",
         [TRN_DIR_FULL] = "TERN-DIRECTORY-FULL",
         [TRN_DIR_RIGHTS] = "TERN-DIRECTORY-RIGHTS",
-        [TRN_DIR_VERSION] = "TERN-DIRECTORY-TRN_ROSTER_VERSION",
+        [TRN_DIR_VERSION] = "TERN-DIRECTORY-VERSION",
     };
     const size_t reason = frame->refused.reason;
     const char *id = reason < sizeof ids / sizeof ids[0] ? ids[reason] : NULL;
