@@ -84,8 +84,10 @@ trn_intake_destroy (trn_engine_t *engine, trn_intake_t **self_p)
         return;
     }
     assert (!self->flows.count);
-    while (self->consumers.count) {
-        trn_intake_remove_consumer (engine, self->consumers.at[0]);
+    for (size_t index = 0; index < self->consumers.count; index++) {
+        trn_consumer_t *consumer = self->consumers.at[index];
+        trn_table_remove (&engine->consumers_by_id, consumer->id);
+        free (consumer);
     }
     trn_list_remove (&engine->intakes, self);
     trn_list_clear (&self->consumers);

@@ -325,7 +325,8 @@ peer_start (peer_t *self, bool clean)
 {
     assert (!self->engine);
     self->incarnation++;
-    self->random = self->incarnation * 1000 + (uint64_t) self->name[0];
+    self->random
+        = self->incarnation * 1000 + (uint64_t) self->name[0] + self->salt;
     trn_engine_config_t config = {
         .name = self->name,
         .incarnation = self->incarnation,

@@ -39,6 +39,7 @@ struct peer {
     uint8_t store_uuid[16];
     uint64_t incarnation;
     uint64_t random;
+    uint64_t salt;         //  makes another random number of an incarnation
     trn_engine_t *engine;  //  NULL: not running
     trn_outbox_id_t outbox;
     char queue[64];       //  what it publishes to

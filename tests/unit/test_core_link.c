@@ -284,6 +284,17 @@ test_a_forked_log_is_refused_by_its_floor (void **state)
 }
 
 //  T-12
+//  The store is opened again as this incarnation, and tries to publish.
+static void
+s_reopen (pair_t *pair, uint64_t incarnation)
+{
+    peer_kill (pair->maker);
+    pair->maker->incarnation = incarnation - 1;
+    peer_start (pair->maker, false);
+    world_meet (pair->world);
+    world_wait (pair->world, 1000);
+}
+
 static void
 test_an_older_incarnation_is_fenced (void **state)
 {
@@ -292,32 +303,29 @@ test_an_older_incarnation_is_fenced (void **state)
     peer_publish (pair->maker, "jobs", 10);
     world_meet (pair->world);
     world_settle (pair->world);
-    peer_kill (pair->maker);
-    pair->maker->incarnation -= 1;
-    peer_start (pair->maker, false);
-    assert_int_equal (pair->maker->incarnation, 1);
-
-    //  The same incarnation again, but another random number: a clone.
-    peer_kill (pair->maker);
-    pair->maker->incarnation = 0;
-    pair->maker->name[0] = 'm';
-    peer_start (pair->maker, false);
-    world_meet (pair->world);
-    world_wait (pair->world, 1000);
+    s_reopen (pair, 6);
     assert_int_equal (peer_reported (pair->taker, "TERN-PEER-FENCED"), 0);
-    peer_kill (pair->maker);
-    pair->maker->incarnation = 5;
-    peer_start (pair->maker, false);
-    world_meet (pair->world);
-    world_wait (pair->world, 1000);
-    peer_kill (pair->maker);
-    pair->maker->incarnation = 3;
-    peer_start (pair->maker, false);
-    world_meet (pair->world);
-    world_wait (pair->world, 1000);
+    s_reopen (pair, 4);
     assert_int_equal (peer_reported (pair->taker, "TERN-PEER-FENCED"), 1);
     assert_int_equal (peer_reported (pair->maker, "TERN-PEER-FENCED"), 1);
-    assert_int_equal (pair->maker->high, 10);
+    s_reopen (pair, 7);
+    assert_int_equal (peer_reported (pair->taker, "TERN-PEER-FENCED"), 1);
+}
+
+static void
+test_a_clone_of_a_known_store_is_fenced (void **state)
+{
+    pair_t *pair = *state;
+    peer_consume (pair->taker, "jobs", 100);
+    peer_publish (pair->maker, "jobs", 10);
+    world_meet (pair->world);
+    world_settle (pair->world);
+
+    //  The same incarnation, drawn under another random number.
+    pair->maker->salt = 1;
+    s_reopen (pair, pair->maker->incarnation);
+    assert_int_equal (peer_reported (pair->taker, "TERN-PEER-FENCED"), 1);
+    assert_int_equal (pair->taker->hand_count, 10);
 }
 
 static void
@@ -425,6 +433,7 @@ main (void)
         TEST (test_an_older_log_is_found_out_by_both_sides),
         TEST (test_a_forked_log_is_refused_by_its_floor),
         TEST (test_an_older_incarnation_is_fenced),
+        TEST (test_a_clone_of_a_known_store_is_fenced),
         TEST (test_a_name_with_another_store_has_lost_its_state),
         TEST (test_a_consumer_that_leaves_gives_back_at_once),
         TEST (test_closing_says_goodbye_and_gives_back),
