@@ -14,6 +14,13 @@
 #include <string.h>
 
 #define HANDSHAKE_MS 3000
+
+//  When a connection ends, libzmq 4.3.4 throws away what it has received and we
+//  have not read yet if ZMQ_IMMEDIATE is on (hiccup) or ZMQ_RECONNECT_IVL is -1
+//  (it disconnects the endpoint itself): a consumer's last settlements would be
+//  lost with its BYE.  So links use neither; libzmq may reconnect after an hour,
+//  and we close the socket long before.
+#define NEVER_MS (3600 * 1000)
 #define LAST_WORD_MS 500
 #define BACKLOG 256
 #define RECEIVE_FRAMES 512
@@ -91,7 +98,7 @@ trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max,
     if (!socket) {
         return NULL;
     }
-    s_set (socket, ZMQ_RECONNECT_IVL, -1);
+    s_set (socket, ZMQ_RECONNECT_IVL, NEVER_MS);
     s_set (socket, ZMQ_IMMEDIATE, immediate);
     s_set (socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS);
     if (zmq_connect (socket, endpoint) != 0) {

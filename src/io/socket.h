@@ -39,8 +39,9 @@ trn_socket_bind (void *socket, const char *endpoint, char *bound,
 
 //  A DEALER that connects once.  NULL when sockets are used up or the endpoint
 //  is unusable; whether the far side answers is seen by its first frame.  With
-//  immediate, nothing can be sent before the connection is there; without, it
-//  is queued for it (for a socket that says little).
+//  immediate, nothing can be sent before the connection is there, and what was
+//  received and not read is lost when it ends; without, what is sent waits for
+//  the connection, and what was received can still be read after its end.
 void *
 trn_socket_dealer (void *context, const char *endpoint, int64_t frame_max,
                    bool immediate);

@@ -20,6 +20,9 @@
 //  Below this size a copy is cheaper than a reference and pins no chunk.
 #define COPY_BELOW 1024
 
+//  So many frames are still heard from a connection that has ended.
+#define LAST_WORDS_MAX 4096
+
 //  A frame that waits for room.
 typedef struct trn_unsent {
     struct trn_unsent *next;
@@ -79,7 +82,7 @@ trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
     *slot = link;
 
     link->dealer = trn_socket_dealer (self->context, endpoint, TRN_FRAME_MAX,
-                                      true);
+                                      false);
     if (link->dealer) {
         link->item.socket = link->dealer;
         link->item.kind = TRN_ITEM_LINK;
@@ -245,6 +248,32 @@ s_send_unsent (trn_outlink_t *link)
     return TERN_OK;
 }
 
+//  Take up to burst frames.  A consumer answers in control frames of one part.
+static void
+s_receive (tern_peer_t *self, trn_outlink_t *link, int burst, int64_t now)
+{
+    for (int index = 0; index < burst; index++) {
+        zmq_msg_t parts[1];
+        const int count = trn_socket_recv (link->dealer, parts, 1);
+        if (count == 0) {
+            break;
+        }
+        if (count < 0) {
+            trn_engine_on_garbage (self->engine, 0, false, now);
+            continue;
+        }
+        trn_frame_t frame;
+        const int rc = trn_frame_decode (&frame, zmq_msg_data (&parts[0]),
+                                         zmq_msg_size (&parts[0]));
+        if (rc == TERN_OK) {
+            trn_engine_on_frame (self->engine, link->id, &frame, now);
+        } else if (rc != TERN_EVERSION) {
+            trn_engine_on_garbage (self->engine, 0, false, now);
+        }
+        zmq_msg_close (&parts[0]);
+    }
+}
+
 void
 trn_outlink_ready (tern_peer_t *self, trn_outlink_t *link)
 {
@@ -254,37 +283,21 @@ trn_outlink_ready (tern_peer_t *self, trn_outlink_t *link)
         return;
     }
     if (link->item.ready_in) {
-        //  A consumer answers in control frames of one part.
-        for (int index = 0; index < TRN_ITEM_BURST; index++) {
-            zmq_msg_t parts[1];
-            const int count = trn_socket_recv (link->dealer, parts, 1);
-            if (count == 0) {
-                break;
-            }
-            if (count < 0) {
-                trn_engine_on_garbage (self->engine, 0, false, now);
-                continue;
-            }
-            trn_frame_t frame;
-            const int rc = trn_frame_decode (&frame, zmq_msg_data (&parts[0]),
-                                             zmq_msg_size (&parts[0]));
-            if (rc == TERN_OK) {
-                trn_engine_on_frame (self->engine, link->id, &frame, now);
-            } else if (rc != TERN_EVERSION) {
-                trn_engine_on_garbage (self->engine, 0, false, now);
-            }
-            zmq_msg_close (&parts[0]);
-        }
+        s_receive (self, link, TRN_ITEM_BURST, now);
     }
     trn_poller_touch (self->poller, &link->item);
 }
 
+//  A consumer that leaves settles, says BYE and closes: its end may be seen
+//  before its last words are read, and they must not be lost with the socket.
 void
 trn_outlink_monitored (tern_peer_t *self, trn_outlink_t *link)
 {
     const bool ended = trn_socket_monitor_ended (link->monitor);
     trn_poller_touch (self->poller, &link->monitor_item);
     if (ended) {
-        trn_engine_on_disconnected (self->engine, link->id, trn_clock_ms ());
+        const int64_t now = trn_clock_ms ();
+        s_receive (self, link, LAST_WORDS_MAX, now);
+        trn_engine_on_disconnected (self->engine, link->id, now);
     }
 }
