@@ -167,6 +167,33 @@ test_a_hole_before_unsynced_records_is_torn (void **state)
     trn_disk_log_destroy (&self);
 }
 
+//  L3: a record that was valid at another offset is nothing here.  Finds the
+//  planted bug of a checksum that leaves the offset out.
+static void
+test_a_record_inside_a_message_is_no_witness (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_log_of (2, 100);
+    uint8_t copy[64] = { 0 };
+    const trn_record_t other = { .kind = TRN_RECORD_MESSAGE,
+                                 .seq = 5,
+                                 .body = copy,
+                                 .body_size = 0 };
+    trn_record_write (copy, &other,
+                      trn_record_seed (self->config.store_uuid, "outbox", 1),
+                      2048);
+    trn_record_t record = { .body = copy, .body_size = sizeof copy };
+    uint64_t seq = 0;
+    assert_int_equal (trn_log_append (self->log, &record, &seq), 0);
+    assert_true (trn_log_write (self->log) >= 0);
+    trn_disk_log_kill (self);
+    s_flip (self, s_path (1), 128 + 2 * 144);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (self->report.messages, 2);
+    assert_in_range (self->report.torn_bytes, 41, 104);
+    trn_disk_log_destroy (&self);
+}
+
 static void
 test_damage_after_a_proper_close_is_never_cut (void **state)
 {
@@ -331,6 +358,7 @@ main (void)
         cmocka_unit_test (
             test_damage_in_synced_records_refuses_and_says_where),
         cmocka_unit_test (test_a_hole_before_unsynced_records_is_torn),
+        cmocka_unit_test (test_a_record_inside_a_message_is_no_witness),
         cmocka_unit_test (test_damage_after_a_proper_close_is_never_cut),
         cmocka_unit_test (test_a_missing_segment_refuses),
         cmocka_unit_test (test_the_missing_last_segment_refuses),
