@@ -14,6 +14,10 @@ trn_io_error (int64_t error)
     switch (-error) {
     case ENOSPC:
     case EDQUOT:
+    //  Descriptors and kernel memory run out and come back as space does.
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
         return TERN_EFULL;
     case EACCES:
     case EPERM:
