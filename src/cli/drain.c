@@ -309,12 +309,11 @@ s_verdict (const drain_t *self)
         return self->worst;
     }
     if (undone > 0) {
-        return cli_stop_asked ()
-                   ? CLI_FAILED
-                   : cli_fail (CLI_TIMEOUT,
-                               "%zu not empty yet; what is left "
-                               "stays where it is",
-                               undone);
+        return cli_stop_asked () ? CLI_FAILED
+                                 : cli_fail (CLI_TIMEOUT,
+                                             "%zu not empty yet; what is left "
+                                             "stays where it is",
+                                             undone);
     }
     if (s_count (self, STORE_EMPTY) > 0) {
         return CLI_DONE;

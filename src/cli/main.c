@@ -25,6 +25,7 @@ static const command_t s_commands[] = {
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},
     {"stats", cli_stats, "show rates, delays and backlog"},
+    {"outbox", cli_outbox, "look into stores: ls, peek, verify, salvage"},
     {"bench", cli_bench, "measure this machine"},
 };
 

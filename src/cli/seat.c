@@ -8,8 +8,8 @@
 
 #include "cli/seat.h"
 #include "cli/say.h"
+#include "cli/stores.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,25 +40,6 @@ s_host (char host[HOST_MAX + 1])
     if (used == 0) {
         snprintf (host, HOST_MAX + 1, "host");
     }
-}
-
-//  Is there nothing at this place yet?
-
-static bool
-s_is_new (const char *path)
-{
-    DIR *folder = opendir (path);
-    if (!folder) {
-        return true;
-    }
-    bool empty = true;
-    const struct dirent *entry;
-    while (empty && (entry = readdir (folder))) {
-        empty = strcmp (entry->d_name, ".") == 0
-                || strcmp (entry->d_name, "..") == 0;
-    }
-    closedir (folder);
-    return empty;
 }
 
 //  A store made by --data alone is called by its place (FNV-1a of the path), so
@@ -117,7 +98,7 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
     const char *data = tern_config_get (config, "data");
     const char *given = tern_config_get (config, "name");
     int rc;
-    if (given || (data && !s_is_new (data))) {
+    if (given || (data && cli_stores_here (data))) {
         snprintf (name, sizeof name, "%s", given ? given : "");
         rc = tern_peer_open (peer_p, config, why, sizeof why);
     } else if (data) {
@@ -130,7 +111,11 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
         rc = s_open_slot (peer_p, config, command, name, why, sizeof why);
     }
     if (rc) {
-        code = cli_fail_tern (rc, data ? data : name, why);
+        char root[4096], path[4200];
+        const bool rooted = !data && cli_stores_root (root, sizeof root);
+        snprintf (path, sizeof path, "%s%s%s", rooted ? root : "",
+                  rooted ? "/" : "", name);
+        code = cli_fail_tern (rc, data ? data : path, why);
     } else {
         cli_detail ("peer %s at %s, data in %s", tern_peer_name (*peer_p),
                     tern_peer_endpoint (*peer_p), tern_peer_data (*peer_p));

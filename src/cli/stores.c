@@ -1,30 +1,30 @@
 //  cli/stores.c - which stores lie in a folder
 //
-//  A store is known by its META (docs/STORAGE.md).  Nothing is opened here:
-//  looking for stores must not leave a trace in folders that are none.
+//  Looking for stores leaves no trace in folders that are none.  A damaged one
+//  is a store all the same: whoever wants it shall hear what is wrong with it.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "cli/stores.h"
 #include "cli/say.h"
 
+#include <tern.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define PATH_SIZE 4096
 
-static bool
-s_is_store (const char *path)
+bool
+cli_stores_here (const char *path)
 {
-    char meta[PATH_SIZE];
-    struct stat status;
-    const int size = snprintf (meta, sizeof meta, "%s/META", path);
-    return (size_t) size < sizeof meta && stat (meta, &status) == 0
-           && S_ISREG (status.st_mode);
+    tern_store_t *store = NULL;
+    const int rc = tern_store_open (&store, path, NULL, 0);
+    tern_store_close (&store);
+    return rc == TERN_OK || rc == TERN_ECORRUPT || rc == TERN_EVERSION;
 }
 
 static void
@@ -57,7 +57,7 @@ s_compare (const void *a, const void *b)
 int
 cli_stores_find (cli_stores_t *self, const char *path)
 {
-    if (s_is_store (path)) {
+    if (cli_stores_here (path)) {
         s_add (self, path);
         return CLI_DONE;
     }
@@ -72,7 +72,7 @@ cli_stores_find (cli_stores_t *self, const char *path)
         const int size
             = snprintf (below, sizeof below, "%s/%s", path, entry->d_name);
         if (entry->d_name[0] != '.' && (size_t) size < sizeof below
-            && s_is_store (below)) {
+            && cli_stores_here (below)) {
             s_add (self, below);
         }
     }
@@ -94,12 +94,7 @@ cli_stores_root (char *path, size_t size)
     } else if (home && home[0] == '/') {
         used = snprintf (path, size, "%s/.local/share/tern", home);
     }
-    if (used < 0 || (size_t) used >= size) {
-        cli_fail (CLI_FAILED, "no folder of stores: name one, or set "
-                              "XDG_DATA_HOME or HOME");
-        return false;
-    }
-    return true;
+    return used > 0 && (size_t) used < size;
 }
 
 void

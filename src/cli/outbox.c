@@ -1,0 +1,445 @@
+//  cli/outbox.c - tern outbox: look into stores
+//
+//  Reads what lies on the disk, whoever has it open, and changes nothing;
+//  salvage alone writes, into a new place.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "cli/command.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/say.h"
+#include "cli/stop.h"
+#include "cli/stores.h"
+#include "cli/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LINE_BODY 120  //  bytes of a body that a line for people shows
+
+typedef struct {
+    cli_common_t common;
+    const char *queue;  //  only this one
+    uint64_t count;     //  peek: at most so many of each
+    uint64_t from;      //  peek: 0: what waits
+    cli_table_t table;  //  ls
+    cli_output_t output;
+    size_t outboxes;   //  that were looked at
+    uint64_t shown;    //  peek: of this outbox
+    const char *path;  //  of the store in hand
+    tern_store_t *store;
+    const char *outbox;
+    int error;  //  errno of stdout
+} outbox_t;
+
+//  What is done with one outbox; returns an exit code.
+typedef int
+outbox_fn (outbox_t *self, const tern_outbox_info_t *info);
+
+static const char *
+s_health (const tern_outbox_info_t *info)
+{
+    switch (info->health) {
+    case TERN_OUTBOX_CLEAN: return "clean";
+    case TERN_OUTBOX_OPEN: return "open";
+    case TERN_OUTBOX_TORN: return "torn";
+    case TERN_OUTBOX_CORRUPT: return "corrupt";
+    }
+    return "unknown";
+}
+
+//  ls ------------------------------------------------------------------------
+
+static void
+s_print_info_json (outbox_t *self, const tern_outbox_info_t *info)
+{
+    cli_json_t json;
+    cli_json_init (&json, &self->output);
+    cli_json_open (&json, NULL, '{');
+    cli_json_text (&json, "store", self->path);
+    cli_json_text (&json, "peer", tern_store_name (self->store));
+    cli_json_text (&json, "queue", self->outbox);
+    cli_json_text (&json, "health", s_health (info));
+    cli_json_count (&json, "waiting", info->waiting);
+    cli_json_count (&json, "messages", info->messages);
+    cli_json_count (&json, "low", info->low);
+    cli_json_count (&json, "first_seq", info->first_seq);
+    cli_json_count (&json, "high", info->high);
+    cli_json_count (&json, "bytes", info->bytes);
+    cli_json_count (&json, "disk_bytes", info->disk_bytes);
+    cli_json_count (&json, "segments", info->segments);
+    cli_json_count (&json, "torn_bytes", info->torn_bytes);
+    if (info->health == TERN_OUTBOX_CORRUPT) {
+        cli_json_text (&json, "problem", info->problem);
+        cli_json_count (&json, "segment", info->segment);
+        cli_json_count (&json, "offset", (uint64_t) info->offset);
+        cli_json_count (&json, "last_good_seq", info->last_good_seq);
+        cli_json_count (&json, "durable_seq", info->durable_seq);
+    }
+    cli_json_close (&json);
+}
+
+static void
+s_add_count (cli_table_t *table, uint64_t count)
+{
+    cli_text_t text;
+    cli_table_add (table, cli_format_count (&text, count));
+}
+
+static int
+s_list (outbox_t *self, const tern_outbox_info_t *info)
+{
+    if (self->common.json) {
+        s_print_info_json (self, info);
+        return CLI_DONE;
+    }
+    cli_text_t text;
+    cli_table_add (&self->table, tern_store_name (self->store));
+    cli_table_add (&self->table, self->outbox);
+    s_add_count (&self->table, info->waiting);
+    s_add_count (&self->table, info->messages);
+    s_add_count (&self->table, info->high);
+    cli_table_add (&self->table, cli_format_bytes (&text, info->bytes));
+    cli_table_add (&self->table, cli_format_bytes (&text, info->disk_bytes));
+    s_add_count (&self->table, info->segments);
+    cli_table_add (&self->table, s_health (info));
+    cli_table_add (&self->table, self->path);
+    return CLI_DONE;
+}
+
+//  verify --------------------------------------------------------------------
+
+static int
+s_verify (outbox_t *self, const tern_outbox_info_t *info)
+{
+    cli_text_t a, b;
+    const bool corrupt = info->health == TERN_OUTBOX_CORRUPT;
+    if (self->common.json) {
+        s_print_info_json (self, info);
+        return corrupt ? CLI_CORRUPT : CLI_DONE;
+    }
+    if (corrupt) {
+        return cli_fail (CLI_CORRUPT,
+                         "%s: %s: corrupt in segment %" PRIu64
+                         " at offset %" PRId64 ": %s; good up to seq %" PRIu64
+                         ", synced up to %" PRIu64
+                         "; nothing was changed, see tern outbox salvage",
+                         self->path, self->outbox, info->segment, info->offset,
+                         info->problem, info->last_good_seq, info->durable_seq);
+    }
+    printf ("%s: %s: %s messages, %s, every one whole", self->path,
+            self->outbox, cli_format_count (&a, info->messages),
+            cli_format_bytes (&b, info->bytes));
+    if (info->torn_bytes > 0) {
+        printf ("; behind them %s torn bytes that the next opening cuts",
+                cli_format_count (&a, info->torn_bytes));
+    }
+    putchar ('\n');
+    return CLI_DONE;
+}
+
+//  peek ----------------------------------------------------------------------
+
+//  For people: what a terminal might take for a command becomes '.'.
+
+static void
+s_print_body (cli_output_t *output, const char *body, size_t size)
+{
+    const size_t shown = size < LINE_BODY ? size : LINE_BODY;
+    for (size_t at = 0; at < shown; at++) {
+        const unsigned char byte = (unsigned char) body[at];
+        cli_output_add (output, byte < ' ' || byte == 0x7f ? "." : &body[at],
+                        1);
+    }
+    cli_output_text (output, shown < size ? "...\n" : "\n");
+}
+
+static void
+s_print_line (outbox_t *self, const tern_store_message_t *message)
+{
+    char line[256];
+    char clock[32] = "";
+    struct tm when;
+    const time_t seconds = (time_t) (message->time_us / 1000000u);
+    if (gmtime_r (&seconds, &when)) {
+        strftime (clock, sizeof clock, "%Y-%m-%dT%H:%M:%S", &when);
+    }
+    snprintf (line, sizeof line, "%s/%s/%" PRIu64 "  %s.%03uZ  %zu B  ",
+              tern_store_name (self->store), self->outbox, message->seq, clock,
+              (unsigned) (message->time_us / 1000u % 1000u), message->size);
+    cli_output_text (&self->output, line);
+    s_print_body (&self->output, message->body, message->size);
+}
+
+static void
+s_print_message_json (outbox_t *self, const tern_store_message_t *message)
+{
+    char id[256];
+    cli_json_t json;
+    snprintf (id, sizeof id, "%s/%s/%" PRIu64, tern_store_name (self->store),
+              self->outbox, message->seq);
+    cli_json_init (&json, &self->output);
+    cli_json_open (&json, NULL, '{');
+    cli_json_text (&json, "id", id);
+    cli_json_text (&json, "queue", self->outbox);
+    cli_json_bytes (&json, "key", message->key, message->key_size);
+    cli_json_open (&json, "headers", '{');
+    const char *name, *value;
+    size_t name_size, size;
+    for (size_t index = 0; tern_store_header_at (message, index, &name,
+                                                 &name_size, &value, &size);
+         index++) {
+        cli_json_member (&json, name, name_size, value, size);
+    }
+    cli_json_close (&json);
+    cli_json_count (&json, "time_us", message->time_us);
+    cli_json_bytes (&json, "body", message->body, message->size);
+    cli_json_close (&json);
+}
+
+static int
+s_on_message (void *arg, const tern_store_message_t *message)
+{
+    outbox_t *self = arg;
+    if (self->shown == self->count || cli_stop_asked ()) {
+        return 1;
+    }
+    self->shown++;
+    if (self->common.json) {
+        s_print_message_json (self, message);
+    } else {
+        s_print_line (self, message);
+    }
+    if (self->output.size > 64 * 1024) {
+        self->error = cli_output_flush (&self->output);
+    }
+    return self->error ? 1 : 0;
+}
+
+static int
+s_peek (outbox_t *self, const tern_outbox_info_t *info)
+{
+    self->shown = 0;
+    const int rc = tern_store_peek (self->store, self->outbox,
+                                    self->from > 0 ? self->from : info->low,
+                                    s_on_message, self);
+    if (!self->error) {
+        self->error = cli_output_flush (&self->output);
+    }
+    if (self->error) {
+        return cli_fail (CLI_FAILED, "standard output: %s",
+                         strerror (self->error));
+    }
+    return rc < 0 ? cli_fail_tern (rc, self->path, NULL) : CLI_DONE;
+}
+
+//  Going through stores ------------------------------------------------------
+
+static int
+s_each_outbox (outbox_t *self, outbox_fn *fn)
+{
+    int worst = CLI_DONE;
+    for (size_t index = 0;
+         (self->outbox = tern_store_outbox_at (self->store, index))
+         && !cli_stop_asked () && !self->error;
+         index++) {
+        if (self->queue && strcmp (self->queue, self->outbox) != 0) {
+            continue;
+        }
+        tern_outbox_info_t info;
+        cli_progress ("%s: %s", self->path, self->outbox);
+        const int rc = tern_store_verify (self->store, self->outbox, &info);
+        const int code
+            = rc ? cli_fail_tern (rc, self->path, NULL) : fn (self, &info);
+        worst = code > worst ? code : worst;
+        self->outboxes++;
+    }
+    return worst;
+}
+
+static int
+s_each_store (outbox_t *self, const cli_stores_t *stores, outbox_fn *fn)
+{
+    int worst = CLI_DONE;
+    for (size_t index = 0;
+         index < stores->count && !cli_stop_asked () && !self->error; index++) {
+        char why[256] = "";
+        self->path = stores->paths[index];
+        const int rc
+            = tern_store_open (&self->store, self->path, why, sizeof why);
+        const int code = rc ? cli_fail_tern (rc, self->path, why)
+                            : s_each_outbox (self, fn);
+        worst = code > worst ? code : worst;
+        tern_store_close (&self->store);
+    }
+    return worst;
+}
+
+//  Stores named, or all of this user's.
+
+static int
+s_find_stores (cli_stores_t *stores, char **folders, size_t count)
+{
+    char root[4096];
+    char *roots[] = {root};
+    if (count == 0) {
+        if (!cli_stores_root (root, sizeof root)) {
+            return cli_fail (CLI_FAILED, "no folder of stores: name one, or "
+                                         "set XDG_DATA_HOME or HOME");
+        }
+        folders = roots;
+        count = 1;
+    }
+    for (size_t index = 0; index < count; index++) {
+        const int code = cli_stores_find (stores, folders[index]);
+        if (code != CLI_DONE) {
+            return code;
+        }
+    }
+    return stores->count > 0
+               ? CLI_DONE
+               : cli_fail (CLI_FAILED,
+                           "%s: no store there; a store is the data "
+                           "directory of a peer",
+                           folders[count - 1]);
+}
+
+static int
+s_look (outbox_t *self, outbox_fn *fn, char **folders, size_t count)
+{
+    static const char *const titles[]
+        = {"PEER",   "QUEUE",    ">WAITING",  ">MESSAGES", ">HIGH",
+           ">BYTES", ">ON DISK", ">SEGMENTS", "HEALTH",    "STORE"};
+    cli_stores_t stores = {0};
+    cli_table_init (&self->table, titles, sizeof titles / sizeof *titles);
+    int code = s_find_stores (&stores, folders, count);
+    if (code == CLI_DONE) {
+        code = s_each_store (self, &stores, fn);
+        cli_table_print (&self->table);
+        const int ended
+            = self->error ? CLI_FAILED : cli_output_end (&self->output);
+        code = code == CLI_DONE ? ended : code;
+        if (code == CLI_DONE && self->outboxes == 0 && self->queue) {
+            code = cli_fail (CLI_FAILED, "%s: no such outbox", self->queue);
+        } else if (code == CLI_DONE && self->outboxes == 0) {
+            cli_note ("no outboxes");
+        }
+    }
+    cli_stores_free (&stores);
+    return code;
+}
+
+//  salvage -------------------------------------------------------------------
+
+static int
+s_report_salvage (const outbox_t *self, const tern_salvage_t *result,
+                  const char *from, const char *to)
+{
+    cli_text_t a, b, c;
+    if (!self->common.json) {
+        printf ("%s: %s messages, %s, copied to %s\n", from,
+                cli_format_count (&a, result->messages),
+                cli_format_bytes (&b, result->bytes), to);
+        printf ("%s: %s damaged places, %s; %s messages missing\n", from,
+                cli_format_count (&a, result->damaged),
+                cli_format_bytes (&b, result->damaged_bytes),
+                cli_format_count (&c, result->missing));
+        return CLI_DONE;
+    }
+    cli_output_t output;
+    cli_json_t json;
+    cli_output_init (&output);
+    cli_json_init (&json, &output);
+    cli_json_open (&json, NULL, '{');
+    cli_json_text (&json, "store", from);
+    cli_json_text (&json, "new_store", to);
+    cli_json_count (&json, "outboxes", result->outboxes);
+    cli_json_count (&json, "messages", result->messages);
+    cli_json_count (&json, "bytes", result->bytes);
+    cli_json_count (&json, "damaged", result->damaged);
+    cli_json_count (&json, "damaged_bytes", result->damaged_bytes);
+    cli_json_count (&json, "missing", result->missing);
+    cli_json_close (&json);
+    return cli_output_end (&output);
+}
+
+static int
+s_salvage (const outbox_t *self, char **folders, size_t count)
+{
+    if (count != 2) {
+        return cli_fail (CLI_USAGE, "salvage: name the store and the place of "
+                                    "the new one; usage: tern outbox salvage "
+                                    "DIR NEW-DIR");
+    }
+    if (self->queue) {
+        return cli_fail (CLI_USAGE, "--queue: salvage takes all of a store");
+    }
+    char why[256] = "";
+    tern_store_t *store = NULL;
+    tern_salvage_t result;
+    int rc = tern_store_open (&store, folders[0], why, sizeof why);
+    if (rc) {
+        return cli_fail_tern (rc, folders[0], why);
+    }
+    rc = tern_store_salvage (store, folders[1], &result, why, sizeof why);
+    const int code
+        = rc ? cli_fail_tern (rc, folders[1], why)
+             : s_report_salvage (self, &result, folders[0], folders[1]);
+    tern_store_close (&store);
+    return code;
+}
+
+//  Entry ---------------------------------------------------------------------
+
+static int
+s_run (outbox_t *self, const char *verb, char **folders, size_t count)
+{
+    static const struct {
+        const char *verb;
+        outbox_fn *fn;
+    } verbs[] = {{"ls", s_list}, {"peek", s_peek}, {"verify", s_verify}};
+    for (size_t index = 0; index < sizeof verbs / sizeof *verbs; index++) {
+        if (strcmp (verb, verbs[index].verb) == 0) {
+            return s_look (self, verbs[index].fn, folders, count);
+        }
+    }
+    return strcmp (verb, "salvage") == 0
+               ? s_salvage (self, folders, count)
+               : cli_fail (CLI_USAGE, "%s: not ls, peek, verify or salvage",
+                           verb);
+}
+
+int
+cli_outbox (int argc, char **argv)
+{
+    outbox_t self = {.count = UINT64_MAX};
+    const cli_option_t options[] = {
+        {"queue", 0, CLI_TEXT, &self.queue, "QUEUE", "only this one", 0, 0},
+        {"count", 'n', CLI_NUMBER, &self.count, "N", "peek: at most N of each",
+         1, UINT64_MAX},
+        {"from", 0, CLI_NUMBER, &self.from, "SEQ",
+         "peek: from here, not from what waits", 1, UINT64_MAX},
+    };
+    const cli_usage_t usage = {
+        .name = "outbox",
+        .synopsis = "ls|peek|verify [DIR]... | salvage DIR NEW-DIR",
+        .summary = "Look into stores, whoever has them open.",
+        .text = "DIR is a store, or a folder of stores; default: this user's.",
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+        .operands_min = 1,
+        .operands_max = SIZE_MAX,
+        .missing = "say what to do",
+    };
+    size_t operands = 0;
+    const int code = cli_parse (&usage, &self.common, argc, argv, &operands);
+    if (code != CLI_PARSED) {
+        return code;
+    }
+    cli_output_init (&self.output);
+    return s_run (&self, argv[1], argv + 2, operands - 1);
+}
