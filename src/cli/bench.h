@@ -1,9 +1,14 @@
 //  cli/bench.h - the parts of tern bench
 //
-//      cli_bench ()  options, phases, report       bench.c, bench_report.c
-//        crew        its worker processes          bench_crew.c
-//          worker    one role in one process       bench_worker.c
-//            zmq     the roles without Tern        bench_zmq.c
+//      cli_bench ()  options, report               bench.c, bench_report.c
+//        phases      what is measured              bench_throughput.c,
+//                                                  bench_latency.c,
+//                                                  bench_backlog.c
+//          stage     folder, directory, workers    bench_stage.c
+//            crew    processes                     bench_crew.c
+//      worker        one role in one process       bench_worker.c
+//        zmq         the roles without Tern        bench_zmq.c
+//        meter       what it says and measures     bench_meter.c
 //
 //  Worker and parent talk in lines over the worker's stdin and stdout:
 //
@@ -166,6 +171,18 @@ typedef struct {
     cli_bench_backlog_t waiting;
 } cli_bench_t;
 
+//  The phases: each fills its part.  CLI_DONE, or the exit code with one line
+//  said.
+int
+cli_bench_throughput (cli_bench_t *self);
+
+int
+cli_bench_latency (cli_bench_t *self);
+
+int
+cli_bench_backlog (cli_bench_t *self);
+
+//  Print it all; returns the exit code.
 int
 cli_bench_report (const cli_bench_t *self);
 

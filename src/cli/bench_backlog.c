@@ -1,0 +1,88 @@
+//  cli/bench_backlog.c - many messages and nobody to take them
+//
+//  Stored, opened again by another process, then drained: how long each takes,
+//  and that memory does not grow with the backlog.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "cli/bench_stage.h"
+#include "cli/say.h"
+
+#include <stdlib.h>
+
+//  N messages and nobody to take them.
+
+static int
+s_store_backlog (cli_stage_t *self, cli_bench_backlog_t *result)
+{
+    cli_bench_job_t job = cli_stage_job (self, "publish", "publisher", 0);
+    job.count = self->bench->backlog;
+    job.progress = 1;
+    cli_worker_t *worker = cli_crew_start (&self->crew, &job);
+    if (!worker) {
+        return CLI_FAILED;
+    }
+    cli_worker_say (worker, "go");
+    const int code = cli_worker_hear (worker, "done");
+    result->store_s = (double) (cli_worker_number (worker, "confirmed_ns")
+                                - cli_worker_number (worker, "begin_ns"))
+                      / 1e9;
+    result->rss_store_kib = cli_worker_number (worker, "peak_kib");
+    cli_crew_end (&self->crew);
+    result->store_bytes = cli_bench_tree_bytes (self->folder);
+    return code;
+}
+
+//  The same store opened again, then a consumer that takes everything.
+
+static int
+s_drain_backlog (cli_stage_t *self, cli_bench_backlog_t *result)
+{
+    cli_bench_job_t job = cli_stage_job (self, "publish", "publisher", 0);
+    cli_worker_t *publisher = cli_crew_start (&self->crew, &job);
+    if (!publisher) {
+        return CLI_FAILED;
+    }
+    result->open_ms = (double) cli_worker_number (publisher, "open_ns") / 1e6;
+    job = cli_stage_job (self, "consume", "consumer", 0);
+    cli_worker_t *consumer = cli_crew_start (&self->crew, &job);
+    if (!consumer) {
+        return CLI_FAILED;
+    }
+    cli_worker_say (consumer, "go");
+    cli_worker_say (publisher, "go");
+    int code = cli_worker_hear (publisher, "done");
+    cli_worker_say (consumer, "stop");
+    if (code == CLI_DONE) {
+        code = cli_worker_hear (consumer, "done");
+    }
+    if (code != CLI_DONE) {
+        return code;
+    }
+    result->drain_s = (double) (cli_worker_number (publisher, "settled_ns")
+                                - cli_worker_number (publisher, "begin_ns"))
+                      / 1e9;
+    result->rss_drain_kib = cli_worker_number (publisher, "peak_kib");
+    result->rss_consumer_kib = cli_worker_number (consumer, "peak_kib");
+    return cli_bench_check_count (self->bench->backlog,
+                                  cli_worker_number (consumer, "count"));
+}
+
+int
+cli_bench_backlog (cli_bench_t *self)
+{
+    cli_stage_t *stage = calloc (1, sizeof *stage);
+    if (!stage) {
+        abort ();
+    }
+    int code = cli_stage_open (stage, self);
+    if (code == CLI_DONE) {
+        code = s_store_backlog (stage, &self->waiting);
+    }
+    if (code == CLI_DONE) {
+        code = s_drain_backlog (stage, &self->waiting);
+    }
+    cli_stage_close (stage);
+    free (stage);
+    return code;
+}
