@@ -260,6 +260,29 @@ trn_store_open (trn_store_t **self_p, const trn_store_config_t *config,
     return 0;
 }
 
+//  Everything durable, and the word that nothing is in doubt if the owner has
+//  said what was sent: in this life, or in the one before that ended properly.
+static int
+s_close_log (trn_outbox_t *self)
+{
+    if (self->save.waits) {
+        //  The newest one, that a full disk kept out.
+        free (self->last_state);
+        self->last_state = self->save.bytes;
+        self->last_state_size = self->save.size;
+        self->stated = true;
+        self->save = (trn_save_request_t){ .waits = false };
+    }
+    if (self->stated) {
+        return trn_log_close (&self->log, self->last_state,
+                              self->last_state_size);
+    }
+    int rc = trn_log_push (self->log);
+    rc = rc < 0 ? rc : trn_log_sync (self->log);
+    trn_log_abandon (&self->log);
+    return rc < 0 ? rc : 0;
+}
+
 int
 trn_store_close (trn_store_t **self_p)
 {
@@ -269,8 +292,7 @@ trn_store_close (trn_store_t **self_p)
     int rc = 0;
     for (trn_outbox_t *outbox = self->outboxes; outbox;
          outbox = outbox->next) {
-        const int closed = trn_log_close (&outbox->log, outbox->last_state,
-                                          outbox->last_state_size);
+        const int closed = s_close_log (outbox);
         rc = rc == 0 ? closed : rc;
     }
     s_free (self_p);
@@ -378,9 +400,9 @@ trn_store_outbox (trn_store_t *self, const char *name,
     assert (self && name && config && outbox_p && state_p && state_size_p);
     assert (strlen (name) > 0 && strlen (name) <= TRN_NAME_MAX + 1);
     *outbox_p = NULL;
-    if (report) {
-        *report = (trn_log_report_t){ .first_seq = 0 };
-    }
+    trn_log_report_t own;
+    trn_log_report_t *const found = report ? report : &own;
+    *found = (trn_log_report_t){ .first_seq = 0 };
     for (const trn_outbox_t *at = self->outboxes; at; at = at->next) {
         if (strcmp (at->name, name) == 0) {
             return s_say (why, why_size, TERN_EBUSY, name);
@@ -397,8 +419,12 @@ trn_store_outbox (trn_store_t *self, const char *name,
     trn_outbox_t *outbox = trn_outbox_new (self, name);
     outbox->dir = dir;
     if (rc == 0) {
-        rc = s_open_log (outbox, config, state_p, state_size_p, report, why,
+        rc = s_open_log (outbox, config, state_p, state_size_p, found, why,
                          why_size);
+        outbox->stated = found->clean;
+    }
+    if (!report) {
+        trn_ranges_clear (&own.gaps);
     }
     if (rc < 0) {
         trn_outbox_destroy (&outbox);

@@ -44,9 +44,10 @@ trn_store_open (trn_store_t **self_p, const trn_store_config_t *config,
                 char *why, char *warning, size_t size);
 
 //  Finish what is queued, sync, mark clean, join the threads, unlock.  Every
-//  outbox must have got its last state by trn_outbox_save () before.  Returns
-//  what the disk said; the memory is gone in any case.  Nobody may be inside
-//  another call when this returns.
+//  outbox must have got its last state by trn_outbox_save () before; one that
+//  was found in doubt and got none stays in doubt.  Returns what the disk said;
+//  the memory is gone in any case.  Nobody may be inside another call when this
+//  returns.
 int
 trn_store_close (trn_store_t **self_p);
 

@@ -74,8 +74,10 @@ struct trn_outbox {
     trn_save_request_t save;
     uint8_t *last_state;                   //  what closing says again
     size_t last_state_size;
+    bool stated;                           //  it says all that was sent
 
     bool stuck;                            //  disk full; the writer's own
+    atomic_bool told_full;                 //  the owner was told of a full disk
     atomic_uint_least64_t saved;
 };
 

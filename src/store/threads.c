@@ -74,14 +74,20 @@ s_notify (trn_store_t *self)
 }
 
 //  The log moved on or failed.  Those who wait for it look themselves; only a
-//  failure is the owner's news, so that its thread sleeps through the rest.
+//  failure, and that a full disk has room again, are the owner's news, so that
+//  its thread sleeps through the rest.
 static void
 s_told (trn_outbox_t *self, int rc)
 {
     if (rc != 0) {
         trn_outbox_progress (self);
     }
-    if (rc < 0) {
+    if (rc == TERN_EFULL) {
+        atomic_store (&self->told_full, true);
+    }
+    if (rc < 0
+        || (rc > 0 && trn_log_status (self->log) != TERN_EFULL
+            && atomic_exchange (&self->told_full, false))) {
         s_notify (self->store);
     }
 }
@@ -98,8 +104,13 @@ static void
 s_sync_one (trn_outbox_t *self)
 {
     //  Somebody may already act on what is written, so say that first.
-    s_told (self, trn_log_push (self->log));
+    const int pushed = trn_log_push (self->log);
+    s_told (self, pushed);
     s_told (self, trn_log_sync (self->log));
+    if (pushed == TERN_EFULL) {
+        //  It tries again every while, whether anybody appends or not.
+        trn_outbox_mark (self, TRN_FOR_WRITER);
+    }
 }
 
 static void *
@@ -192,6 +203,7 @@ s_serve_save (trn_outbox_t *self)
         unused = self->last_state;
         self->last_state = request.bytes;
         self->last_state_size = request.size;
+        self->stated = true;
         atomic_store_explicit (&self->saved, request.stamp,
                                memory_order_release);
     } else if (rc == TERN_EFULL && !self->save.waits) {
@@ -212,6 +224,10 @@ s_write_one (trn_outbox_t *self)
     s_serve_reads (self);
     const int pushed = trn_log_push (self->log);
     s_told (self, pushed);
+    if (pushed > 0) {
+        //  The syncer may have been here when there was no space.
+        trn_outbox_mark (self, TRN_FOR_SYNCER);
+    }
     const int saved = s_serve_save (self);
     const int prepared = trn_log_prepare (self->log);
     s_told (self, prepared);

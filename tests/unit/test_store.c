@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,6 +431,140 @@ test_a_full_disk_is_tried_again_without_being_asked (void **state)
     trn_disk_memory_destroy (&disk);
 }
 
+//  A store whose notifications are counted.
+static void
+s_count_news (void *arg)
+{
+    atomic_fetch_add ((atomic_uint *) arg, 1);
+}
+
+//  A disk without preallocation may have no room for a small write either, and
+//  a quiet publisher appends nothing more that would try again.
+static void
+test_a_write_without_space_is_tried_again_and_synced (void **state)
+{
+    (void) state;
+    trn_disk_t *memory = trn_disk_memory_new ();
+    trn_disk_t *disk = trn_disk_faulty_new (memory);
+    atomic_uint news = 0;
+    const trn_store_config_t config = { .disk = disk,
+                                        .path = "data",
+                                        .name = "a",
+                                        .notify = s_count_news,
+                                        .notify_arg = &news };
+    trn_store_t *store = NULL;
+    assert_int_equal (trn_store_open (&store, &config, NULL, NULL, 0), 0);
+    trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
+    const trn_log_t *log = trn_outbox_log (outbox);
+    const trn_disk_fault_t full = { .call = TRN_CALL_PWRITE,
+                                    .nth = 1,
+                                    .forever = true,
+                                    .error = ENOSPC };
+    trn_disk_faulty_plan (disk, &full);
+    const uint64_t seq = s_send (outbox, "one");
+    for (int ms = 0; ms < PATIENCE_MS && trn_disk_faulty_hits (disk) < 4;
+         ms++) {
+        usleep (1000);
+    }
+    assert_true (trn_disk_faulty_hits (disk) >= 4);
+    assert_int_equal (trn_log_status (log), TERN_EFULL);
+    const unsigned before = atomic_load (&news);
+    assert_true (before > 0);
+
+    const trn_disk_fault_t none = { .nth = 0 };
+    trn_disk_faulty_plan (disk, &none);
+    for (int ms = 0; ms < PATIENCE_MS
+                     && (trn_log_synced (log) < seq
+                         || atomic_load (&news) == before);
+         ms++) {
+        usleep (1000);
+    }
+    assert_true (trn_log_synced (log) >= seq);
+    assert_int_equal (trn_log_status (log), 0);
+    //  That there is room again was told.
+    assert_true (atomic_load (&news) > before);
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_faulty_destroy (&disk);
+    trn_disk_memory_destroy (&memory);
+}
+
+//  What is in doubt ------------------------------------------------------
+
+//  Opened after a kill and closed again before anybody could say what had been
+//  sent, as a peer does whose opening fails half-way.
+static void
+test_what_is_in_doubt_stays_so_until_its_owner_has_spoken (void **state)
+{
+    (void) state;
+    trn_disk_t *disk = trn_disk_memory_new ();
+    trn_store_t *store = s_open (disk, "a");
+    trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
+    const uint64_t seq = s_send (outbox, "one");
+    assert_int_equal (trn_outbox_wait (outbox, seq, true, PATIENCE_MS), 0);
+    trn_store_abandon (&store);
+    for (unsigned life = 0; life < 3; life++) {
+        store = s_open (disk, "a");
+        trn_log_report_t report;
+        outbox = s_outbox (store, "hello", &report);
+        assert_int_equal (report.messages, 1);
+        assert_false (report.clean);
+        if (life == 2) {
+            trn_outbox_save (outbox, (const uint8_t *) "state", 5, 1, 1);
+        }
+        assert_int_equal (trn_store_close (&store), 0);
+    }
+    for (unsigned life = 0; life < 2; life++) {
+        store = s_open (disk, "a");
+        trn_log_report_t report;
+        outbox = s_outbox (store, "hello", &report);
+        assert_true (report.clean);
+        assert_int_equal (trn_store_close (&store), 0);
+    }
+    trn_disk_memory_destroy (&disk);
+}
+
+//  The last state must not be replaced by the one before it.
+static void
+test_closing_says_the_state_that_a_full_disk_kept_out (void **state)
+{
+    (void) state;
+    trn_disk_t *memory = trn_disk_memory_new ();
+    trn_disk_t *disk = trn_disk_faulty_new (memory);
+    trn_store_t *store = s_open (disk, "a");
+    trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
+    trn_outbox_save (outbox, (const uint8_t *) "old", 3, 1, 1);
+    for (int ms = 0; ms < PATIENCE_MS && trn_outbox_saved (outbox) < 1; ms++) {
+        usleep (1000);
+    }
+    //  Once is enough: there is room again when the store closes.
+    const trn_disk_fault_t full
+        = { .call = TRN_CALL_PWRITE, .nth = 1, .error = ENOSPC };
+    trn_disk_faulty_plan (disk, &full);
+    trn_outbox_save (outbox, (const uint8_t *) "newest", 6, 1, 2);
+    for (int ms = 0; ms < PATIENCE_MS && trn_disk_faulty_hits (disk) == 0;
+         ms++) {
+        usleep (1000);
+    }
+    assert_int_equal (trn_store_close (&store), 0);
+
+    store = s_open (disk, "a");
+    const trn_log_config_t config = { .segment_min = 0 };
+    uint8_t *found = NULL;
+    size_t size = 0;
+    trn_log_report_t report;
+    assert_int_equal (trn_store_outbox (store, "hello", &config, &outbox,
+                                        &found, &size, &report, NULL, 0),
+                      0);
+    assert_true (report.clean);
+    assert_int_equal (size, 6);
+    assert_memory_equal (found, "newest", 6);
+    free (found);
+    trn_ranges_clear (&report.gaps);
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_faulty_destroy (&disk);
+    trn_disk_memory_destroy (&memory);
+}
+
 //  Cells -----------------------------------------------------------------
 
 static void
@@ -549,6 +684,12 @@ main (void)
         cmocka_unit_test (test_reads_and_saves_come_back_with_a_notification),
         cmocka_unit_test (test_a_failed_sync_reaches_everyone_who_waits),
         cmocka_unit_test (test_a_full_disk_is_tried_again_without_being_asked),
+        cmocka_unit_test (
+            test_a_write_without_space_is_tried_again_and_synced),
+        cmocka_unit_test (
+            test_what_is_in_doubt_stays_so_until_its_owner_has_spoken),
+        cmocka_unit_test (
+            test_closing_says_the_state_that_a_full_disk_kept_out),
         cmocka_unit_test (test_a_cell_is_old_or_new_after_a_crash),
         cmocka_unit_test (test_a_cell_is_replaced_on_a_full_disk),
         cmocka_unit_test (test_the_real_disk_locks_checks_and_follows_no_link),
