@@ -207,6 +207,7 @@ s_on_timers (tern_peer_t *self, int64_t now_ms)
     }
     if (now_ms >= self->sample_at) {
         trn_stats_sample (self, now_ms);
+        trn_box_read_again (self, now_ms);
         trn_nodes_note (self, now_ms, false);
     }
 }

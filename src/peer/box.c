@@ -176,7 +176,9 @@ trn_box_collect (tern_peer_t *self)
         trn_box_t *box = dirty;
         dirty = box->dirty_next;
         //  Cleared before looking: whoever appends after our look marks again.
+        //  The fence is the other half of s_mark_dirty ()'s.
         atomic_store (&box->queued, false);
+        atomic_thread_fence (memory_order_seq_cst);
         trn_log_t *log = trn_outbox_log (box->outbox);
         const uint64_t appended = trn_log_appended (log);
         if (appended > box->seen) {
@@ -292,18 +294,34 @@ trn_box_release_run (void *arg, void *handle)
 
 //  News from the disk ------------------------------------------------------
 
-static void
+//  True if the engine shall ask again at once.
+static bool
 s_on_read_error (trn_box_t *box, uint64_t seq, int error)
 {
     if (error == TERN_ENOENT || error == TERN_EAGAIN) {
-        return;  //  trimmed or not written yet: the engine asks again
+        return true;  //  trimmed or not written yet
     }
-    if (!box->broken) {
-        box->broken = true;
+    //  No descriptor or memory just now: that passes.
+    const bool passes = error == TERN_EFULL;
+    if (!box->broken && !box->read_later) {
         trn_events_addf (&box->peer->events, "TERN-OUTBOX-UNREADABLE",
-                         TERN_LOG_ERROR, "outbox=%s seq=%llu reason=\"%s\"",
-                         box->queue, (unsigned long long) seq,
-                         tern_strerror (error));
+                         passes ? TERN_LOG_WARNING : TERN_LOG_ERROR,
+                         "outbox=%s seq=%llu reason=\"%s\"", box->queue,
+                         (unsigned long long) seq, tern_strerror (error));
+    }
+    box->broken = box->broken || !passes;
+    box->read_later = passes;
+    return false;
+}
+
+void
+trn_box_read_again (tern_peer_t *self, int64_t now_ms)
+{
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        trn_box_t *box = self->boxes[index];
+        if (box->read_later) {
+            trn_engine_on_records (self->engine, box->id, now_ms);
+        }
     }
 }
 
@@ -353,10 +371,11 @@ trn_box_disk_news (tern_peer_t *self)
             if (rc > 0) {
                 s_keep (box, chunk);
                 chunk = NULL;
-            } else {
-                s_on_read_error (box, seq, rc);
+                box->read_later = false;
+                got = true;
+            } else if (s_on_read_error (box, seq, rc)) {
+                got = true;
             }
-            got = true;
         }
         if (got) {
             trn_engine_on_records (self->engine, box->id, now);

@@ -57,6 +57,7 @@ typedef struct trn_box {
     uint64_t floor;              //  dropped below, as the engine knows it
     int status;                  //  of the log, as the application was told
     bool broken;                 //  reading it back failed: deliver no more
+    bool read_later;             //  could not be read just now
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
     uint64_t oldest_seq;         //  what oldest_us belongs to
     uint64_t oldest_us;          //  wall stamp of the oldest unsettled
@@ -215,6 +216,10 @@ trn_box_collect (tern_peer_t *self);
 
 void
 trn_box_disk_news (tern_peer_t *self);
+
+//  Actor, every while: what could not be read just now may be readable again.
+void
+trn_box_read_again (tern_peer_t *self, int64_t now_ms);
 
 //  Actor: save the outbox's state; closing also says that nothing was sent
 //  after it.

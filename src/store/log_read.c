@@ -15,6 +15,7 @@
 #include <tern/error.h>
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -70,7 +71,10 @@ s_open_file (trn_log_t *self, uint64_t segment)
     self->read_file
         = self->disk->open (self->disk, self->dir, name, O_RDONLY);
     self->read_segment = segment;
-    return self->read_file < 0 ? trn_io_error (self->read_file) : 0;
+    //  Still on our list, so somebody has taken the file away: not trimmed.
+    return self->read_file == -ENOENT ? TERN_ECORRUPT
+           : self->read_file < 0      ? trn_io_error (self->read_file)
+                                      : 0;
 }
 
 //  Pass over records up to seq.  Their lengths are only trusted to find the
