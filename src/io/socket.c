@@ -189,26 +189,48 @@ s_result (int rc)
     return zmq_errno () == EAGAIN ? TERN_EAGAIN : TERN_ENET;
 }
 
-int
-trn_socket_send (void *socket, const void *data, size_t size, bool more)
+//  While it sends, libzmq looks only once in a millisecond whether the far side
+//  has made room; asking for its events makes it look now.
+static void
+s_look_for_room (void *socket)
 {
-    int rc;
-    do {
-        rc = zmq_send (socket, data, size,
-                       ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
-    } while (rc < 0 && zmq_errno () == EINTR);
-    return s_result (rc);
+    int events;
+    size_t size = sizeof events;
+    zmq_getsockopt (socket, ZMQ_EVENTS, &events, &size);
 }
 
 int
 trn_socket_send_msg (void *socket, zmq_msg_t *msg, bool more)
 {
-    int rc;
-    do {
-        rc = zmq_msg_send (msg, socket,
-                           ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
-    } while (rc < 0 && zmq_errno () == EINTR);
-    return s_result (rc);
+    const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
+    bool looked = false;
+    for (;;) {
+        const int rc = zmq_msg_send (msg, socket, flags);
+        if (rc < 0 && zmq_errno () == EINTR) {
+            continue;
+        }
+        if (rc < 0 && zmq_errno () == EAGAIN && !looked) {
+            looked = true;
+            s_look_for_room (socket);
+            continue;
+        }
+        return s_result (rc);
+    }
+}
+
+int
+trn_socket_send (void *socket, const void *data, size_t size, bool more)
+{
+    zmq_msg_t msg;
+    zmq_msg_init_size (&msg, size);
+    if (size) {
+        memcpy (zmq_msg_data (&msg), data, size);
+    }
+    const int rc = trn_socket_send_msg (socket, &msg, more);
+    if (rc != TERN_OK) {
+        zmq_msg_close (&msg);
+    }
+    return rc;
 }
 
 int
