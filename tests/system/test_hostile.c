@@ -217,16 +217,16 @@ test_a_run_that_is_said_twice_is_delivered_once (void **state)
     stranger_frame (&stranger, &data, run, size);
     s_expect_accept (&victim, "one");
     s_expect_accept (&victim, "two");
-    trn_frame_t answer;
-    assert_true (stranger_hears (&stranger, TRN_SETTLE, &answer));
 
     //  The same again, as a new lease and flagged: settled here before.
     data.data.token = 2;
     data.data.deliveries = 2;
     data.data.flags = TRN_DATA_REDELIVERED;
     stranger_frame (&stranger, &data, run, size);
-    assert_true (stranger_hears (&stranger, TRN_SETTLE, &answer));
-    assert_int_equal (answer.settle.entries[0].token, 2);
+    trn_frame_t answer = {.type = TRN_SETTLE};
+    while (answer.settle.entries[0].token != 2) {
+        assert_true (stranger_hears (&stranger, TRN_SETTLE, &answer));
+    }
     assert_null (tern_consumer_recv (victim.consumer, 0));
     stranger_close (&stranger);
     s_end (&victim);
