@@ -271,10 +271,15 @@ s_prepare (tern_directory_t **self_p, char *why, size_t why_size)
     tern_directory_t *self = trn_alloc (sizeof *self);
     self->local.lock_fd = -1;
     self->context = trn_context_acquire ();
-    self->router = trn_socket_router (self->context, TRN_DIRECTORY_FRAME_MAX);
+    if (self->context) {
+        self->router
+            = trn_socket_router (self->context, TRN_DIRECTORY_FRAME_MAX);
+    }
     if (!self->router || trn_wake_open (&self->wake) != TERN_OK) {
         trn_socket_close (&self->router);
-        trn_context_release ();
+        if (self->context) {
+            trn_context_release ();
+        }
         free (self);
         return s_fail (TERN_ENET, why, why_size, "directory",
                        "out of sockets or descriptors");

@@ -374,6 +374,10 @@ tern_fleet_fetch (tern_fleet_t **self_p, const tern_config_t *config,
         return rc;
     }
     void *context = trn_context_acquire ();
+    if (!context) {
+        return s_fail (TERN_ENODIR, why, why_size,
+                       "too few descriptors left for this process");
+    }
     const int64_t now_ms = trn_clock_ms ();
     for (size_t index = 0; index < count; index++) {
         asked[index].fleet = trn_alloc (sizeof (tern_fleet_t));

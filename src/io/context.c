@@ -7,31 +7,53 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <zmq.h>
 
 //  Each link takes a DEALER and its monitor's pair; the default of 1,023 would
 //  be the first limit that a large peer meets.
 #define SOCKETS_MAX 8192
 
+//  libzmq aborts the process when its threads, or a bind, find no descriptor.
+//  Who opens something here needs fewer than these.
+#define DESCRIPTORS_SPARE 16
+
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
 static void *s_context = NULL;
 static unsigned s_references = 0;
 
+static bool
+s_has_descriptors (void)
+{
+    int spare[DESCRIPTORS_SPARE];
+    int count = 0;
+    while (count < DESCRIPTORS_SPARE
+           && (spare[count] = eventfd (0, EFD_CLOEXEC)) >= 0) {
+        count++;
+    }
+    for (int index = 0; index < count; index++) {
+        close (spare[index]);
+    }
+    return count == DESCRIPTORS_SPARE;
+}
+
 void *
 trn_context_acquire (void)
 {
-    pthread_mutex_lock (&s_lock);
-    if (s_references++ == 0) {
-        s_context = zmq_ctx_new ();
-        if (!s_context) {
-            fprintf (stderr, "tern: no memory for a ZeroMQ context\n");
-            abort ();
-        }
-        zmq_ctx_set (s_context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+    if (!s_has_descriptors ()) {
+        return NULL;
     }
+    pthread_mutex_lock (&s_lock);
+    if (!s_context) {
+        s_context = zmq_ctx_new ();
+        if (s_context) {
+            zmq_ctx_set (s_context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+        }
+    }
+    s_references += s_context != NULL;
     void *context = s_context;
     pthread_mutex_unlock (&s_lock);
     return context;

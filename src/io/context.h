@@ -9,7 +9,8 @@
 #ifndef TRN_CONTEXT_H
 #define TRN_CONTEXT_H
 
-//  Take a reference; the first makes the context.  Any thread.
+//  Take a reference; the first makes the context.  NULL, and no reference, if
+//  the process has too few descriptors left: libzmq would end it.  Any thread.
 void *
 trn_context_acquire (void);
 

@@ -235,8 +235,9 @@ static int
 s_open_network (tern_peer_t *self, char *why, size_t why_size)
 {
     self->context = trn_context_acquire ();
-    self->poller = trn_poller_new ();
+    self->poller = self->context ? trn_poller_new () : NULL;
     if (!self->poller) {
+        snprintf (why, why_size, "too few descriptors left for this process");
         return TERN_ENET;
     }
     self->wake_item.fd = self->wake.fd;

@@ -235,6 +235,51 @@ test_a_failed_disk_ends_every_wait_and_is_reported (void **state)
     tern_peer_close (&orders, 0);
 }
 
+//  squeeze NAME DESCRIPTORS: open a peer with so many left, say what came of it.
+static int
+s_squeeze (const scene_t *scene, int argc, char **argv)
+{
+    assert_int_equal (argc, 2);
+    tern_config_t *config = scene_config (scene, argv[0], NULL);
+    const int lowest = dup (STDOUT_FILENO);
+    close (lowest);
+    const rlim_t before = s_limit_descriptors (
+        (rlim_t) lowest + (rlim_t) strtoul (argv[1], NULL, 10));
+    tern_peer_t *peer = NULL;
+    char why[256] = "";
+    const int rc = tern_peer_open (&peer, config, why, sizeof why);
+    s_limit_descriptors (before);
+    assert_true ((rc == TERN_OK) == (peer != NULL));
+    tern_peer_close (&peer, 0);
+    tern_config_destroy (&config);
+    printf ("%s\n", rc == TERN_OK                       ? "opened"
+                    : rc == TERN_EFULL || rc == TERN_ENET ? "refused"
+                                                          : why);
+    return 0;
+}
+
+//  libzmq ends a process that has no descriptor for it; nobody else may.
+static void
+test_an_opening_without_descriptors_fails_and_harms_nobody (void **state)
+{
+    const scene_t *scene = *state;
+    bool opened = false;
+    for (unsigned spare = 0; !opened; spare++) {
+        assert_true (spare < 64);
+        char number[16];
+        snprintf (number, sizeof number, "%u", spare);
+        scene_child_t child;
+        scene_start (scene, &child, "squeeze", "orders-1", number, NULL);
+        const char *line = scene_line (&child);
+        opened = line && strcmp (line, "opened") == 0;
+        if (!opened) {
+            assert_non_null (line);
+            assert_string_equal (line, "refused");
+        }
+        assert_int_equal (scene_ended (&child), 0);
+    }
+}
+
 //  publish NAME: send one message, and open another outbox.
 static int
 s_publish (const scene_t *scene, int argc, char **argv)
@@ -295,7 +340,8 @@ test_an_opening_that_fails_leaves_in_doubt_what_was (void **state)
 int
 main (int argc, char **argv)
 {
-    static const scene_role_t roles[] = {{"publish", s_publish}, {NULL, NULL}};
+    static const scene_role_t roles[] = {
+        {"publish", s_publish}, {"squeeze", s_squeeze}, {NULL, NULL}};
     const int ended = scene_main (roles, argc, argv);
     if (ended >= 0) {
         return ended;
@@ -307,6 +353,7 @@ main (int argc, char **argv)
         CLAIM (test_a_segment_that_was_taken_away_is_reported),
         CLAIM (test_delivery_goes_on_when_there_are_descriptors_again),
         CLAIM (test_a_failed_disk_ends_every_wait_and_is_reported),
+        CLAIM (test_an_opening_without_descriptors_fails_and_harms_nobody),
         CLAIM (test_an_opening_that_fails_leaves_in_doubt_what_was),
     };
     return cmocka_run_group_tests_name ("peer disk", tests, NULL, NULL);
