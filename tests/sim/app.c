@@ -20,16 +20,6 @@
 
 //  Publishing -------------------------------------------------------------
 
-static uint64_t
-s_print (const uint8_t *body, uint32_t size)
-{
-    uint64_t print = 0xcbf29ce484222325u;
-    for (uint32_t index = 0; index < size; index++) {
-        print = (print ^ body[index]) * 0x100000001b3u;
-    }
-    return print;
-}
-
 bool
 sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
 {
@@ -51,12 +41,11 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
         return false;
     }
     sim_ledger_append (peer->world->ledger, outbox->stream, seq,
-                       s_print (body, size));
+                       sim_ledger_print (body, size));
     sim_trace (peer->world, "%-5s publishes %s %" PRIu64, peer->name,
                outbox->queue, seq);
     outbox->appended = seq;
-    trn_engine_on_appended (peer->engine, outbox->id, seq,
-                            sim_peer_now (peer));
+    trn_engine_on_appended (peer->engine, outbox->id, seq, sim_peer_now (peer));
     sim_peer_drain_soon (peer);
     sim_outbox_kick (outbox);
     return true;
@@ -98,9 +87,8 @@ sim_app_produce (sim_outbox_t *outbox, uint64_t messages)
     }
     if (outbox->backlog) {
         outbox->producing = true;
-        sim_after (peer->world,
-                   (int64_t) sim_random (peer->world, 500, 5000), s_on_produce,
-                   peer, outbox, 0);
+        sim_after (peer->world, (int64_t) sim_random (peer->world, 500, 5000),
+                   s_on_produce, peer, outbox, 0);
     }
 }
 
@@ -125,6 +113,31 @@ s_think (sim_consumer_t *consumer)
     }
 }
 
+//  Prefetch bounds what is in hand: messages exactly, bytes about, because of a
+//  run only the size of all is known, and by one record of each publisher more,
+//  because a record is not cut.
+static void
+s_check_prefetch (const sim_consumer_t *consumer)
+{
+    sim_world_t *world = consumer->peer->world;
+    uint64_t bytes = 0;
+    uint32_t largest = 0;
+    for (size_t index = 0; index < consumer->hand_count; index++) {
+        const uint32_t size = consumer->hands[index].size;
+        bytes += size;
+        largest = size > largest ? size : largest;
+    }
+    if (consumer->hand_count > consumer->prefetch
+        || bytes > 2 * (uint64_t) consumer->bytes
+                       + (uint64_t) world->peer_count * largest) {
+        sim_fail (world,
+                  "L-credit: %s holds %zu of %u messages, %" PRIu64
+                  " of %u bytes",
+                  consumer->peer->name, consumer->hand_count,
+                  consumer->prefetch, bytes, consumer->bytes);
+    }
+}
+
 void
 sim_app_on_delivery (sim_consumer_t *consumer, const sim_hand_t *hand)
 {
@@ -135,9 +148,8 @@ sim_app_on_delivery (sim_consumer_t *consumer, const sim_hand_t *hand)
     if (consumer->hand_count == consumer->hand_capacity) {
         consumer->hand_capacity
             = consumer->hand_capacity ? consumer->hand_capacity * 2 : 16;
-        consumer->hands
-            = trn_realloc (consumer->hands,
-                           consumer->hand_capacity * sizeof *consumer->hands);
+        consumer->hands = trn_realloc (
+            consumer->hands, consumer->hand_capacity * sizeof *consumer->hands);
     }
     consumer->hands[consumer->hand_count++] = *hand;
     if (consumer->hand_count > consumer->hand_peak) {
@@ -145,12 +157,11 @@ sim_app_on_delivery (sim_consumer_t *consumer, const sim_hand_t *hand)
     }
     if (peer->keep_texts) {
         peer->received
-            = trn_realloc (peer->received, (peer->received_count + 1)
-                                               * sizeof *peer->received);
+            = trn_realloc (peer->received,
+                           (peer->received_count + 1) * sizeof *peer->received);
         const size_t size = strlen (hand->text) + 2;
         char *line = trn_alloc (size);
-        snprintf (line, size, "%s%s", hand->redelivered ? "*" : "",
-                  hand->text);
+        snprintf (line, size, "%s%s", hand->redelivered ? "*" : "", hand->text);
         peer->received[peer->received_count++] = line;
     }
     sim_ledger_deliver (peer->world->ledger, hand->store_uuid, hand->outbox,
@@ -159,10 +170,7 @@ sim_app_on_delivery (sim_consumer_t *consumer, const sim_hand_t *hand)
         sim_fail (peer->world, "%s: %s %" PRIu64 " counts no delivery",
                   peer->name, hand->outbox, hand->seq);
     }
-    if (consumer->hand_count > consumer->prefetch) {
-        sim_fail (peer->world, "L-credit: %s holds %zu of %u messages",
-                  peer->name, consumer->hand_count, consumer->prefetch);
-    }
+    s_check_prefetch (consumer);
     s_think (consumer);
 }
 
@@ -250,10 +258,9 @@ sim_app_join (sim_consumer_t *consumer)
     if (consumer->id) {
         return;
     }
-    consumer->id
-        = trn_engine_add_consumer (peer->engine, consumer->queue,
-                                   consumer->prefetch, consumer->bytes,
-                                   sim_peer_now (peer));
+    consumer->id = trn_engine_add_consumer (peer->engine, consumer->queue,
+                                            consumer->prefetch, consumer->bytes,
+                                            sim_peer_now (peer));
     sim_directory_announce (peer);
     sim_peer_drain_soon (peer);
 }

@@ -70,8 +70,7 @@ s_on_write (sim_world_t *world, const sim_event_t *event)
         sim_after (world, 20000, s_on_write, outbox->peer, outbox, 0);
         return;
     }
-    sim_after (world, s_disk_time (outbox), s_on_sync, outbox->peer, outbox,
-               0);
+    sim_after (world, s_disk_time (outbox), s_on_sync, outbox->peer, outbox, 0);
 }
 
 static void
@@ -83,7 +82,8 @@ s_on_sync (sim_world_t *world, const sim_event_t *event)
         return;
     }
     s_confirm (outbox);
-    if (rc == 1 || trn_log_synced (outbox->log) < trn_log_appended (outbox->log)) {
+    if (rc == 1
+        || trn_log_synced (outbox->log) < trn_log_appended (outbox->log)) {
         sim_after (world, rc < 0 ? 20000 : s_disk_time (outbox), s_on_write,
                    outbox->peer, outbox, 0);
     } else {
@@ -118,8 +118,7 @@ s_on_read (sim_world_t *world, const sim_event_t *event)
     const bool settled
         = trn_engine_settled (peer->engine, outbox->id, outbox->read_seq);
     if (rc == 0 || settled) {
-        trn_chunk_t **slot
-            = &outbox->chunks[outbox->chunk_next++ % SIM_CHUNKS];
+        trn_chunk_t **slot = &outbox->chunks[outbox->chunk_next++ % SIM_CHUNKS];
         trn_chunk_release (slot);
         *slot = chunk;
         trn_engine_on_records (peer->engine, outbox->id, sim_peer_now (peer));

@@ -16,8 +16,8 @@
 #include <string.h>
 
 typedef enum {
-    HELD,       //  in the application's hands
-    BACK,       //  given back
+    HELD,  //  in the application's hands
+    BACK,  //  given back
     ACCEPTED,
     REJECTED
 } s_touch_state_t;
@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     uint64_t seq;
     uint64_t print;
+    uint64_t token;           //  under which it was sent last
     bool written, synced;     //  the publisher was told so
     bool gone;                //  lost, and allowed to be
     bool accepted, rejected;  //  by any application, ever
@@ -50,10 +51,10 @@ typedef struct {
 typedef struct {
     uint8_t store_uuid[16];
     char outbox[TRN_NAME_MAX + 2];
-    bool current;             //  not replaced by a fork
+    bool current;  //  not replaced by a fork
     s_message_t *messages;
     size_t count, capacity;
-    size_t audited;           //  messages below are known to be settled
+    size_t audited;  //  messages below are known to be settled
     s_reader_t *readers;
     unsigned reader_count;
 } s_stream_t;
@@ -95,6 +96,16 @@ sim_ledger_destroy (sim_ledger_t **self_p)
     *self_p = NULL;
 }
 
+uint64_t
+sim_ledger_print (const uint8_t *body, uint32_t size)
+{
+    uint64_t print = 0xcbf29ce484222325u;
+    for (uint32_t index = 0; index < size; index++) {
+        print = (print ^ body[index]) * 0x100000001b3u;
+    }
+    return print;
+}
+
 unsigned
 sim_ledger_stream (sim_ledger_t *self, const uint8_t store_uuid[16],
                    const char *outbox)
@@ -106,8 +117,8 @@ sim_ledger_stream (sim_ledger_t *self, const uint8_t store_uuid[16],
             return index;
         }
     }
-    self->streams = trn_realloc (
-        self->streams, (self->stream_count + 1) * sizeof *self->streams);
+    self->streams = trn_realloc (self->streams, (self->stream_count + 1)
+                                                    * sizeof *self->streams);
     s_stream_t *stream = &self->streams[self->stream_count];
     *stream = (s_stream_t) {.current = true};
     memcpy (stream->store_uuid, store_uuid, 16);
@@ -148,9 +159,8 @@ s_add (s_stream_t *stream, const s_message_t *message)
 {
     if (stream->count == stream->capacity) {
         stream->capacity = stream->capacity ? stream->capacity * 2 : 64;
-        stream->messages
-            = trn_realloc (stream->messages,
-                           stream->capacity * sizeof *stream->messages);
+        stream->messages = trn_realloc (
+            stream->messages, stream->capacity * sizeof *stream->messages);
     }
     stream->messages[stream->count] = *message;
     return &stream->messages[stream->count++];
@@ -187,19 +197,18 @@ sim_ledger_confirm (sim_ledger_t *self, unsigned number, uint64_t written,
 }
 
 void
-sim_ledger_reopen (sim_ledger_t *self, unsigned number,
-                   sim_survival_t survival, uint64_t high,
-                   const trn_ranges_t *gaps)
+sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
+                   uint64_t high, const trn_ranges_t *gaps)
 {
     s_stream_t *stream = &self->streams[number];
     for (size_t at = 0; at < stream->count; at++) {
         s_message_t *message = &stream->messages[at];
-        const bool there = message->seq <= high
-                           && !trn_ranges_has (gaps, message->seq);
+        const bool there
+            = message->seq <= high && !trn_ranges_has (gaps, message->seq);
         if (message->seq > high) {
             sim_fail (self->world,
-                      "L-payload: %s continues above %" PRIu64
-                      " but %" PRIu64 " was used",
+                      "L-payload: %s continues above %" PRIu64 " but %" PRIu64
+                      " was used",
                       stream->outbox, high, message->seq);
             return;
         }
@@ -281,8 +290,7 @@ s_reader (s_stream_t *stream, uint32_t life)
         }
     }
     stream->readers = trn_realloc (
-        stream->readers,
-        (stream->reader_count + 1) * sizeof *stream->readers);
+        stream->readers, (stream->reader_count + 1) * sizeof *stream->readers);
     s_reader_t *reader = &stream->readers[stream->reader_count++];
     *reader = (s_reader_t) {.life = life};
     return reader;
@@ -301,9 +309,8 @@ s_touch (s_message_t *message, uint32_t life)
 
 //  The message with this place and body, in the newest stream that has it.
 static s_message_t *
-s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16],
-          const char *outbox, uint64_t seq, uint64_t print,
-          s_stream_t **stream_p)
+s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
+          uint64_t seq, uint64_t print, s_stream_t **stream_p)
 {
     for (unsigned index = self->stream_count; index-- > 0;) {
         s_stream_t *stream = &self->streams[index];
@@ -325,14 +332,16 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16],
 
 void
 sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
-                 uint32_t count, bool redelivered)
+                 uint32_t count, uint64_t token, bool redelivered)
 {
     const s_stream_t *stream = &self->streams[number];
     for (uint64_t seq = first_seq; seq < first_seq + count; seq++) {
         s_message_t *message = s_message (stream, seq);
         if (!message) {
-            sim_fail (self->world, "L-payload: %s %" PRIu64
-                      " is sent but was never published", stream->outbox, seq);
+            sim_fail (self->world,
+                      "L-payload: %s %" PRIu64
+                      " is sent but was never published",
+                      stream->outbox, seq);
             return;
         }
         if (message->sent && !message->unopened && !redelivered) {
@@ -341,7 +350,15 @@ sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
                       stream->outbox, seq);
         }
         message->sent = true;
+        message->token = token;
     }
+}
+
+uint64_t
+sim_ledger_token (const sim_ledger_t *self, unsigned number, uint64_t seq)
+{
+    const s_message_t *message = s_message (&self->streams[number], seq);
+    return message ? message->token : 0;
 }
 
 //  In which order may messages come to one life?

@@ -41,6 +41,10 @@ sim_ledger_new (sim_world_t *world);
 void
 sim_ledger_destroy (sim_ledger_t **self_p);
 
+//  A body as one number (FNV-1a).
+uint64_t
+sim_ledger_print (const uint8_t *body, uint32_t size);
+
 //  The stream of this outbox, known from now on.
 unsigned
 sim_ledger_stream (sim_ledger_t *self, const uint8_t store_uuid[16],
@@ -58,9 +62,8 @@ sim_ledger_confirm (sim_ledger_t *self, unsigned stream, uint64_t written,
 
 //  The outbox was opened again; it continues above high.
 void
-sim_ledger_reopen (sim_ledger_t *self, unsigned stream,
-                   sim_survival_t survival, uint64_t high,
-                   const trn_ranges_t *gaps);
+sim_ledger_reopen (sim_ledger_t *self, unsigned stream, sim_survival_t survival,
+                   uint64_t high, const trn_ranges_t *gaps);
 
 //  The store is gone on purpose: nothing is expected of its messages.
 void
@@ -76,10 +79,14 @@ sim_ledger_fork (sim_ledger_t *self, unsigned stream, uint64_t high);
 unsigned
 sim_ledger_twin (sim_ledger_t *self, unsigned stream);
 
-//  A publisher sends a run.
+//  A publisher sends a run, under a token.
 void
 sim_ledger_send (sim_ledger_t *self, unsigned stream, uint64_t first_seq,
-                 uint32_t count, bool redelivered);
+                 uint32_t count, uint64_t token, bool redelivered);
+
+//  The token under which this message was sent last, 0 for never.
+uint64_t
+sim_ledger_token (const sim_ledger_t *self, unsigned stream, uint64_t seq);
 
 //  A message came into an application's hands (its consumer's queue).
 void
@@ -98,7 +105,8 @@ void
 sim_ledger_progress (sim_ledger_t *self, unsigned stream, uint64_t processed);
 
 //  Ask is_settled () about every message the publisher may hold for settled.
-typedef bool sim_settled_fn (void *arg, uint64_t seq);
+typedef bool
+sim_settled_fn (void *arg, uint64_t seq);
 
 void
 sim_ledger_audit (sim_ledger_t *self, unsigned stream,

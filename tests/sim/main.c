@@ -21,18 +21,18 @@
 #include <string.h>
 
 enum {
-    SEEDS = 2000,        //  of a sweep
-    STORY_SEEDS = 20,    //  of a story
-    CHUNKS = 20,         //  lines of TAP per sweep
-    FAILURES_MAX = 10,   //  told before the sweep gives up
+    SEEDS = 2000,       //  of a sweep
+    STORY_SEEDS = 20,   //  of a story
+    CHUNKS = 20,        //  lines of TAP per sweep
+    FAILURES_MAX = 10,  //  told before the sweep gives up
     HEAP_SLACK = 1 << 20
 };
 
 typedef struct {
     uint64_t seeds, from;
-    bool one;            //  a single seed was asked for
+    bool one;  //  a single seed was asked for
     bool trace;
-    unsigned lines;      //  of TAP so far
+    unsigned lines;  //  of TAP so far
     unsigned failures;
 } s_program_t;
 
@@ -75,8 +75,7 @@ s_sweep (s_program_t *self)
     sim_totals_t totals = {0};
     uint64_t seed = self->from;
     for (unsigned chunk = 0; chunk < chunks; chunk++) {
-        const uint64_t end
-            = self->from + self->seeds * (chunk + 1) / chunks;
+        const uint64_t end = self->from + self->seeds * (chunk + 1) / chunks;
         const uint64_t first = seed;
         bool good = true;
         for (; seed < end && self->failures < FAILURES_MAX; seed++) {

@@ -18,7 +18,7 @@
 
 enum {
     TYPES = TRN_BYE + 1,
-    STASH = 16               //  old frames kept for replay
+    STASH = 16  //  old frames kept for replay
 };
 
 typedef struct {
@@ -99,12 +99,13 @@ sim_net_watch (sim_net_t *self, sim_net_watch_fn *fn, void *arg)
     self->watch_arg = arg;
 }
 
+//  Who listens there when it is up.
 static sim_peer_t *
-s_listener (const sim_net_t *self, const char *endpoint)
+s_owner (const sim_net_t *self, const char *endpoint)
 {
     for (unsigned index = 0; index < self->world->peer_count; index++) {
         sim_peer_t *peer = self->world->peers[index];
-        if (peer->up && strcmp (peer->endpoint, endpoint) == 0) {
+        if (strcmp (peer->endpoint, endpoint) == 0) {
             return peer;
         }
     }
@@ -138,8 +139,7 @@ static void
 s_expect (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
           int64_t delay_us)
 {
-    sim_after (self->world, delay_us, s_on_arrival, NULL, conn,
-               (uint64_t) way);
+    sim_after (self->world, delay_us, s_on_arrival, NULL, conn, (uint64_t) way);
 }
 
 //  The connecting side learns that its connection is gone, if it does.
@@ -156,8 +156,8 @@ s_on_notice (sim_world_t *world, const sim_event_t *event)
 static void
 s_notice (sim_net_t *self, sim_conn_t *conn)
 {
-    if (sim_chance (self->world, self->config.notice_per_mille)
-        && !conn->closed && conn->publisher->life == conn->publisher_life) {
+    if (sim_chance (self->world, self->config.notice_per_mille) && !conn->closed
+        && conn->publisher->life == conn->publisher_life) {
         sim_after (self->world, (int64_t) sim_random (self->world, 0, 20000),
                    s_on_notice, conn->publisher, conn, 0);
     }
@@ -169,8 +169,7 @@ sim_net_cut_conn (sim_net_t *self, sim_conn_t *conn)
     if (conn->cut) {
         return;
     }
-    sim_trace (self->world, "net   %s-%s conn %u is cut",
-               conn->publisher->name,
+    sim_trace (self->world, "net   %s-%s conn %u is cut", conn->publisher->name,
                conn->consumer ? conn->consumer->name : "?",
                (unsigned) conn->number);
     conn->cut = true;
@@ -184,8 +183,9 @@ static bool
 s_bind (sim_net_t *self, sim_conn_t *conn)
 {
     if (!conn->consumer) {
-        conn->consumer = s_listener (self, conn->endpoint);
-        if (!conn->consumer) {
+        conn->consumer = s_owner (self, conn->endpoint);
+        if (!conn->consumer || !conn->consumer->up) {
+            conn->consumer = NULL;
             sim_net_cut_conn (self, conn);
             return false;
         }
@@ -208,10 +208,9 @@ s_on_arrival (sim_world_t *world, const sim_event_t *event)
         conn->way[way].held = true;
         return;
     }
-    sim_peer_t *to
-        = way == SIM_TO_CONSUMER ? conn->consumer : conn->publisher;
-    const uint32_t life = way == SIM_TO_CONSUMER ? conn->consumer_life
-                                                 : conn->publisher_life;
+    sim_peer_t *to = way == SIM_TO_CONSUMER ? conn->consumer : conn->publisher;
+    const uint32_t life
+        = way == SIM_TO_CONSUMER ? conn->consumer_life : conn->publisher_life;
     if (to->life == life && to->paused_until_us > world->now_us) {
         s_expect (self, conn, way, to->paused_until_us - world->now_us);
         return;
@@ -220,8 +219,7 @@ s_on_arrival (sim_world_t *world, const sim_event_t *event)
     if (!packet->next) {
         conn->way[way].last = NULL;
     }
-    const bool deaf
-        = way == SIM_TO_CONSUMER ? conn->dropped : conn->closed;
+    const bool deaf = way == SIM_TO_CONSUMER ? conn->dropped : conn->closed;
     if (to->life == life && !deaf) {
         sim_peer_on_packet (to, conn, way, packet);
     }
@@ -231,8 +229,7 @@ s_on_arrival (sim_world_t *world, const sim_event_t *event)
 static sim_packet_t *
 s_copy (const sim_packet_t *packet)
 {
-    const size_t size
-        = sizeof *packet + packet->frame_size + packet->run_size;
+    const size_t size = sizeof *packet + packet->frame_size + packet->run_size;
     sim_packet_t *copy = trn_alloc (size);
     memcpy (copy, packet, size);
     copy->next = NULL;
@@ -245,9 +242,9 @@ s_enqueue (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
            sim_packet_t *packet)
 {
     sim_world_t *world = self->world;
-    int64_t delay_us = conn->delay_us
-                       + (int64_t) sim_random (
-                           world, 0, (uint64_t) conn->delay_us / 2);
+    int64_t delay_us
+        = conn->delay_us
+          + (int64_t) sim_random (world, 0, (uint64_t) conn->delay_us / 2);
     if (self->config.spike_us
         && sim_chance (world, self->config.spike_per_mille)) {
         delay_us += (int64_t) sim_random (world, 0,
@@ -301,8 +298,8 @@ s_replay (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
     if (worth && sim_chance (world, 500)) {
         s_stashed_t *slot = &self->stash[self->stash_next++ % STASH];
         free (slot->packet);
-        *slot = (s_stashed_t) {s_copy (packet), conn->publisher,
-                               conn->consumer, conn->number, way};
+        *slot = (s_stashed_t) {s_copy (packet), conn->publisher, conn->consumer,
+                               conn->number, way};
     }
     if (!sim_chance (world, self->config.replay_per_mille)) {
         return;
@@ -327,7 +324,7 @@ sim_net_send (sim_net_t *self, sim_conn_t *conn, sim_direction_t way,
     const sim_peer_t *from = s_from (conn, way);
     const sim_peer_t *to = s_to (conn, way);
     if (way == SIM_TO_CONSUMER && !to) {
-        to = s_listener (self, conn->endpoint);
+        to = s_owner (self, conn->endpoint);
     }
     if (from && to) {
         self->sent[from->index][to->index][frame->type]++;
@@ -364,9 +361,9 @@ sim_net_connect (sim_net_t *self, sim_peer_t *publisher, trn_link_id_t link,
     conn->publisher_life = publisher->life;
     conn->link = link;
     memcpy (conn->endpoint, endpoint, strlen (endpoint) + 1);
-    conn->delay_us = (int64_t) sim_random (
-        world, (uint64_t) self->config.delay_min_us,
-        (uint64_t) self->config.delay_max_us);
+    conn->delay_us
+        = (int64_t) sim_random (world, (uint64_t) self->config.delay_min_us,
+                                (uint64_t) self->config.delay_max_us);
     conn->next = self->conns;
     self->conns = conn;
 }
@@ -410,8 +407,7 @@ s_close (sim_net_t *self, sim_conn_t *conn)
 }
 
 void
-sim_net_disconnect (sim_net_t *self, sim_peer_t *publisher,
-                    trn_link_id_t link)
+sim_net_disconnect (sim_net_t *self, sim_peer_t *publisher, trn_link_id_t link)
 {
     sim_conn_t *conn = sim_net_link (self, publisher, link);
     if (conn) {

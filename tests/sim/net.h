@@ -35,14 +35,15 @@ struct sim_packet {
     trn_frame_type_t type;
     uint32_t frame_size;
     uint32_t run_size;
-    uint8_t *run;            //  inside bytes
-    uint8_t bytes[];         //  frame, then run
+    uint8_t *run;     //  inside bytes
+    uint8_t bytes[];  //  frame, then run
 };
 
 //  What the publisher may send on one flow, as far as it has been told.
 typedef struct {
     uint32_t flow;
-    uint64_t messages, bytes;            //  granted
+    void *outbox;              //  sim_outbox_t whose flow it is
+    uint64_t messages, bytes;  //  granted
     uint64_t sent_messages, sent_bytes;
 } sim_credit_t;
 
@@ -50,22 +51,22 @@ typedef struct sim_conn sim_conn_t;
 
 struct sim_conn {
     sim_conn_t *next;
-    uint64_t number;         //  also the consumer's route
-    uint64_t id;             //  as WELCOME said; frames with another are late
+    uint64_t number;  //  also the consumer's route
+    uint64_t id;      //  as WELCOME said; frames with another are late
     sim_peer_t *publisher;
     uint32_t publisher_life;
     trn_link_id_t link;
     char endpoint[TRN_ENDPOINT_MAX + 1];
-    sim_peer_t *consumer;    //  NULL until the first frame arrives
+    sim_peer_t *consumer;  //  NULL until the first frame arrives
     uint32_t consumer_life;
-    bool closed;             //  by the publisher
-    bool dropped;            //  the consumer does not listen any more
-    bool cut;                //  nothing passes any more
-    int64_t delay_us;        //  usual time of one frame
+    bool closed;       //  by the publisher
+    bool dropped;      //  the consumer does not listen any more
+    bool cut;          //  nothing passes any more
+    int64_t delay_us;  //  usual time of one frame
     struct {
-        sim_packet_t *first, *last;   //  on the way, in order
-        int64_t arrives_us;           //  of the last one
-        bool held;                    //  the first one waits for a heal
+        sim_packet_t *first, *last;  //  on the way, in order
+        int64_t arrives_us;          //  of the last one
+        bool held;                   //  the first one waits for a heal
     } way[2];
     sim_credit_t *credits;
     unsigned credit_count;
@@ -73,16 +74,17 @@ struct sim_conn {
 
 //  Settings of a run; all zero is a quiet network.
 typedef struct {
-    int64_t delay_min_us, delay_max_us;   //  usual time, per connection
-    unsigned spike_per_mille;             //  frames that take much longer
+    int64_t delay_min_us, delay_max_us;  //  usual time, per connection
+    unsigned spike_per_mille;            //  frames that take much longer
     int64_t spike_us;
     unsigned replay_per_mille;
-    unsigned notice_per_mille;   //  a broken connection is noticed by the OS
+    unsigned notice_per_mille;  //  a broken connection is noticed by the OS
 } sim_net_config_t;
 
 //  Told of every frame sent; the stories count them.
-typedef void sim_net_watch_fn (void *arg, sim_conn_t *conn,
-                               sim_direction_t way, trn_frame_type_t type);
+typedef void
+sim_net_watch_fn (void *arg, sim_conn_t *conn, sim_direction_t way,
+                  trn_frame_type_t type);
 
 sim_net_t *
 sim_net_new (sim_world_t *world);
@@ -101,8 +103,7 @@ sim_net_connect (sim_net_t *self, sim_peer_t *publisher, trn_link_id_t link,
                  const char *endpoint);
 
 void
-sim_net_disconnect (sim_net_t *self, sim_peer_t *publisher,
-                    trn_link_id_t link);
+sim_net_disconnect (sim_net_t *self, sim_peer_t *publisher, trn_link_id_t link);
 
 //  The publisher's open connection of this link, or NULL.
 sim_conn_t *

@@ -159,8 +159,7 @@ s_take_identity (sim_peer_t *self, int root)
 {
     const int found = s_read_identity (self, root);
     if (found == -ENOENT) {
-        trn_put_u64 (self->store_uuid,
-                     sim_random (self->world, 0, UINT64_MAX));
+        trn_put_u64 (self->store_uuid, sim_random (self->world, 0, UINT64_MAX));
         trn_put_u64 (self->store_uuid + 8,
                      sim_random (self->world, 0, UINT64_MAX));
         self->incarnation = 0;
@@ -216,8 +215,8 @@ s_open_outbox (sim_peer_t *self, sim_outbox_t *outbox, int root)
     config.name = outbox->queue;
 
     if (!outbox->twin) {
-        outbox->stream = sim_ledger_stream (
-            self->world->ledger, self->store_uuid, outbox->queue);
+        outbox->stream = sim_ledger_stream (self->world->ledger,
+                                            self->store_uuid, outbox->queue);
     }
     outbox->known = true;
     trn_log_report_t report = {0};
@@ -368,8 +367,7 @@ sim_peer_end (sim_peer_t *self, sim_end_t end)
     sim_net_peer_down (world->net, self);
     sim_directory_forget_views (self);
     if (end == SIM_CRASH) {
-        trn_disk_memory_crash (self->memory,
-                               sim_random (world, 0, UINT64_MAX));
+        trn_disk_memory_crash (self->memory, sim_random (world, 0, UINT64_MAX));
     } else {
         trn_disk_memory_kill (self->memory);
     }

@@ -29,16 +29,16 @@ typedef struct {
     uint64_t seq;
     uint64_t print;
     uint32_t flow;
-    uint32_t size;       //  of its record
+    uint32_t size;  //  of its record
     uint32_t deliveries;
     bool redelivered;
-    bool taken;          //  the application has looked at it
-    char *text;          //  body, in stories only; owned
+    bool taken;  //  the application has looked at it
+    char *text;  //  body, in stories only; owned
 } sim_hand_t;
 
 //  How an application consumes by itself.
 typedef struct {
-    bool automatic;           //  else a story says what happens
+    bool automatic;  //  else a story says what happens
     int64_t think_min_us, think_max_us;
     unsigned requeue_per_mille;
     unsigned reject_per_mille;
@@ -49,43 +49,43 @@ typedef struct {
     sim_peer_t *peer;
     char queue[TRN_NAME_MAX + 2];
     uint32_t prefetch, bytes;
-    bool wanted;              //  consumes whenever its peer is up
-    trn_consumer_id_t id;     //  0: not now
+    bool wanted;           //  consumes whenever its peer is up
+    trn_consumer_id_t id;  //  0: not now
     sim_manner_t manner;
-    sim_hand_t *hands;        //  in order of arrival
+    sim_hand_t *hands;  //  in order of arrival
     size_t hand_count, hand_capacity;
     size_t hand_peak;
-    bool busy;                //  an event of the application is asked for
+    bool busy;  //  an event of the application is asked for
 } sim_consumer_t;
 
 typedef struct {
     sim_peer_t *peer;
     char queue[TRN_NAME_MAX + 2];
-    trn_log_t *log;           //  NULL while down
+    trn_log_t *log;  //  NULL while down
     trn_outbox_id_t id;
-    bool known;               //  was opened once, so it has a
-    unsigned stream;          //  stream in the ledger
-    bool twin;                //  that stream is fixed: this is a clone's
-    uint64_t appended;        //  as the engine has been told
-    uint64_t backlog;         //  messages the application still wants to send
-    uint32_t size_max;        //  of their bodies
-    bool producing;           //  an event is asked for
-    bool disk_busy;           //  a write or sync is asked for
+    bool known;         //  was opened once, so it has a
+    unsigned stream;    //  stream in the ledger
+    bool twin;          //  that stream is fixed: this is a clone's
+    uint64_t appended;  //  as the engine has been told
+    uint64_t backlog;   //  messages the application still wants to send
+    uint32_t size_max;  //  of their bodies
+    bool producing;     //  an event is asked for
+    bool disk_busy;     //  a write or sync is asked for
     bool read_busy;
     uint64_t read_seq;
     trn_chunk_t *chunks[SIM_CHUNKS];  //  read back, newest anywhere
     unsigned chunk_next;
     bool save_busy, save_again;
-    uint8_t *state;           //  being saved
+    uint8_t *state;  //  being saved
     size_t state_size;
     uint64_t state_low, state_stamp;
 } sim_outbox_t;
 
 //  How a life ends.
 typedef enum {
-    SIM_STOP,    //  cleanly
-    SIM_KILL,    //  kill -9: the machine goes on
-    SIM_CRASH    //  power failure
+    SIM_STOP,  //  cleanly
+    SIM_KILL,  //  kill -9: the machine goes on
+    SIM_CRASH  //  power failure
 } sim_end_t;
 
 //  What a peer knows of another through the directory, on its way.
@@ -106,23 +106,23 @@ struct sim_peer {
     unsigned index;
     char name[TRN_NAME_MAX + 1];
     char endpoint[TRN_ENDPOINT_MAX + 1];
-    trn_disk_t *memory;       //  what survives
-    trn_disk_t *disk;         //  in front of it, with planned faults
-    uint32_t life;            //  changes with every start and end
+    trn_disk_t *memory;  //  what survives
+    trn_disk_t *disk;    //  in front of it, with planned faults
+    uint32_t life;       //  changes with every start and end
     bool up;
-    sim_end_t ended;          //  how the last life ended
+    sim_end_t ended;  //  how the last life ended
     int64_t paused_until_us;
-    int64_t clock_ms;         //  this life's clock minus the world's
+    int64_t clock_ms;  //  this life's clock minus the world's
 
     uint8_t store_uuid[16];
     uint64_t incarnation, random;
     trn_engine_config_t timing;
     trn_log_config_t logging;
-    int64_t disk_us;          //  usual time of a disk call
-    trn_engine_t *engine;     //  NULL while down
+    int64_t disk_us;       //  usual time of a disk call
+    trn_engine_t *engine;  //  NULL while down
     bool draining, drain_asked;
-    int64_t tick_at_us;       //  a tick is asked for; INT64_MAX none
-    const sim_packet_t *inbound;      //  the run that DO_DELIVER speaks of
+    int64_t tick_at_us;           //  a tick is asked for; INT64_MAX none
+    const sim_packet_t *inbound;  //  the run that DO_DELIVER speaks of
     const trn_frame_t *inbound_frame;
     const sim_conn_t *inbound_conn;
 
@@ -130,7 +130,7 @@ struct sim_peer {
     unsigned outbox_count;
     sim_consumer_t consumers[SIM_CONSUMERS_MAX];
     unsigned consumer_count;
-    bool drain_mode;          //  applications accept everything, quickly
+    bool drain_mode;  //  applications accept everything, quickly
 
     sim_entry_t *views_first, *views_last;
     int64_t views_arrive_us;
@@ -139,9 +139,9 @@ struct sim_peer {
         unsigned count;
     } reports[SIM_REPORTS_MAX];
     unsigned report_count;
-    bool keep_texts;          //  stories
-    char **received;          //  texts in order of delivery, '*' before
-                              //  a redelivered one; owned
+    bool keep_texts;  //  stories
+    char **received;  //  texts in order of delivery, '*' before
+                      //  a redelivered one; owned
     size_t received_count;
 };
 
@@ -201,6 +201,37 @@ sim_peer_source (sim_peer_t *self);
 //  How often it reported an event with this id, in all lives.
 unsigned
 sim_peer_reported (const sim_peer_t *self, const char *id);
+
+//  watch.c: what passes between peers --------------------------------------
+
+//  A frame came to the publisher's end of the connection.
+void
+sim_watch_credit (sim_conn_t *conn, const trn_frame_t *frame);
+
+//  A DATA frame with so many bytes of records is about to leave.
+void
+sim_watch_run (sim_outbox_t *outbox, sim_conn_t *conn, const trn_frame_t *frame,
+               uint32_t size);
+
+//  Unsettled seqs that a SETTLE names under a token that is not theirs any more.
+typedef struct {
+    const sim_outbox_t *outbox;
+    uint64_t seqs[64];
+    unsigned count;
+} sim_stale_t;
+
+//  Before the engine sees the frame, and after.  True if there are any.
+bool
+sim_watch_stale (const sim_conn_t *conn, const trn_frame_t *frame,
+                 sim_stale_t *stale);
+
+void
+sim_watch_stale_end (const sim_peer_t *self, const sim_stale_t *stale);
+
+//  Show a frame in the trace.
+void
+sim_watch_frame (const sim_peer_t *self, const sim_conn_t *conn,
+                 const trn_frame_t *frame);
 
 //  disk.c: the disk threads' part -----------------------------------------
 

@@ -1,12 +1,7 @@
 //  sim/shell.c - the actor's part of a simulated peer
 //
 //  Knows: how actions become frames and events, and what a shell must check
-//  before it gives a run to the engine.  On the way it watches two promises
-//  that only the shell sees:
-//
-//      L-credit    nothing is sent beyond what the far side granted, and no
-//                  consumer holds more than its prefetch
-//      L-stale     a settlement under an old token changes nothing
+//  before it gives a run to the engine.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -79,7 +74,8 @@ s_run (void *arg, trn_outbox_id_t id, uint64_t seq, uint32_t count_max,
     for (unsigned index = 0; index < SIM_CHUNKS; index++) {
         if (outbox->chunks[index]
             && trn_chunk_run (outbox->chunks[index], seq, count_max, bytes_max,
-                              &found) == 1) {
+                              &found)
+                   == 1) {
             return s_ready (outbox, run, &found);
         }
     }
@@ -104,114 +100,14 @@ sim_peer_source (sim_peer_t *self)
     return (trn_run_source_t) {s_run, s_release, self};
 }
 
-//  Credit, as the publisher has been told ---------------------------------
-
-static sim_credit_t *
-s_credit (sim_conn_t *conn, uint32_t flow)
-{
-    for (unsigned index = 0; index < conn->credit_count; index++) {
-        if (conn->credits[index].flow == flow) {
-            return &conn->credits[index];
-        }
-    }
-    conn->credits = trn_realloc (
-        conn->credits, (conn->credit_count + 1) * sizeof *conn->credits);
-    sim_credit_t *credit = &conn->credits[conn->credit_count++];
-    *credit = (sim_credit_t) {.flow = flow};
-    return credit;
-}
-
-static void
-s_note_credit (sim_conn_t *conn, const trn_frame_t *frame)
-{
-    if (frame->type == TRN_WELCOME) {
-        conn->id = frame->connection;
-    }
-    if (frame->type == TRN_CREDIT && frame->connection == conn->id) {
-        sim_credit_t *credit = s_credit (conn, frame->credit.flow);
-        credit->messages = frame->credit.messages;
-        credit->bytes = frame->credit.bytes;
-    }
-}
-
-//  The byte limit may be passed by the last record of a run, never by a run
-//  that starts beyond it: a record is not cut.
-static void
-s_spend_credit (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
-                uint32_t size)
-{
-    sim_credit_t *credit = s_credit (conn, frame->data.flow);
-    const bool spent_before = credit->sent_bytes >= credit->bytes;
-    credit->sent_messages += frame->data.count;
-    credit->sent_bytes += size;
-    const bool over_bytes
-        = frame->data.count > 1 && credit->sent_bytes > credit->bytes;
-    if (credit->sent_messages > credit->messages || spent_before
-        || over_bytes) {
-        sim_fail (self->world,
-                  "L-credit: %s sends %" PRIu64 " of %" PRIu64
-                  " messages and %" PRIu64 " of %" PRIu64 " bytes",
-                  self->name, credit->sent_messages, credit->messages,
-                  credit->sent_bytes, credit->bytes);
-    }
-}
-
 //  Actions ----------------------------------------------------------------
-
-//  What matters of a frame, for a trace.
-static const char *
-s_show (const trn_frame_t *frame, char *text, size_t size)
-{
-    text[0] = '\0';
-    if (frame->type == TRN_CREDIT) {
-        snprintf (text, size, " flow %u: %" PRIu64 " messages %" PRIu64 " bytes",
-                  frame->credit.flow, frame->credit.messages,
-                  frame->credit.bytes);
-    } else if (frame->type == TRN_OFFER) {
-        snprintf (text, size, " flow %u: %.*s low %" PRIu64 " high %" PRIu64,
-                  frame->offer.flow, (int) frame->offer.queue.size,
-                  frame->offer.queue.at, frame->offer.low, frame->offer.high);
-    } else if (frame->type == TRN_ACCEPT) {
-        snprintf (text, size, " flow %u: seen %" PRIu64 ", %u ranges",
-                  frame->accept.flow, frame->accept.seen,
-                  frame->accept.range_count);
-    } else if (frame->type == TRN_SETTLE) {
-        const trn_settle_t *entry = &frame->settle.entries[0];
-        snprintf (text, size,
-                  " flow %u: %" PRIu64 "..%" PRIu64 " as %d under %" PRIx64
-                  ", %u entries",
-                  frame->settle.flow, entry->from, entry->to,
-                  (int) entry->outcome, entry->token, frame->settle.count);
-    } else if (frame->type == TRN_DATA) {
-        snprintf (text, size,
-                  " flow %u: %" PRIu64 "..%" PRIu64 " token %" PRIx64
-                  " delivery %u",
-                  frame->data.flow, frame->data.first_seq,
-                  frame->data.first_seq + frame->data.count - 1,
-                  frame->data.token, frame->data.deliveries);
-    }
-    return text;
-}
-
-static void
-s_trace_frame (const sim_peer_t *self, const sim_conn_t *conn,
-               const trn_frame_t *frame)
-{
-    if (self->world->trace) {
-        char text[160];
-        sim_trace (self->world, "%-5s %s on conn %u%s%s", self->name,
-                   trn_frame_name (frame->type), (unsigned) conn->number,
-                   conn->cut ? ", lost" : "",
-                   s_show (frame, text, sizeof text));
-    }
-}
 
 static void
 s_send (sim_peer_t *self, const trn_action_t *action)
 {
     sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
     if (conn) {
-        s_trace_frame (self, conn, &action->frame);
+        sim_watch_frame (self, conn, &action->frame);
         sim_net_send (self->world->net, conn, SIM_TO_CONSUMER, &action->frame,
                       NULL, 0);
     }
@@ -224,11 +120,11 @@ s_send_run (sim_peer_t *self, const trn_action_t *action)
     const s_piece_t *piece = run->handle;
     sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
     if (conn) {
-        s_spend_credit (self, conn, &action->frame, run->size);
+        sim_watch_run (piece->outbox, conn, &action->frame, run->size);
         sim_ledger_send (self->world->ledger, piece->outbox->stream,
-                         run->first_seq, run->count,
+                         run->first_seq, run->count, action->frame.data.token,
                          action->frame.data.flags & TRN_DATA_REDELIVERED);
-        s_trace_frame (self, conn, &action->frame);
+        sim_watch_frame (self, conn, &action->frame);
         const uint8_t *data = piece->chunk->data
                               + ((int64_t) run->offset - piece->chunk->offset);
         sim_net_send (self->world->net, conn, SIM_TO_CONSUMER, &action->frame,
@@ -261,19 +157,9 @@ s_reply (sim_peer_t *self, const trn_action_t *action)
         }
         return;
     }
-    s_trace_frame (self, conn, &action->frame);
+    sim_watch_frame (self, conn, &action->frame);
     sim_net_send (self->world->net, conn, SIM_TO_PUBLISHER, &action->frame,
                   NULL, 0);
-}
-
-static uint64_t
-s_print (const uint8_t *body, uint32_t size)
-{
-    uint64_t print = 0xcbf29ce484222325u;
-    for (uint32_t index = 0; index < size; index++) {
-        print = (print ^ body[index]) * 0x100000001b3u;
-    }
-    return print;
 }
 
 static sim_consumer_t *
@@ -314,7 +200,7 @@ s_deliver (sim_peer_t *self, const trn_action_t *action)
         if (seq >= action->deliver.from) {
             sim_hand_t hand = {
                 .seq = seq,
-                .print = s_print (record.body, record.body_size),
+                .print = sim_ledger_print (record.body, record.body_size),
                 .flow = action->deliver.flow,
                 .size = (uint32_t) step,
                 .deliveries = action->deliver.deliveries,
@@ -333,11 +219,28 @@ s_deliver (sim_peer_t *self, const trn_action_t *action)
     }
 }
 
+//  Peers of the simulation speak the protocol, lose no records and stay far
+//  below the limits; so nobody may say otherwise of anybody.
+static void
+s_check_report (sim_peer_t *self, const trn_action_t *action)
+{
+    static const char *const never[]
+        = {"TERN-PROTOCOL-ERROR", "TERN-GARBAGE", "TERN-MESSAGES-DROPPED",
+           "TERN-TABLE-FULL"};
+    for (size_t index = 0; index < sizeof never / sizeof *never; index++) {
+        if (strcmp (action->report.id, never[index]) == 0) {
+            sim_fail (self->world, "%s reports %s: %s", self->name,
+                      action->report.id, action->report.text);
+        }
+    }
+}
+
 static void
 s_report (sim_peer_t *self, const trn_action_t *action)
 {
-    sim_trace (self->world, "%-5s reports %s %s", self->name,
-               action->report.id, action->report.text);
+    sim_trace (self->world, "%-5s reports %s %s", self->name, action->report.id,
+               action->report.text);
+    s_check_report (self, action);
     for (unsigned index = 0; index < self->report_count; index++) {
         if (strcmp (self->reports[index].id, action->report.id) == 0) {
             self->reports[index].count++;
@@ -378,8 +281,7 @@ s_act (sim_peer_t *self, const trn_action_t *action)
         sim_net_connect (world->net, self, action->link, action->endpoint);
         break;
     case TRN_DO_DISCONNECT:
-        sim_trace (world, "%-5s disconnects link %u", self->name,
-                   action->link);
+        sim_trace (world, "%-5s disconnects link %u", self->name, action->link);
         sim_net_disconnect (world->net, self, action->link);
         break;
     case TRN_DO_SEND: s_send (self, action); break;
@@ -403,8 +305,7 @@ s_act (sim_peer_t *self, const trn_action_t *action)
         const sim_outbox_t *outbox = s_outbox (self, action->outbox);
         sim_trace (world, "%-5s has settled %s up to %" PRIu64, self->name,
                    outbox->queue, action->processed);
-        sim_ledger_progress (world->ledger, outbox->stream,
-                             action->processed);
+        sim_ledger_progress (world->ledger, outbox->stream, action->processed);
         break;
     }
     case TRN_DO_REPORT: s_report (self, action); break;
@@ -443,7 +344,7 @@ s_ask_tick (sim_peer_t *self)
 }
 
 enum {
-    ACTIONS_MAX = 100000     //  of one event; more is a machine run wild
+    ACTIONS_MAX = 100000  //  of one event; more is a machine run wild
 };
 
 void
@@ -502,9 +403,9 @@ s_verify_run (const sim_peer_t *self, const sim_conn_t *conn,
     const uint8_t *store_uuid = NULL;
     const char *outbox = NULL;
     const char *peer = NULL;
-    if (!trn_engine_inbound_flow (self->engine, conn->number,
-                                  frame->connection, frame->data.flow,
-                                  &store_uuid, &outbox, &peer)) {
+    if (!trn_engine_inbound_flow (self->engine, conn->number, frame->connection,
+                                  frame->data.flow, &store_uuid, &outbox,
+                                  &peer)) {
         return true;
     }
     const uint64_t seed
@@ -544,8 +445,8 @@ s_on_inbound (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
     self->inbound = packet;
     self->inbound_frame = frame;
     self->inbound_conn = conn;
-    trn_engine_on_inbound (self->engine, conn->number, frame,
-                           packet->run_size, now_ms);
+    trn_engine_on_inbound (self->engine, conn->number, frame, packet->run_size,
+                           now_ms);
     sim_peer_drain (self);
     self->inbound = NULL;
     self->inbound_frame = NULL;
@@ -556,8 +457,7 @@ sim_peer_on_packet (sim_peer_t *self, sim_conn_t *conn, sim_direction_t way,
                     const sim_packet_t *packet)
 {
     trn_frame_t frame;
-    const int rc
-        = trn_frame_decode (&frame, packet->bytes, packet->frame_size);
+    const int rc = trn_frame_decode (&frame, packet->bytes, packet->frame_size);
     if (rc) {
         sim_fail (self->world, "%s: a %s does not decode: %s", self->name,
                   trn_frame_name (packet->type), tern_strerror (rc));
@@ -567,10 +467,18 @@ sim_peer_on_packet (sim_peer_t *self, sim_conn_t *conn, sim_direction_t way,
         s_on_inbound (self, conn, &frame, packet);
         return;
     }
-    s_note_credit (conn, &frame);
-    trn_engine_on_frame (self->engine, conn->link, &frame,
-                         sim_peer_now (self));
-    sim_peer_drain_soon (self);
+    sim_watch_credit (conn, &frame);
+    sim_stale_t stale;
+    if (sim_watch_stale (conn, &frame, &stale)) {
+        sim_peer_drain (self);
+    }
+    trn_engine_on_frame (self->engine, conn->link, &frame, sim_peer_now (self));
+    if (stale.count) {
+        sim_peer_drain (self);
+        sim_watch_stale_end (self, &stale);
+    } else {
+        sim_peer_drain_soon (self);
+    }
 }
 
 void

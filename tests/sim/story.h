@@ -29,7 +29,7 @@
 typedef struct {
     char *words[STORY_WORDS_MAX];
     unsigned count;
-    unsigned number;      //  in the file
+    unsigned number;  //  in the file
     char text[1024];
 } story_line_t;
 

@@ -21,8 +21,7 @@ static sim_peer_t *
 s_new_peer (story_t *story, const char *label, const char *name)
 {
     sim_peer_t *peer = sim_peer_new (&story->world, name);
-    snprintf (story->labels[peer->index], sizeof story->labels[0], "%s",
-              label);
+    snprintf (story->labels[peer->index], sizeof story->labels[0], "%s", label);
     peer->keep_texts = true;
     peer->timing.save_ms = 50;
     peer->timing.backoff_max_ms = 500;
@@ -93,9 +92,9 @@ s_pause (story_t *story, const story_line_t *line)
 {
     sim_peer_t *peer = story_peer (story, line, line->words[1]);
     if (peer) {
-        peer->paused_until_us = story->world.now_us
-                                + (int64_t) story_option (line, "ms", 1000)
-                                      * 1000;
+        peer->paused_until_us
+            = story->world.now_us
+              + (int64_t) story_option (line, "ms", 1000) * 1000;
     }
 }
 
@@ -161,8 +160,7 @@ s_clone (story_t *story, const story_line_t *line)
         const sim_outbox_t *original = &peer->outboxes[index];
         sim_outbox_t *twin = sim_peer_add_outbox (clone, original->queue);
         twin->twin = true;
-        twin->stream
-            = sim_ledger_twin (story->world.ledger, original->stream);
+        twin->stream = sim_ledger_twin (story->world.ledger, original->stream);
     }
 }
 
@@ -300,7 +298,8 @@ s_send (story_t *story, const story_line_t *line)
         = line->count > 2 ? story_outbox (story, line, peer, line->words[2])
                           : NULL;
     if (!outbox || !peer->up) {
-        story_mistake (story, line, "send PEER QUEUE TEXT..., from a live peer");
+        story_mistake (story, line,
+                       "send PEER QUEUE TEXT..., from a live peer");
         return;
     }
     const uint64_t many = story_option (line, "n", 0);
@@ -416,7 +415,8 @@ s_idle (const story_t *story)
             trn_engine_outbox_stats_t stats;
             trn_engine_outbox_stats (peer->engine, peer->outboxes[at].id,
                                      &stats);
-            if (stats.waiting || stats.in_flight || peer->outboxes[at].backlog) {
+            if (stats.waiting || stats.in_flight
+                || peer->outboxes[at].backlog) {
                 return false;
             }
         }
@@ -433,10 +433,9 @@ s_run (story_t *story, const story_line_t *line)
     if (strncmp (word, "until=", 6)) {
         char *unit = NULL;
         const int64_t number = (int64_t) strtoull (word, &unit, 10);
-        sim_run_until (world, world->now_us
-                                  + number
-                                        * (strcmp (unit, "s") == 0 ? 1000000
-                                                                   : 1000));
+        sim_run_until (
+            world, world->now_us
+                       + number * (strcmp (unit, "s") == 0 ? 1000000 : 1000));
         return;
     }
     const bool idle = strcmp (word + 6, "idle") == 0;
@@ -463,29 +462,29 @@ s_run (story_t *story, const story_line_t *line)
 //  The verbs --------------------------------------------------------------
 
 enum {
-    SETTING = 5              //  so many verbs only set the scene
+    SETTING = 5  //  so many verbs only set the scene
 };
 
 static const struct {
     const char *verb;
     void (*fn) (story_t *story, const story_line_t *line);
 } s_verbs[] = {
-    {"peers", s_peers},         {"spare", s_peers},
-    {"timing", s_timing},       {"net", s_net},
-    {"consume", s_consume},     {"start", s_start},
-    {"stop", s_end},            {"kill", s_end},
-    {"crash", s_end},
-    {"pause", s_pause},         {"backup", s_backup},
-    {"restore", s_restore},     {"lose", s_lose},
-    {"clone", s_clone},         {"disk", s_disk},
-    {"cut", s_cut},             {"when", s_when},
-    {"block", s_block},         {"unblock", s_block},
-    {"partition", s_partition}, {"heal", s_heal},
-    {"directory", s_directory}, {"send", s_send},
-    {"leave", s_leave},         {"join", s_leave},
-    {"accept", s_settle},       {"requeue", s_settle},
-    {"reject", s_settle},       {"release", s_settle},
-    {"look", s_settle},         {"run", s_run},
+    {"peers", s_peers},     {"spare", s_peers},
+    {"timing", s_timing},   {"net", s_net},
+    {"consume", s_consume}, {"start", s_start},
+    {"stop", s_end},        {"kill", s_end},
+    {"crash", s_end},       {"pause", s_pause},
+    {"backup", s_backup},   {"restore", s_restore},
+    {"lose", s_lose},       {"clone", s_clone},
+    {"disk", s_disk},       {"cut", s_cut},
+    {"when", s_when},       {"block", s_block},
+    {"unblock", s_block},   {"partition", s_partition},
+    {"heal", s_heal},       {"directory", s_directory},
+    {"send", s_send},       {"leave", s_leave},
+    {"join", s_leave},      {"accept", s_settle},
+    {"requeue", s_settle},  {"reject", s_settle},
+    {"release", s_settle},  {"look", s_settle},
+    {"run", s_run},
 };
 
 //  The peers start before the first thing that happens.

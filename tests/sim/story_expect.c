@@ -28,8 +28,7 @@ s_receives (story_t *story, const story_line_t *line, const sim_peer_t *peer)
     if (line->count == 3 && line->words[2][0] >= '0'
         && line->words[2][0] <= '9') {
         if (peer->received_count != strtoull (line->words[2], NULL, 10)) {
-            snprintf (found, sizeof found, "it was %zu",
-                      peer->received_count);
+            snprintf (found, sizeof found, "it was %zu", peer->received_count);
             s_broken (story, line, found);
         }
         return;
@@ -100,8 +99,7 @@ s_holds (const char *word, const char *name, uint64_t number, bool *known_p)
     }
     *known_p = true;
     const char *sign = word + length;
-    const uint64_t wanted
-        = strtoull (sign + strspn (sign, "<>="), NULL, 10);
+    const uint64_t wanted = strtoull (sign + strspn (sign, "<>="), NULL, 10);
     return *sign == '>'   ? number >= wanted
            : *sign == '<' ? number <= wanted
                           : number == wanted;
@@ -146,12 +144,11 @@ s_outbox (story_t *story, const story_line_t *line, sim_peer_t *peer)
         = {"transmitted", "consumed", "redelivered", "requeued", "rejected",
            "released",    "stale",    "dropped",     "waiting",  "in_flight",
            "parked",      "low",      "consumers"};
-    const uint64_t numbers[]
-        = {stats.transmitted, stats.consumed,  stats.redelivered,
-           stats.requeued,    stats.rejected,  stats.released,
-           stats.stale,       stats.dropped,   stats.waiting,
-           stats.in_flight,   stats.parked,    stats.low,
-           stats.consumers};
+    const uint64_t numbers[] = {
+        stats.transmitted, stats.consumed,  stats.redelivered, stats.requeued,
+        stats.rejected,    stats.released,  stats.stale,       stats.dropped,
+        stats.waiting,     stats.in_flight, stats.parked,      stats.low,
+        stats.consumers};
     s_check_numbers (story, line, 3, names, numbers,
                      sizeof numbers / sizeof *numbers);
 }
@@ -163,12 +160,12 @@ s_engine (story_t *story, const story_line_t *line, const sim_peer_t *peer)
     trn_engine_stats_t stats;
     trn_engine_stats (peer->engine, &stats);
     static const char *const names[]
-        = {"links_open", "links", "routes", "received", "delivered",
+        = {"links_open", "links",   "routes",  "received", "delivered",
            "duplicates", "unknown", "garbage", "late"};
     const uint64_t numbers[]
-        = {stats.links_open, stats.links,      stats.routes,
-           stats.received,   stats.delivered,  stats.duplicates,
-           stats.unknown,    stats.garbage,    stats.late};
+        = {stats.links_open, stats.links,     stats.routes,
+           stats.received,   stats.delivered, stats.duplicates,
+           stats.unknown,    stats.garbage,   stats.late};
     s_check_numbers (story, line, 2, names, numbers,
                      sizeof numbers / sizeof *numbers);
 }

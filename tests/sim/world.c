@@ -51,10 +51,10 @@ static void
 s_push (sim_world_t *world, const sim_event_t *event)
 {
     if (world->heap_count == world->heap_capacity) {
-        world->heap_capacity = world->heap_capacity ? world->heap_capacity * 2
-                                                    : 256;
-        world->heap = trn_realloc (
-            world->heap, world->heap_capacity * sizeof *world->heap);
+        world->heap_capacity
+            = world->heap_capacity ? world->heap_capacity * 2 : 256;
+        world->heap = trn_realloc (world->heap,
+                                   world->heap_capacity * sizeof *world->heap);
     }
     size_t at = world->heap_count++;
     while (at && s_before (event, &world->heap[(at - 1) / 2])) {

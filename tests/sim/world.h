@@ -23,15 +23,16 @@ typedef struct sim_net sim_net_t;
 typedef struct sim_ledger sim_ledger_t;
 
 typedef struct sim_event sim_event_t;
-typedef void sim_event_fn (sim_world_t *world, const sim_event_t *event);
+typedef void
+sim_event_fn (sim_world_t *world, const sim_event_t *event);
 
 struct sim_event {
     int64_t at_us;
-    uint64_t order;      //  among events of the same time
+    uint64_t order;  //  among events of the same time
     sim_event_fn *fn;
-    sim_peer_t *peer;    //  whose event, or NULL
-    uint32_t life;       //  dropped if that peer is in another life by then
-    void *object;        //  what it is about; fn knows
+    sim_peer_t *peer;  //  whose event, or NULL
+    uint32_t life;     //  dropped if that peer is in another life by then
+    void *object;      //  what it is about; fn knows
     uint64_t number;
 };
 
@@ -39,22 +40,22 @@ struct sim_event {
 
 struct sim_world {
     uint64_t seed;
-    uint64_t random;     //  state of the generator
+    uint64_t random;  //  state of the generator
     int64_t now_us;
-    bool trace;          //  print what happens
+    bool trace;  //  print what happens
     bool failed;
-    bool stopped;        //  leave the loop after this event
+    bool stopped;  //  leave the loop after this event
     char failure[512];
-    uint64_t events;     //  how many happened
+    uint64_t events;  //  how many happened
 
-    sim_event_t *heap;   //  binary heap by (at_us, order)
+    sim_event_t *heap;  //  binary heap by (at_us, order)
     size_t heap_count;
     size_t heap_capacity;
     uint64_t order;
 
     sim_peer_t *peers[SIM_PEERS_MAX];
     unsigned peer_count;
-    bool directory_down; //  nobody hears anything new of the others
+    bool directory_down;  //  nobody hears anything new of the others
     sim_net_t *net;
     sim_ledger_t *ledger;
 };

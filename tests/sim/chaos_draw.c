@@ -1,0 +1,108 @@
+//  sim/chaos_draw.c - a random run: which fleet, which habits, which faults
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "sim/chaos_inside.h"
+
+uint64_t
+chaos_pick (sim_world_t *world, const uint64_t *from, size_t count)
+{
+    return from[sim_random (world, 0, count - 1)];
+}
+
+static void
+s_draw_manner (sim_world_t *world, sim_consumer_t *consumer)
+{
+    consumer->manner.think_min_us = (int64_t) CHAOS_PICK (world, 0, 50, 500);
+    consumer->manner.think_max_us
+        = (int64_t) CHAOS_PICK (world, 500, 3000, 20000, 200000);
+    consumer->manner.requeue_per_mille
+        = (unsigned) CHAOS_PICK (world, 0, 0, 20, 200);
+    consumer->manner.reject_per_mille
+        = (unsigned) CHAOS_PICK (world, 0, 0, 0, 30);
+    consumer->manner.disorder_per_mille
+        = (unsigned) CHAOS_PICK (world, 0, 100, 500);
+}
+
+static void
+s_draw_timing (sim_world_t *world, sim_peer_t *peer)
+{
+    peer->timing.hello_ms = (uint32_t) CHAOS_PICK (world, 200, 1000, 3000);
+    peer->timing.ping_ms = (uint32_t) CHAOS_PICK (world, 100, 300, 1000);
+    peer->timing.suspect_ms = peer->timing.ping_ms * 4;
+    peer->timing.backoff_min_ms = (uint32_t) CHAOS_PICK (world, 10, 50);
+    peer->timing.backoff_max_ms
+        = (uint32_t) CHAOS_PICK (world, 100, 1000, 3000);
+    peer->timing.save_ms = (uint32_t) CHAOS_PICK (world, 20, 100, 500);
+    peer->timing.redeliver_min_ms = (uint32_t) CHAOS_PICK (world, 5, 50);
+    peer->timing.redeliver_max_ms = (uint32_t) CHAOS_PICK (world, 100, 1000);
+    peer->logging.segment_min = (uint32_t) CHAOS_PICK (world, 4096, 16384);
+    peer->logging.segment_max = (uint32_t) CHAOS_PICK (world, 16384, 65536);
+    peer->logging.reserve = (uint32_t) CHAOS_PICK (world, 8, 64, 1000);
+    peer->logging.unwritten_max = (uint32_t) CHAOS_PICK (world, 4096, 65536);
+    peer->logging.kept_max = (uint32_t) CHAOS_PICK (world, 1024, 16384, 262144);
+    peer->disk_us = (int64_t) CHAOS_PICK (world, 50, 300, 3000);
+}
+
+static void
+s_draw_fleet (chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    static const char *const names[] = {"anna", "bert", "cleo", "dora", "emil"};
+    static const char *const queues[] = {"jobs", "mail"};
+    const unsigned peers = (unsigned) sim_random (world, 2, 5);
+    const unsigned queue_count = (unsigned) sim_random (world, 1, 2);
+    for (unsigned index = 0; index < peers; index++) {
+        s_draw_timing (world, sim_peer_new (world, names[index]));
+    }
+    bool in_order = true;
+    for (unsigned queue = 0; queue < queue_count; queue++) {
+        const unsigned first = (unsigned) sim_random (world, 0, peers - 1);
+        const unsigned last = (unsigned) sim_random (world, 0, peers - 1);
+        const unsigned more = (unsigned) CHAOS_PICK (world, 0, 0, 300, 700);
+        for (unsigned index = 0; index < peers; index++) {
+            sim_peer_t *peer = world->peers[index];
+            if (index == first || sim_chance (world, 400)) {
+                sim_outbox_t *outbox
+                    = sim_peer_add_outbox (peer, queues[queue]);
+                outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
+            }
+            if (index == last || sim_chance (world, more)) {
+                sim_consumer_t *consumer = sim_peer_add_consumer (
+                    peer, queues[queue],
+                    (uint32_t) CHAOS_PICK (world, 1, 2, 7, 50),
+                    (uint32_t) CHAOS_PICK (world, 2000, 10000, 1000000));
+                s_draw_manner (world, consumer);
+                in_order = in_order && index == last
+                           && consumer->manner.requeue_per_mille == 0
+                           && consumer->manner.reject_per_mille == 0;
+            }
+        }
+    }
+    sim_ledger_expect_order (world->ledger,
+                             in_order && !self->enabled[CHAOS_LEAVE]);
+}
+
+void
+chaos_draw (chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    const unsigned share = (unsigned) CHAOS_PICK (world, 0, 150, 300, 500);
+    for (unsigned kind = 0; kind < CHAOS_KINDS; kind++) {
+        self->enabled[kind] = sim_chance (
+            world, kind == CHAOS_RESTORE || kind == CHAOS_LOSE_DISK ? share / 3
+                                                                    : share);
+    }
+    self->fault_every_us = (int64_t) CHAOS_PICK (world, 30000, 200000, 1000000);
+    self->chaos_us = (int64_t) CHAOS_PICK (world, 500000, 3000000, 10000000);
+    const sim_net_config_t net = {
+        .delay_min_us = (int64_t) CHAOS_PICK (world, 50, 500),
+        .delay_max_us = (int64_t) CHAOS_PICK (world, 500, 5000, 50000),
+        .spike_per_mille = (unsigned) CHAOS_PICK (world, 0, 5, 50),
+        .spike_us = (int64_t) CHAOS_PICK (world, 20000, 500000),
+        .replay_per_mille = (unsigned) CHAOS_PICK (world, 0, 0, 20, 200),
+        .notice_per_mille = (unsigned) CHAOS_PICK (world, 0, 500, 1000),
+    };
+    sim_net_configure (world->net, &net);
+    s_draw_fleet (self);
+}
