@@ -1,7 +1,7 @@
 //  peer/consumer.c - handing out messages, taking settlements back
 //
-//  Knows: how the consumer's thread and the actor share parcels.  One lock and
-//  one wake-up per parcel, not per message:
+//  Knows: how the consumer's thread and the actor share parcels.  Locks and one
+//  wake-up per parcel, not per message:
 //
 //      actor ── deliver ──▶ queue ── recv ──▶ current ── recv ──▶ done
 //        ▲                                       │ accepted        │
@@ -236,6 +236,29 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     pthread_mutex_unlock (&self->lock);
 }
 
+//  Under lock: no message waits.
+static void
+s_clear_fd (tern_consumer_t *self)
+{
+    if (self->fd_set) {
+        uint64_t count;
+        const ssize_t got = read (self->fd, &count, sizeof count);
+        (void) got;
+        self->fd_set = false;
+    }
+}
+
+//  The last message of the current parcel was handed out.
+static void
+s_end_parcel (tern_consumer_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    if (!self->queue_first) {
+        s_clear_fd (self);
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
 //  Take the next parcel; false after timeout_ms.  The one before is done.
 static bool
 s_next_parcel (tern_consumer_t *self, int timeout_ms)
@@ -266,11 +289,8 @@ s_next_parcel (tern_consumer_t *self, int timeout_ms)
         }
         atomic_fetch_sub (&self->ready, 1);
         self->current = parcel;
-    } else if (self->fd_set) {
-        uint64_t count;
-        const ssize_t got = read (self->fd, &count, sizeof count);
-        (void) got;
-        self->fd_set = false;
+    } else {
+        s_clear_fd (self);
     }
     pthread_mutex_unlock (&self->lock);
     return parcel != NULL;
@@ -294,6 +314,9 @@ tern_consumer_recv (tern_consumer_t *self, int timeout_ms)
             }
             msg->lent = true;
             msg->settled = false;
+            if (parcel->next_seq > parcel->to) {
+                s_end_parcel (self);
+            }
             return msg;
         }
         if (!s_next_parcel (self, timeout_ms)) {

@@ -563,6 +563,8 @@ test_the_consumer_descriptor_is_level_triggered (void **state)
         assert_non_null (msg);
         assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     }
+    //  Not when somebody has looked in vain: as soon as none waits.
+    assert_false (s_readable (fd, 0));
     assert_null (tern_consumer_recv (pair.consumer, 0));
     assert_false (s_readable (fd, 0));
     scene_settled (pair.producer, last);
