@@ -237,13 +237,6 @@ s_strike (chaos_t *self, chaos_kind_t kind)
         = world->peers[sim_random (world, 0, world->peer_count - 1)];
     sim_peer_t *other
         = world->peers[sim_random (world, 0, world->peer_count - 1)];
-    //  A restored store is known by what its first life finds out; a second one
-    //  before it met its readers would hide that (tests/README.md).
-    if (self->restored[peer->index]
-        && (kind == CHAOS_STOP || kind == CHAOS_KILL || kind == CHAOS_CRASH
-            || kind == CHAOS_BAD_CALL)) {
-        return;
-    }
     switch (kind) {
     case CHAOS_CUT: sim_net_cut (world->net, peer, other); break;
     case CHAOS_BLOCK: s_block (self, peer, other); break;
