@@ -426,7 +426,9 @@ nonsense_neither_ends_nor_grows_a_directory (void **state)
     const uint64_t after = s_resident_kib (child.pid);
     print_message ("# resident: %" PRIu64 " KiB, then %" PRIu64 " KiB\n",
                    before, after);
-    assert_true (after < before + 8 * 1024);
+    //  Sanitizers keep freed memory and say so themselves when some is lost.
+    const char *instrument = getenv ("TERN_INSTRUMENT");
+    assert_true ((instrument && *instrument) || after < before + 8 * 1024);
     s_end (&child, SIGKILL);
 }
 
