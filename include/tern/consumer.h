@@ -37,8 +37,7 @@ typedef struct {
 //      TERN_ETOOBIG    this peer consumes 256 queues already
 TERN_EXPORT TERN_MUST_CHECK int
 tern_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
-                    const char *queue,
-                    const tern_consumer_options_t *options);
+                    const char *queue, const tern_consumer_options_t *options);
 
 //  Gives back what is not settled; returns when settlements made before are
 //  on their way.  Kept messages must be destroyed before.  Sets *self_p to

@@ -17,9 +17,9 @@ typedef struct tern_fleet tern_fleet_t;
 typedef struct {
     const char *name;
     const char *endpoint;
-    const char *store;        //  uuid as text
+    const char *store;  //  uuid as text
     uint64_t incarnation;
-    uint64_t heard_ms;        //  since the directory last heard of it
+    uint64_t heard_ms;  //  since the directory last heard of it
     size_t queue_count;
     const char *const *queues;  //  consumed
 } tern_fleet_peer_t;
@@ -44,8 +44,7 @@ tern_fleet_peer_at (const tern_fleet_t *self, size_t index,
 
 //  Rows of numbers as the peers last told the directory, by peer and queue.
 TERN_EXPORT bool
-tern_fleet_stats_at (const tern_fleet_t *self, size_t index,
-                     tern_stats_t *row);
+tern_fleet_stats_at (const tern_fleet_t *self, size_t index, tern_stats_t *row);
 
 TERN_END_DECLS
 

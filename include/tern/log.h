@@ -24,8 +24,9 @@ typedef enum {
 
 //  Called on any thread, also Tern's own; must return soon and must not call
 //  Tern.  id and line are borrowed for the call.
-typedef void tern_log_fn (void *arg, tern_log_level_t level, const char *id,
-                          const char *line);
+typedef void
+tern_log_fn (void *arg, tern_log_level_t level, const char *id,
+             const char *line);
 
 //  Install fn for lines of at least this level; NULL silences.  fn and arg are
 //  kept until replaced.  Set it before the first peer opens; any thread.

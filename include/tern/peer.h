@@ -30,10 +30,10 @@ typedef struct tern_peer tern_peer_t;
 
 //  Something the application may want to know.
 typedef struct {
-    const char *id;          //  "TERN-PEER-GONE", static
+    const char *id;  //  "TERN-PEER-GONE", static
     tern_log_level_t level;
-    char text[256];          //  key=value
-    uint64_t lost;           //  older events dropped before this one
+    char text[256];  //  key=value
+    uint64_t lost;   //  older events dropped before this one
 } tern_event_t;
 
 //  Open the store, bind the endpoint, start the threads and register with the

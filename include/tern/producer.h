@@ -26,7 +26,7 @@ typedef struct tern_producer tern_producer_t;
 typedef enum {
     TERN_WRITTEN = 1,
     TERN_SYNCED = 2,
-    TERN_STORED = 3,     //  on the consumer's disk too; not offered yet
+    TERN_STORED = 3,  //  on the consumer's disk too; not offered yet
     TERN_PROCESSED = 4
 } tern_level_t;
 

@@ -31,21 +31,21 @@ typedef struct {
     tern_rate_t transmitted;  //  Q: sent to (or received by) a consumer
     tern_rate_t consumed;     //  C: settled as accepted
     uint64_t redelivered;
-    uint64_t refused;         //  by limits, full disk or a failed log
-    uint64_t rejected;        //  set aside by consumers
-    uint64_t duplicates;      //  dropped by a consumer's deduplication
-    uint64_t dropped;         //  by drop_oldest
-    uint64_t depth;           //  accepted, not settled
-    uint64_t in_flight;       //  of these, assigned to a consumer
-    uint64_t parked;          //  of these, rejected and set aside
-    uint64_t oldest_ms;       //  age of the oldest unsettled, 0 if none
+    uint64_t refused;     //  by limits, full disk or a failed log
+    uint64_t rejected;    //  set aside by consumers
+    uint64_t duplicates;  //  dropped by a consumer's deduplication
+    uint64_t dropped;     //  by drop_oldest
+    uint64_t depth;       //  accepted, not settled
+    uint64_t in_flight;   //  of these, assigned to a consumer
+    uint64_t parked;      //  of these, rejected and set aside
+    uint64_t oldest_ms;   //  age of the oldest unsettled, 0 if none
     uint64_t disk_bytes;
-    uint64_t sync_us_last;    //  last fdatasync
+    uint64_t sync_us_last;  //  last fdatasync
     uint64_t sync_us_max;
-    uint64_t delay_p50_us;    //  T_delay over the peer's life
+    uint64_t delay_p50_us;  //  T_delay over the peer's life
     uint64_t delay_p99_us;
     uint64_t delay_max_us;
-    uint32_t consumers;       //  flows open (publisher's row)
+    uint32_t consumers;  //  flows open (publisher's row)
 } tern_stats_t;
 
 #endif

@@ -69,20 +69,20 @@ typedef enum {
 
 typedef struct {
     tern_outbox_health_t health;
-    uint64_t low;            //  everything below is settled
-    uint64_t first_seq;      //  of the oldest message kept; 0: none
-    uint64_t high;           //  of the newest; 0: none ever
-    uint64_t messages;       //  kept, settled ones included
-    uint64_t waiting;        //  of them, at or above low
-    uint64_t bytes;          //  of all messages kept
-    uint64_t disk_bytes;     //  of the files
+    uint64_t low;         //  everything below is settled
+    uint64_t first_seq;   //  of the oldest message kept; 0: none
+    uint64_t high;        //  of the newest; 0: none ever
+    uint64_t messages;    //  kept, settled ones included
+    uint64_t waiting;     //  of them, at or above low
+    uint64_t bytes;       //  of all messages kept
+    uint64_t disk_bytes;  //  of the files
     uint32_t segments;
     uint64_t torn_bytes;
     //  Only with TERN_OUTBOX_CORRUPT: where, and what is known.
     uint64_t segment;
     int64_t offset;
     uint64_t last_good_seq;
-    uint64_t durable_seq;    //  all up to this one had been synced
+    uint64_t durable_seq;  //  all up to this one had been synced
     char problem[120];
 } tern_outbox_info_t;
 
@@ -103,12 +103,12 @@ tern_store_verify (tern_store_t *self, const char *outbox,
 //  A message as it was published; borrowed for the call that shows it.
 typedef struct {
     uint64_t seq;
-    uint64_t time_us;        //  publisher's wall clock, since 1970
-    const char *key;         //  routing key, not terminated
+    uint64_t time_us;  //  publisher's wall clock, since 1970
+    const char *key;   //  routing key, not terminated
     size_t key_size;
     const void *body;
     size_t size;
-    const void *props;       //  for tern_store_header_at ()
+    const void *props;  //  for tern_store_header_at ()
     size_t props_size;
 } tern_store_message_t;
 
@@ -120,8 +120,8 @@ tern_store_header_at (const tern_store_message_t *message, size_t index,
                       const char **value_p, size_t *value_size_p);
 
 //  Return non-zero to stop.
-typedef int tern_store_message_fn (void *arg,
-                                   const tern_store_message_t *message);
+typedef int
+tern_store_message_fn (void *arg, const tern_store_message_t *message);
 
 //  Show fn every message from from_seq on, oldest first, as far as they are
 //  whole.  0 at the end, a positive number that fn returned, or as
@@ -134,11 +134,11 @@ tern_store_peek (tern_store_t *self, const char *outbox, uint64_t from_seq,
 
 typedef struct {
     uint64_t outboxes;
-    uint64_t messages;       //  copied
+    uint64_t messages;  //  copied
     uint64_t bytes;
-    uint64_t damaged;        //  places that could not be read
+    uint64_t damaged;  //  places that could not be read
     uint64_t damaged_bytes;
-    uint64_t missing;        //  seqs lost between the first and the last copied
+    uint64_t missing;  //  seqs lost between the first and the last copied
 } tern_salvage_t;
 
 //  Copy every message at or above its outbox's low that is whole, also behind

@@ -40,15 +40,13 @@ trn_get_u16 (const uint8_t *at)
 static inline uint32_t
 trn_get_u32 (const uint8_t *at)
 {
-    return (uint32_t) trn_get_u16 (at)
-           | (uint32_t) trn_get_u16 (at + 2) << 16;
+    return (uint32_t) trn_get_u16 (at) | (uint32_t) trn_get_u16 (at + 2) << 16;
 }
 
 static inline uint64_t
 trn_get_u64 (const uint8_t *at)
 {
-    return (uint64_t) trn_get_u32 (at)
-           | (uint64_t) trn_get_u32 (at + 4) << 32;
+    return (uint64_t) trn_get_u32 (at) | (uint64_t) trn_get_u32 (at + 4) << 32;
 }
 
 #endif

@@ -27,8 +27,7 @@ trn_meter_rate (const trn_meter_t *self, uint32_t seconds)
     if (self->count < 2) {
         return 0;
     }
-    const uint32_t span = seconds < self->count - 1 ? seconds
-                                                    : self->count - 1;
+    const uint32_t span = seconds < self->count - 1 ? seconds : self->count - 1;
     const uint32_t oldest
         = (self->newest + TRN_METER_SECONDS - span) % TRN_METER_SECONDS;
     return (double) (self->samples[self->newest] - self->samples[oldest])

@@ -21,9 +21,9 @@ typedef struct {
 } trn_range_t;
 
 typedef struct {
-    trn_range_t *at;    //  sorted, disjoint, not touching; owned
-    size_t count;       //  ranges in use
-    size_t capacity;    //  ranges allocated
+    trn_range_t *at;  //  sorted, disjoint, not touching; owned
+    size_t count;     //  ranges in use
+    size_t capacity;  //  ranges allocated
 } trn_ranges_t;
 
 //  A zeroed trn_ranges_t is an empty set.  Release its memory; empty after.

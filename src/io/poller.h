@@ -22,11 +22,11 @@ typedef struct trn_poll_item trn_poll_item_t;
 
 //  Embedded in its owner, zeroed before the first add.
 struct trn_poll_item {
-    void *socket;     //  ZeroMQ socket, or NULL for a plain descriptor
-    int fd;           //  the descriptor (filled in for a socket)
-    int kind;         //  the owner's, to tell items apart
+    void *socket;  //  ZeroMQ socket, or NULL for a plain descriptor
+    int fd;        //  the descriptor (filled in for a socket)
+    int kind;      //  the owner's, to tell items apart
     void *owner;
-    bool want_out;    //  report writability too
+    bool want_out;  //  report writability too
     //  The poller's own:
     bool touched;
     bool ready_in, ready_out;

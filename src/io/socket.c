@@ -45,8 +45,8 @@ s_new (void *context, int type, int64_t frame_max)
     s_set (socket, ZMQ_RCVHWM, RECEIVE_FRAMES);
     s_set (socket, ZMQ_SNDHWM, SEND_FRAMES);
     s_set (socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    const int rc = zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_max,
-                                   sizeof frame_max);
+    const int rc
+        = zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
     assert (rc == 0);
     (void) rc;
     return socket;
@@ -72,15 +72,12 @@ trn_socket_bind (void *socket, const char *endpoint, char *bound,
         switch (zmq_errno ()) {
         case EACCES:
         case EPERM:
-        case EROFS:
-            return TERN_EACCESS;
+        case EROFS: return TERN_EACCESS;
         case EINVAL:
         case EPROTONOSUPPORT:
         case ENOCOMPATPROTO:
-        case ENAMETOOLONG:
-            return TERN_EINVAL;
-        default:
-            return TERN_ENET;
+        case ENAMETOOLONG: return TERN_EINVAL;
+        default: return TERN_ENET;
         }
     }
     if (zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, bound, &bound_size) != 0) {
@@ -115,11 +112,10 @@ trn_socket_monitor (void *context, void *dealer)
     char endpoint[64];
     snprintf (endpoint, sizeof endpoint, "inproc://tern-monitor-%" PRIu64,
               (uint64_t) atomic_fetch_add (&s_number, 1));
-    const int events
-        = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
-          | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
-          | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-          | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    const int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
+                       | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+                       | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+                       | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     if (zmq_socket_monitor (dealer, endpoint, events) != 0) {
         return NULL;
     }

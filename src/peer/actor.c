@@ -42,6 +42,7 @@ trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg)
     trn_command_t command = {.fn = fn, .arg = arg};
     pthread_mutex_lock (&self->lock);
     *self->commands_tail = &command;
+    // cppcheck-suppress autoVariables ; ours until done is set
     self->commands_tail = &command.next;
     trn_wake_up (&self->wake);
     while (!command.done) {
@@ -112,30 +113,24 @@ trn_actor_drain (tern_peer_t *self)
             trn_outlink_send (self, action->link, &action->frame, NULL);
             break;
         case TRN_DO_SEND_RUN:
-            trn_outlink_send (self, action->link, &action->frame,
-                              &action->run);
+            trn_outlink_send (self, action->link, &action->frame, &action->run);
             break;
         case TRN_DO_REPLY:
             trn_inbound_reply (self, action->route, &action->frame);
             break;
         case TRN_DO_DROP_ROUTE:
             break;  //  the engine ignores what it still says
-        case TRN_DO_DELIVER:
-            trn_consumer_deliver (self, action);
-            break;
+        case TRN_DO_DELIVER: trn_consumer_deliver (self, action); break;
         case TRN_DO_SAVE:
             trn_box_save (self->boxes[action->outbox - 1], false);
             break;
-        case TRN_DO_PROGRESS:
-            s_progress (self, action);
-            break;
+        case TRN_DO_PROGRESS: s_progress (self, action); break;
         case TRN_DO_REPORT:
             trn_events_add (&self->events, action->report.id,
                             (tern_log_level_t) action->report.level,
                             action->report.text);
             break;
-        default:
-            assert (false);
+        default: assert (false);
         }
     }
 }
@@ -146,26 +141,15 @@ static void
 s_on_item (tern_peer_t *self, trn_poll_item_t *item)
 {
     switch (item->kind) {
-    case TRN_ITEM_WAKE:
-        trn_wake_clear (&self->wake);
-        break;
-    case TRN_ITEM_ROUTER:
-        trn_inbound_ready (self);
-        break;
-    case TRN_ITEM_LINK:
-        trn_outlink_ready (self, item->owner);
-        break;
+    case TRN_ITEM_WAKE: trn_wake_clear (&self->wake); break;
+    case TRN_ITEM_ROUTER: trn_inbound_ready (self); break;
+    case TRN_ITEM_LINK: trn_outlink_ready (self, item->owner); break;
     case TRN_ITEM_LINK_MONITOR:
         trn_outlink_monitored (self, item->owner);
         break;
-    case TRN_ITEM_NODE:
-        trn_node_ready (self, item->owner);
-        break;
-    case TRN_ITEM_NODE_MONITOR:
-        trn_node_monitored (self, item->owner);
-        break;
-    default:
-        assert (false);
+    case TRN_ITEM_NODE: trn_node_ready (self, item->owner); break;
+    case TRN_ITEM_NODE_MONITOR: trn_node_monitored (self, item->owner); break;
+    default: assert (false);
     }
 }
 
@@ -185,8 +169,7 @@ s_timeout (const tern_peer_t *self, int64_t now_ms)
 {
     int64_t at = trn_engine_deadline (self->engine);
     const int64_t others[3]
-        = {trn_roster_deadline (self->roster), self->watch_at,
-           self->sample_at};
+        = {trn_roster_deadline (self->roster), self->watch_at, self->sample_at};
     for (size_t index = 0; index < 3; index++) {
         at = others[index] < at ? others[index] : at;
     }

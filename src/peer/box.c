@@ -58,8 +58,7 @@ s_add (tern_peer_t *peer, void *arg)
 static trn_at_limit_t
 s_at_limit (const tern_config_t *config)
 {
-    return trn_config_is (config, "at_limit", "refuse")
-               ? TRN_AT_LIMIT_REFUSE
+    return trn_config_is (config, "at_limit", "refuse") ? TRN_AT_LIMIT_REFUSE
            : trn_config_is (config, "at_limit", "drop_oldest")
                ? TRN_AT_LIMIT_DROP_OLDEST
                : TRN_AT_LIMIT_BLOCK;
@@ -339,8 +338,8 @@ s_tell_status (trn_box_t *box)
     char why[200] = "";
     switch (status) {
     case TERN_OK:
-        trn_events_addf (events, "TERN-OUTBOX-ROOM", TERN_LOG_INFO,
-                         "outbox=%s", box->queue);
+        trn_events_addf (events, "TERN-OUTBOX-ROOM", TERN_LOG_INFO, "outbox=%s",
+                         box->queue);
         break;
     case TERN_EFULL:
         trn_events_addf (events, "TERN-OUTBOX-FULL", TERN_LOG_WARNING,
@@ -392,8 +391,7 @@ trn_box_save (trn_box_t *box, bool closing)
     uint8_t state[TRN_LOG_STATE_MAX];
     uint64_t low = 0;
     uint64_t stamp = 0;
-    const size_t size
-        = trn_engine_state (box->peer->engine, box->id, closing, state,
-                            sizeof state, &low, &stamp);
+    const size_t size = trn_engine_state (box->peer->engine, box->id, closing,
+                                          state, sizeof state, &low, &stamp);
     trn_outbox_save (box->outbox, state, size, low, stamp);
 }

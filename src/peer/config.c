@@ -35,8 +35,8 @@ typedef enum {
 typedef struct {
     const char *key;
     s_kind_t kind;
-    uint64_t least, most;     //  KIND_NUMBER
-    const char *initial;      //  NULL: unset
+    uint64_t least, most;  //  KIND_NUMBER
+    const char *initial;   //  NULL: unset
 } s_setting_t;
 
 static const s_setting_t s_settings[] = {
@@ -125,8 +125,7 @@ s_directory_valid (const char *value)
     size_t count = 0;
     while (*value) {
         const size_t size = strcspn (value, ",");
-        if (!trn_endpoint_valid (value, size)
-            || ++count > TRN_ENDPOINTS_MAX) {
+        if (!trn_endpoint_valid (value, size) || ++count > TRN_ENDPOINTS_MAX) {
             return false;
         }
         value += size;
@@ -202,9 +201,7 @@ s_check (const s_setting_t *setting, const char *value, char *reason,
             return TERN_EINVAL;
         }
         return TERN_OK;
-    default:
-        assert (false);
-        return TERN_EINVAL;
+    default: assert (false); return TERN_EINVAL;
     }
 }
 
@@ -375,8 +372,8 @@ tern_config_environment (tern_config_t *self, char *why, size_t why_size)
     for (size_t index = 0; index < 3; index++) {
         const char *value = getenv (names[index][0]);
         if (value && *value) {
-            const int rc = tern_config_set (self, names[index][1], value, why,
-                                            why_size);
+            const int rc
+                = tern_config_set (self, names[index][1], value, why, why_size);
             if (rc != TERN_OK) {
                 return rc;
             }

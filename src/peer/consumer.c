@@ -67,8 +67,7 @@ s_open (tern_peer_t *peer, void *arg)
     }
     const int64_t now = trn_clock_ms ();
     self->id = trn_engine_add_consumer (peer->engine, self->queue,
-                                        opening->prefetch, opening->bytes,
-                                        now);
+                                        opening->prefetch, opening->bytes, now);
     self->next = peer->consumers;
     peer->consumers = self;
     peer->consumer_count++;
@@ -209,13 +208,12 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
         return;
     }
     trn_parcel_t *parcel
-        = trn_parcel_new (peer->inrun, peer->inrun_first,
-                          action->deliver.from, action->deliver.to);
+        = trn_parcel_new (peer->inrun, peer->inrun_first, action->deliver.from,
+                          action->deliver.to);
     parcel->flow = action->deliver.flow;
     parcel->deliveries = action->deliver.deliveries;
     parcel->redelivered = action->deliver.redelivered;
-    memcpy (parcel->publisher, peer->inrun_publisher,
-            sizeof parcel->publisher);
+    memcpy (parcel->publisher, peer->inrun_publisher, sizeof parcel->publisher);
     memcpy (parcel->outbox, peer->inrun_outbox, sizeof parcel->outbox);
     memcpy (parcel->queue, self->queue, sizeof parcel->queue);
     const uint64_t count = parcel->to - parcel->from + 1;
@@ -276,8 +274,7 @@ s_next_parcel (tern_consumer_t *self, int timeout_ms)
         self->sleepers++;
         rc = timeout_ms < 0
                  ? pthread_cond_wait (&self->arrived, &self->lock)
-                 : pthread_cond_timedwait (&self->arrived, &self->lock,
-                                           &until);
+                 : pthread_cond_timedwait (&self->arrived, &self->lock, &until);
         self->sleepers--;
     }
     trn_parcel_t *parcel = self->queue_first;
@@ -366,16 +363,14 @@ s_call_actor (tern_consumer_t *self, bool urgent)
 }
 
 static void
-s_except (tern_consumer_t *self, const tern_msg_t *msg,
-          trn_outcome_t outcome)
+s_except (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
 {
     const uint32_t flow = msg->parcel->flow;
     const uint64_t seq = msg->record.seq;
     pthread_mutex_lock (&self->lock);
-    trn_exception_t *last
-        = self->exception_count
-              ? &self->exceptions[self->exception_count - 1]
-              : NULL;
+    trn_exception_t *last = self->exception_count
+                                ? &self->exceptions[self->exception_count - 1]
+                                : NULL;
     if (last && last->flow == flow && last->outcome == outcome
         && last->to + 1 == seq) {
         last->to = seq;
@@ -383,9 +378,9 @@ s_except (tern_consumer_t *self, const tern_msg_t *msg,
         if (self->exception_count == self->exception_capacity) {
             self->exception_capacity
                 = self->exception_capacity ? self->exception_capacity * 2 : 16;
-            self->exceptions = trn_realloc (
-                self->exceptions,
-                self->exception_capacity * sizeof *self->exceptions);
+            self->exceptions = trn_realloc (self->exceptions,
+                                            self->exception_capacity
+                                                * sizeof *self->exceptions);
         }
         self->exceptions[self->exception_count++]
             = (trn_exception_t) {flow, outcome, seq, seq};
@@ -449,8 +444,8 @@ s_tell (tern_consumer_t *self, uint32_t flow, uint64_t from, uint64_t to,
     self->settled += count;
     self->accepted += outcome == TRN_ACCEPTED ? count : 0;
     self->rejected += outcome == TRN_REJECTED ? count : 0;
-    trn_engine_on_settle (self->peer->engine, self->id, flow, from, to,
-                          outcome, now_ms);
+    trn_engine_on_settle (self->peer->engine, self->id, flow, from, to, outcome,
+                          now_ms);
 }
 
 //  Actor: what one parcel has accepted since the last look.

@@ -21,15 +21,15 @@ struct tern_consumer {
     char queue[TRN_NAME_MAX + 2];
 
     //  Actor only.
-    tern_consumer_t *next;          //  of the peer's
-    uint64_t received;              //  messages delivered here
-    uint64_t redelivered;           //  of these, flagged so
+    tern_consumer_t *next;  //  of the peer's
+    uint64_t received;      //  messages delivered here
+    uint64_t redelivered;   //  of these, flagged so
     uint64_t accepted, rejected;
-    uint64_t settled;               //  whatever the outcome
+    uint64_t settled;  //  whatever the outcome
     trn_meter_t received_rate, accepted_rate;
 
     //  The consumer's thread.
-    trn_parcel_t *current;          //  being walked; `lock` to replace it
+    trn_parcel_t *current;  //  being walked; `lock` to replace it
     tern_msg_t lent;
 
     //  Consumer and actor, see consumer.c.
@@ -38,17 +38,17 @@ struct tern_consumer {
     tern_consumer_t *watched_next;  //  on the actor's list
     atomic_uint ready;              //  parcels in the queue
 
-    pthread_mutex_t lock;           //  the rest
+    pthread_mutex_t lock;  //  the rest
     pthread_cond_t arrived;
-    trn_parcel_t *queue_first;      //  not yet walked
+    trn_parcel_t *queue_first;  //  not yet walked
     trn_parcel_t **queue_last;
-    trn_parcel_t *done;             //  walked, not yet collected
+    trn_parcel_t *done;  //  walked, not yet collected
     trn_exception_t *exceptions;
     size_t exception_count, exception_capacity;
     uint32_t sleepers;
-    int fd;                         //  eventfd
-    bool fd_used;                   //  somebody asked for it
-    bool fd_set;                    //  it is readable
+    int fd;        //  eventfd
+    bool fd_used;  //  somebody asked for it
+    bool fd_set;   //  it is readable
 };
 
 #endif

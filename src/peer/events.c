@@ -97,8 +97,7 @@ trn_events_take (trn_events_t *self, tern_event_t *event, int timeout_ms)
     while (self->count == 0 && rc == 0) {
         rc = timeout_ms < 0
                  ? pthread_cond_wait (&self->changed, &self->lock)
-                 : pthread_cond_timedwait (&self->changed, &self->lock,
-                                           &until);
+                 : pthread_cond_timedwait (&self->changed, &self->lock, &until);
     }
     const bool found = self->count > 0;
     if (found) {

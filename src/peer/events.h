@@ -17,10 +17,10 @@
 typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int fd;                   //  eventfd, readable while one waits
-    tern_event_t *ring;       //  TRN_EVENTS_KEPT of them
+    int fd;              //  eventfd, readable while one waits
+    tern_event_t *ring;  //  TRN_EVENTS_KEPT of them
     uint32_t first, count;
-    uint64_t lost;            //  dropped since the last one handed out
+    uint64_t lost;  //  dropped since the last one handed out
 } trn_events_t;
 
 int

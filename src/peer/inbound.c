@@ -91,11 +91,10 @@ s_facing_endpoint (const char *node, char *endpoint, size_t size)
     const int probe = socket (found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct sockaddr_storage own;
     socklen_t own_size = sizeof own;
-    if (probe >= 0
-        && connect (probe, found->ai_addr, found->ai_addrlen) == 0
+    if (probe >= 0 && connect (probe, found->ai_addr, found->ai_addrlen) == 0
         && getsockname (probe, (struct sockaddr *) &own, &own_size) == 0
-        && getnameinfo ((struct sockaddr *) &own, own_size, host,
-                        sizeof host, NULL, 0, NI_NUMERICHOST)
+        && getnameinfo ((struct sockaddr *) &own, own_size, host, sizeof host,
+                        NULL, 0, NI_NUMERICHOST)
                == 0) {
         snprintf (endpoint, size,
                   own.ss_family == AF_INET6 ? "tcp://[%.200s]:*"
@@ -148,9 +147,9 @@ trn_inbound_open (tern_peer_t *self, char *why, size_t why_size)
         return rc;
     }
     self->router = trn_socket_router (self->context, TRN_FRAME_MAX);
-    rc = self->router ? trn_socket_bind (self->router, endpoint, bound,
-                                         sizeof bound)
-                      : TERN_ENET;
+    rc = self->router
+             ? trn_socket_bind (self->router, endpoint, bound, sizeof bound)
+             : TERN_ENET;
     if (rc != TERN_OK) {
         if (why && why_size) {
             snprintf (why, why_size, "%s: cannot be bound: %s", endpoint,
@@ -207,8 +206,7 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
     snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", outbox);
     self->inrun = trn_inrun_new (run);
     self->inrun_first = frame->data.first_seq;
-    trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size,
-                           now_ms);
+    trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
     trn_actor_drain (self);
     trn_inrun_release (&self->inrun);
 }
@@ -247,8 +245,7 @@ trn_inbound_ready (tern_peer_t *self)
     const int64_t now = trn_clock_ms ();
     for (int index = 0; index < TRN_ITEM_BURST; index++) {
         zmq_msg_t parts[TRN_PARTS_MAX];
-        const int count
-            = trn_socket_recv (self->router, parts, TRN_PARTS_MAX);
+        const int count = trn_socket_recv (self->router, parts, TRN_PARTS_MAX);
         if (count == 0) {
             break;
         }

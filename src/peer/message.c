@@ -63,8 +63,8 @@ tern_msg_dup (const tern_msg_t *self)
     copy->record.key_size = self->record.key_size;
     trn_props_t props;
     trn_prop_t prop;
-    int rc = trn_props_open (&props, self->record.props,
-                             self->record.props_size);
+    int rc
+        = trn_props_open (&props, self->record.props, self->record.props_size);
     while (rc == TERN_OK && trn_props_next (&props, &prop)) {
         rc = trn_propset_text (&copy->headers, prop.key, prop.text);
     }

@@ -13,11 +13,11 @@
 typedef struct trn_parcel trn_parcel_t;
 
 struct tern_msg {
-    trn_record_t record;    //  what it says; points into the run or below
-    trn_parcel_t *parcel;   //  received: what it came in, one reference
-    bool lent;              //  belongs to the consumer, not to the application
+    trn_record_t record;   //  what it says; points into the run or below
+    trn_parcel_t *parcel;  //  received: what it came in, one reference
+    bool lent;             //  belongs to the consumer, not to the application
     bool settled;
-    char *own_body;         //  outgoing
+    char *own_body;  //  outgoing
     char *own_key;
     trn_propset_t headers;  //  outgoing
     char *id;               //  made when asked for

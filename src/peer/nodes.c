@@ -44,9 +44,8 @@ s_connect (tern_peer_t *self, trn_node_t *node, const char *endpoint,
     node->dealer = trn_socket_dealer (self->context, endpoint,
                                       TRN_DIRECTORY_FRAME_MAX, false);
     if (node->dealer) {
-        node->item = (trn_poll_item_t) {.socket = node->dealer,
-                                        .kind = TRN_ITEM_NODE,
-                                        .owner = node};
+        node->item = (trn_poll_item_t) {
+            .socket = node->dealer, .kind = TRN_ITEM_NODE, .owner = node};
         if (trn_poller_add (self->poller, &node->item) != TERN_OK) {
             trn_socket_close (&node->dealer);
         }
@@ -141,28 +140,22 @@ trn_nodes_drain (tern_peer_t *self, int64_t now_ms)
                 trn_poller_touch (self->poller, &node->item);
             }
             break;
-        case TRN_ROSTER_HOST:
-            s_host (self, now_ms);
-            break;
+        case TRN_ROSTER_HOST: s_host (self, now_ms); break;
         case TRN_ROSTER_PEER:
             trn_engine_on_peer (self->engine, action->peer.name,
                                 action->peer.incarnation,
-                                action->peer.endpoints[0],
-                                action->peer.queues, action->peer.queue_count,
-                                now_ms);
+                                action->peer.endpoints[0], action->peer.queues,
+                                action->peer.queue_count, now_ms);
             break;
         case TRN_ROSTER_PEER_GONE:
             trn_engine_on_peer_gone (self->engine, action->peer.name, now_ms);
             break;
-        case TRN_ROSTER_SAVE:
-            self->view_wanted = true;
-            break;
+        case TRN_ROSTER_SAVE: self->view_wanted = true; break;
         case TRN_ROSTER_REPORT:
             trn_events_add (&self->events, action->report.id,
                             action->report.level, action->report.text);
             break;
-        default:
-            assert (false);
+        default: assert (false);
         }
     }
     atomic_store (&self->registered, trn_roster_online (self->roster));

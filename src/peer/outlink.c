@@ -67,8 +67,7 @@ s_free (tern_peer_t *self, trn_outlink_t **link_p)
 }
 
 void
-trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
-                     const char *endpoint)
+trn_outlink_connect (tern_peer_t *self, trn_link_id_t id, const char *endpoint)
 {
     trn_outlink_t **slot = s_find (self, id);
     if (*slot) {
@@ -81,8 +80,8 @@ trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
     link->next = *slot;
     *slot = link;
 
-    link->dealer = trn_socket_dealer (self->context, endpoint, TRN_FRAME_MAX,
-                                      false);
+    link->dealer
+        = trn_socket_dealer (self->context, endpoint, TRN_FRAME_MAX, false);
     if (link->dealer) {
         link->item.socket = link->dealer;
         link->item.kind = TRN_ITEM_LINK;
@@ -196,8 +195,8 @@ s_keep_unsent (trn_outlink_t *link, const uint8_t *bytes, size_t size,
 }
 
 void
-trn_outlink_send (tern_peer_t *self, trn_link_id_t id,
-                  const trn_frame_t *frame, const trn_engine_run_t *run)
+trn_outlink_send (tern_peer_t *self, trn_link_id_t id, const trn_frame_t *frame,
+                  const trn_engine_run_t *run)
 {
     trn_outlink_t *link = *s_find (self, id);
     if (!link || !link->dealer) {

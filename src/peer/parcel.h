@@ -37,14 +37,14 @@ typedef struct trn_parcel trn_parcel_t;
 struct trn_parcel {
     atomic_uint references;
     trn_inrun_t *run;
-    trn_parcel_t *next;        //  in the consumer's queue
-    const uint8_t *at;         //  record `next_seq`, the walker's
-    const uint8_t *end;        //  of the run
-    uint64_t from, to;         //  seqs in this parcel
-    uint64_t next_seq;         //  to be given next, the walker's
+    trn_parcel_t *next;             //  in the consumer's queue
+    const uint8_t *at;              //  record `next_seq`, the walker's
+    const uint8_t *end;             //  of the run
+    uint64_t from, to;              //  seqs in this parcel
+    uint64_t next_seq;              //  to be given next, the walker's
     atomic_uint_fast64_t accepted;  //  last accepted in order; from - 1: none
-    uint64_t collected;        //  the actor has told the engine up to here
-    uint32_t flow;             //  for trn_engine_on_settle ()
+    uint64_t collected;             //  the actor has told the engine up to here
+    uint32_t flow;                  //  for trn_engine_on_settle ()
     uint32_t deliveries;
     bool redelivered;
     char publisher[TRN_NAME_MAX + 1];

@@ -59,9 +59,8 @@ s_open_store (tern_peer_t *self, const char *name, char *why, size_t why_size)
     };
     char warning[256] = "";
     char reason[256] = "";
-    const int rc
-        = trn_store_open (&self->store, &config, reason, warning,
-                          sizeof reason);
+    const int rc = trn_store_open (&self->store, &config, reason, warning,
+                                   sizeof reason);
     if (rc != TERN_OK) {
         if (why && why_size) {
             snprintf (why, why_size, "%.200s: %s", self->data, reason);
@@ -85,8 +84,8 @@ s_host_name (char name[TRN_NAME_MAX + 1])
     gethostname (host, sizeof host - 1);
     size_t used = 0;
     for (const char *at = host; *at && *at != '.' && used < 40; at++) {
-        const char c = *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a')
-                                                : *at;
+        const char c
+            = *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a') : *at;
         if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-') {
             name[used++] = c;
         }
@@ -159,12 +158,10 @@ s_make_engine (tern_peer_t *self)
         .random = trn_store_random (self->store),
         .seed = trn_clock_random (),
         .ping_ms = (uint32_t) trn_config_number (self->config, "ping_ms"),
-        .suspect_ms
-        = (uint32_t) trn_config_number (self->config, "suspect_ms"),
+        .suspect_ms = (uint32_t) trn_config_number (self->config, "suspect_ms"),
     };
     memcpy (config.store_uuid, trn_store_uuid (self->store), 16);
-    const trn_run_source_t source
-        = {trn_box_run, trn_box_release_run, self};
+    const trn_run_source_t source = {trn_box_run, trn_box_release_run, self};
     self->engine = trn_engine_new (&config, &source);
     trn_engine_on_delay (self->engine, trn_stats_delay, self);
     trn_engine_on_tick (self->engine, trn_clock_ms ());
@@ -180,9 +177,8 @@ s_make_roster (tern_peer_t *self, char *why, size_t why_size)
     const bool local = strcmp (setting, "local") == 0;
     if (local) {
         char folder[TRN_ENDPOINT_MAX + 1];
-        const int rc
-            = tern_directory_local (folder, sizeof folder, nodes[0],
-                                    sizeof nodes[0], why, why_size);
+        const int rc = tern_directory_local (folder, sizeof folder, nodes[0],
+                                             sizeof nodes[0], why, why_size);
         if (rc != TERN_OK) {
             return rc;
         }
@@ -273,9 +269,8 @@ s_free (tern_peer_t *self)
     if (self->store) {
         const int rc = trn_store_close (&self->store);
         if (rc != TERN_OK) {
-            trn_events_addf (&self->events, "TERN-STORE-CLOSE",
-                             TERN_LOG_ERROR, "reason=\"%s\"",
-                             tern_strerror (rc));
+            trn_events_addf (&self->events, "TERN-STORE-CLOSE", TERN_LOG_ERROR,
+                             "reason=\"%s\"", tern_strerror (rc));
         }
     }
     trn_wake_close (&self->wake);
@@ -389,10 +384,9 @@ s_linger (tern_peer_t *self, int linger_ms)
         pthread_mutex_lock (&self->lock);
         while (atomic_load (&box->processed) < trn_log_appended (log)
                && rc == 0) {
-            rc = linger_ms < 0
-                     ? pthread_cond_wait (&self->changed, &self->lock)
-                     : pthread_cond_timedwait (&self->changed, &self->lock,
-                                               &until);
+            rc = linger_ms < 0 ? pthread_cond_wait (&self->changed, &self->lock)
+                               : pthread_cond_timedwait (&self->changed,
+                                                         &self->lock, &until);
         }
         pthread_mutex_unlock (&self->lock);
         atomic_fetch_sub (&box->waiters, 1);

@@ -38,29 +38,29 @@
 //  What the peer knows of one of its outboxes.
 typedef struct trn_box {
     tern_peer_t *peer;
-    trn_outbox_t *outbox;        //  the store's
-    trn_outbox_id_t id;          //  the engine's
+    trn_outbox_t *outbox;  //  the store's
+    trn_outbox_id_t id;    //  the engine's
     char queue[TRN_NAME_MAX + 2];
-    uint64_t opened_at;          //  last seq before this opening
-    uint32_t producers;          //  open handles; the peer's lock
+    uint64_t opened_at;  //  last seq before this opening
+    uint32_t producers;  //  open handles; the peer's lock
 
     //  Application threads and actor.
-    atomic_bool queued;          //  on the dirty list
+    atomic_bool queued;  //  on the dirty list
     struct trn_box *dirty_next;
     atomic_uint_fast64_t refused;
     atomic_uint_fast64_t helped_us;  //  when a publisher last sent by itself
     atomic_uint_fast64_t processed;  //  all up to here settled
-    atomic_uint waiters;         //  in tern_producer_wait () for processed
+    atomic_uint waiters;             //  in tern_producer_wait () for processed
 
     //  Actor only.
-    uint64_t seen;               //  appended, as the engine knows it
-    uint64_t floor;              //  dropped below, as the engine knows it
-    int status;                  //  of the log, as the application was told
-    bool broken;                 //  reading it back failed: deliver no more
-    bool read_later;             //  could not be read just now
+    uint64_t seen;    //  appended, as the engine knows it
+    uint64_t floor;   //  dropped below, as the engine knows it
+    int status;       //  of the log, as the application was told
+    bool broken;      //  reading it back failed: deliver no more
+    bool read_later;  //  could not be read just now
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
-    uint64_t oldest_seq;         //  what oldest_us belongs to
-    uint64_t oldest_us;          //  wall stamp of the oldest unsettled
+    uint64_t oldest_seq;                  //  what oldest_us belongs to
+    uint64_t oldest_us;                   //  wall stamp of the oldest unsettled
     trn_meter_t produced, accepted, transmitted, consumed;
     trn_histogram_t delay;
 } trn_box_t;
@@ -68,12 +68,12 @@ typedef struct trn_box {
 //  The socket of one outgoing link.
 typedef struct trn_outlink {
     trn_link_id_t id;
-    struct trn_outlink *next;    //  in its bucket
+    struct trn_outlink *next;  //  in its bucket
     void *dealer;
     void *monitor;
     trn_poll_item_t item;
     trn_poll_item_t monitor_item;
-    struct trn_unsent *unsent;   //  frames that the socket would not take yet
+    struct trn_unsent *unsent;  //  frames that the socket would not take yet
     struct trn_unsent **unsent_tail;
 } trn_outlink_t;
 
@@ -87,16 +87,17 @@ typedef struct {
 } trn_node_t;
 
 typedef struct trn_command trn_command_t;
-typedef void trn_command_fn (tern_peer_t *peer, void *arg);
+typedef void
+trn_command_fn (tern_peer_t *peer, void *arg);
 
 #define TRN_LINK_BUCKETS 256
 
 struct tern_peer {
     tern_config_t *config;
     char name[TRN_NAME_MAX + 1];
-    char endpoint[TRN_ENDPOINT_MAX + 1];   //  advertised
+    char endpoint[TRN_ENDPOINT_MAX + 1];  //  advertised
     char data[4096];
-    bool draining;               //  tern drain: consume nothing, name of others
+    bool draining;  //  tern drain: consume nothing, name of others
     trn_store_t *store;
 
     //  Whoever holds the turn: the actor while it is awake, else a publisher
@@ -104,7 +105,7 @@ struct tern_peer {
     pthread_mutex_t turn;
     trn_engine_t *engine;
     trn_roster_t *roster;
-    tern_directory_t *hosted;    //  the local directory, when we host it
+    tern_directory_t *hosted;  //  the local directory, when we host it
     void *context;
     void *router;
     trn_poller_t *poller;
@@ -112,7 +113,7 @@ struct tern_peer {
     trn_poll_item_t wake_item;
     trn_outlink_t *links[TRN_LINK_BUCKETS];
     trn_node_t nodes[TRN_NODES_MAX];
-    trn_inrun_t *inrun;          //  of the DATA frame being handled
+    trn_inrun_t *inrun;  //  of the DATA frame being handled
     uint64_t inrun_first;
     char inrun_outbox[TRN_NAME_MAX + 2];
     char inrun_publisher[TRN_NAME_MAX + 1];
@@ -121,9 +122,9 @@ struct tern_peer {
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
     int64_t sample_at;
     bool queues_changed;
-    bool running;                //  set before the thread starts
-    bool view_wanted;            //  the roster's view is to be noted
-    int64_t view_at;             //  not before
+    bool running;      //  set before the thread starts
+    bool view_wanted;  //  the roster's view is to be noted
+    int64_t view_at;   //  not before
     bool stopping;
 
     //  Shared.
@@ -131,17 +132,17 @@ struct tern_peer {
     trn_wake_t wake;
     _Atomic (trn_box_t *) dirty;
     _Atomic (tern_consumer_t *) settled;
-    atomic_bool urgent;          //  settlements that should not wait
+    atomic_bool urgent;  //  settlements that should not wait
     atomic_bool disk_news;
     atomic_bool registered;
     trn_events_t events;
 
-    pthread_mutex_t opening;     //  one outbox is opened at a time
-    pthread_mutex_t lock;        //  the rest of this
-    pthread_cond_t changed;      //  a command is done, processed moved
+    pthread_mutex_t opening;  //  one outbox is opened at a time
+    pthread_mutex_t lock;     //  the rest of this
+    pthread_cond_t changed;   //  a command is done, processed moved
     trn_command_t *commands;
     trn_command_t **commands_tail;
-    trn_box_t **boxes;           //  by engine id - 1; grows, never shrinks
+    trn_box_t **boxes;  //  by engine id - 1; grows, never shrinks
     uint32_t box_count;
     uint32_t consumer_count;
 };
@@ -167,16 +168,15 @@ trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg);
 //  outlink.c ---------------------------------------------------------------
 
 void
-trn_outlink_connect (tern_peer_t *self, trn_link_id_t id,
-                     const char *endpoint);
+trn_outlink_connect (tern_peer_t *self, trn_link_id_t id, const char *endpoint);
 
 void
 trn_outlink_disconnect (tern_peer_t *self, trn_link_id_t id);
 
 //  Send a frame, with a run if run is not NULL (takes its reference).
 void
-trn_outlink_send (tern_peer_t *self, trn_link_id_t id,
-                  const trn_frame_t *frame, const trn_engine_run_t *run);
+trn_outlink_send (tern_peer_t *self, trn_link_id_t id, const trn_frame_t *frame,
+                  const trn_engine_run_t *run);
 
 //  The socket has frames for us or room for ours.
 void

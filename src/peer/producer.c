@@ -166,8 +166,7 @@ s_wait_processed (trn_box_t *box, uint64_t seq, int timeout_ms)
     while (atomic_load (&box->processed) < seq && rc == 0) {
         rc = timeout_ms < 0
                  ? pthread_cond_wait (&peer->changed, &peer->lock)
-                 : pthread_cond_timedwait (&peer->changed, &peer->lock,
-                                           &until);
+                 : pthread_cond_timedwait (&peer->changed, &peer->lock, &until);
     }
     pthread_mutex_unlock (&peer->lock);
     atomic_fetch_sub (&box->waiters, 1);
@@ -188,11 +187,9 @@ tern_producer_wait (tern_producer_t *self, uint64_t seq, tern_level_t level,
         return trn_outbox_wait (box->outbox, seq, false, timeout_ms);
     case TERN_SYNCED:
         return trn_outbox_wait (box->outbox, seq, true, timeout_ms);
-    case TERN_PROCESSED:
-        return s_wait_processed (box, seq, timeout_ms);
+    case TERN_PROCESSED: return s_wait_processed (box, seq, timeout_ms);
     case TERN_STORED:
-    default:
-        return TERN_ENOTSUP;
+    default: return TERN_ENOTSUP;
     }
 }
 
@@ -202,15 +199,11 @@ tern_producer_reached (tern_producer_t *self, tern_level_t level)
     assert (self);
     const trn_log_t *log = trn_outbox_log (self->box->outbox);
     switch (level) {
-    case TERN_WRITTEN:
-        return trn_log_written (log);
-    case TERN_SYNCED:
-        return trn_log_synced (log);
-    case TERN_PROCESSED:
-        return atomic_load (&self->box->processed);
+    case TERN_WRITTEN: return trn_log_written (log);
+    case TERN_SYNCED: return trn_log_synced (log);
+    case TERN_PROCESSED: return atomic_load (&self->box->processed);
     case TERN_STORED:
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

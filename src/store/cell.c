@@ -34,7 +34,7 @@ enum {
     PAGE = 4096
 };
 
-static const uint8_t s_magic[] = { 'T', 'E', 'R', 'N', 'C', 'E', 'L', 'L' };
+static const uint8_t s_magic[] = {'T', 'E', 'R', 'N', 'C', 'E', 'L', 'L'};
 
 uint32_t
 trn_cell_half_size (uint32_t size_max)
@@ -126,9 +126,9 @@ s_write_half (trn_cell_t *self, unsigned which, uint64_t generation,
     }
     trn_put_u64 (half + AT_CHECKSUM,
                  s_checksum (half, (uint32_t) length, self->seed));
-    int rc = trn_io_write (self->disk, self->file, half,
-                           TRN_CELL_HEADER + length,
-                           (int64_t) which * self->half_size);
+    int rc
+        = trn_io_write (self->disk, self->file, half, TRN_CELL_HEADER + length,
+                        (int64_t) which * self->half_size);
     free (half);
 #ifndef TERN_BUG_11
     if (rc == 0) {
@@ -150,7 +150,7 @@ trn_cell_read (trn_disk_t *disk, int dir, const char *name, uint64_t seed,
                uint32_t half_size, uint8_t **contents_p, size_t *length_p)
 {
     assert (disk && name && contents_p && length_p);
-    trn_cell_t cell = { .disk = disk, .seed = seed, .half_size = half_size };
+    trn_cell_t cell = {.disk = disk, .seed = seed, .half_size = half_size};
     cell.file = disk->open (disk, dir, name, O_RDONLY);
     if (cell.file < 0) {
         return trn_io_error (cell.file);
@@ -166,7 +166,7 @@ trn_cell_open (trn_cell_t *self, trn_disk_t *disk, int dir, const char *name,
                size_t *length_p)
 {
     assert (self && disk && name && contents_p && length_p);
-    *self = (trn_cell_t){ .disk = disk, .seed = seed, .half_size = half_size };
+    *self = (trn_cell_t) {.disk = disk, .seed = seed, .half_size = half_size};
     self->file = disk->open (disk, dir, name, O_RDWR);
     if (self->file < 0) {
         return trn_io_error (self->file);
@@ -207,13 +207,13 @@ s_fill (trn_cell_t *self, const uint8_t *contents, size_t length)
 }
 
 int
-trn_cell_create (trn_cell_t *self, trn_disk_t *disk, int dir,
-                 const char *name, uint64_t seed, uint32_t half_size,
-                 const uint8_t *contents, size_t length)
+trn_cell_create (trn_cell_t *self, trn_disk_t *disk, int dir, const char *name,
+                 uint64_t seed, uint32_t half_size, const uint8_t *contents,
+                 size_t length)
 {
     assert (self && disk && name);
-    *self = (trn_cell_t){ .disk = disk, .seed = seed, .half_size = half_size,
-                          .generation = 1 };
+    *self = (trn_cell_t) {
+        .disk = disk, .seed = seed, .half_size = half_size, .generation = 1};
     char fresh[64];
     const int size = snprintf (fresh, sizeof fresh, "%s.new", name);
     assert (size > 0 && (size_t) size < sizeof fresh);
@@ -237,15 +237,15 @@ trn_cell_replace (trn_cell_t *self, const uint8_t *contents, size_t length)
 {
     assert (self && self->file >= 0);
 #ifdef TERN_BUG_14
-    const int grown = trn_io_allocate (
-        self->disk, self->file,
-        (int64_t) (self->generation + 2) * self->half_size);
+    const int grown
+        = trn_io_allocate (self->disk, self->file,
+                           (int64_t) (self->generation + 2) * self->half_size);
     if (grown < 0) {
         return grown;
     }
 #endif
-    const int rc = s_write_half (self, self->newest ^ 1u,
-                                 self->generation + 1, contents, length);
+    const int rc = s_write_half (self, self->newest ^ 1u, self->generation + 1,
+                                 contents, length);
     if (rc < 0) {
         return s_write_error (rc);
     }

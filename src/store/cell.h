@@ -27,7 +27,7 @@
 
 typedef struct {
     trn_disk_t *disk;
-    int file;             //  -1 when closed
+    int file;  //  -1 when closed
     uint64_t seed;
     uint32_t half_size;   //  bytes, a multiple of 4096
     uint64_t generation;  //  of the newest half
@@ -61,9 +61,9 @@ trn_cell_open (trn_cell_t *self, trn_disk_t *disk, int dir, const char *name,
 //  Create: exists with these contents after a crash, or not at all.  Replaces
 //  a file of that name.  0, TERN_EFULL, TERN_EACCESS, TERN_EIO.
 int
-trn_cell_create (trn_cell_t *self, trn_disk_t *disk, int dir,
-                 const char *name, uint64_t seed, uint32_t half_size,
-                 const uint8_t *contents, size_t length);
+trn_cell_create (trn_cell_t *self, trn_disk_t *disk, int dir, const char *name,
+                 uint64_t seed, uint32_t half_size, const uint8_t *contents,
+                 size_t length);
 
 //  0 and durable; TERN_EFULL: not replaced, may be tried again; TERN_EIO: one
 //  of the two is there, and this cell must not be written again.

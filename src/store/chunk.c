@@ -40,8 +40,8 @@ s_settle (trn_chunk_account_t **account_p, size_t size)
 {
     trn_chunk_account_t *const account = *account_p;
     *account_p = NULL;
-    if (atomic_fetch_sub_explicit (&account->bytes, size,
-                                   memory_order_acq_rel) == size) {
+    if (atomic_fetch_sub_explicit (&account->bytes, size, memory_order_acq_rel)
+        == size) {
         free (account);
     }
 }
@@ -67,15 +67,14 @@ trn_chunk_new (uint32_t capacity, uint32_t index_size,
 {
     const size_t size = s_block_size (capacity, index_size);
     trn_chunk_t *const self = trn_realloc (NULL, size);
-    *self = (trn_chunk_t){ .capacity = capacity, .index_size = index_size };
+    *self = (trn_chunk_t) {.capacity = capacity, .index_size = index_size};
     atomic_init (&self->references, 1);
     atomic_init (&self->count, 0);
     self->index = (uint32_t *) (self + 1);
     self->data = (uint8_t *) self + size - capacity;
     self->account = account;
     if (account) {
-        atomic_fetch_add_explicit (&account->bytes, size,
-                                   memory_order_relaxed);
+        atomic_fetch_add_explicit (&account->bytes, size, memory_order_relaxed);
     }
     return self;
 }
@@ -97,7 +96,8 @@ trn_chunk_release (trn_chunk_t **self_p)
     //  The last one must see what every other did before it let go.
     if (!self
         || atomic_fetch_sub_explicit (&self->references, 1,
-                                      memory_order_acq_rel) != 1) {
+                                      memory_order_acq_rel)
+               != 1) {
         return;
     }
     trn_chunk_account_t *account = self->account;
@@ -148,13 +148,13 @@ trn_chunk_run (trn_chunk_t *chunk, uint64_t seq, uint32_t max_count,
         }
     }
     s_size_at (chunk->data + from, &record);
-    *run = (trn_run_t){ .chunk = trn_chunk_retain (chunk),
+    *run = (trn_run_t) {.chunk = trn_chunk_retain (chunk),
                         .data = chunk->data + from,
                         .size = (to < count ? chunk->index[to] : end) - from,
                         .count = to - first,
                         .first_seq = seq,
                         .segment = chunk->segment,
                         .offset = chunk->offset + from,
-                        .stamp_us = record.stamp_us };
+                        .stamp_us = record.stamp_us};
     return 1;
 }

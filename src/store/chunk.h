@@ -22,7 +22,7 @@ typedef struct trn_chunk trn_chunk_t;
 //  Bytes in the chunks of one owner.  Chunks may outlive the owner (libzmq
 //  still sends them), so the account goes with the last of them all.
 typedef struct {
-    atomic_size_t bytes;    //  one more while the owner lives
+    atomic_size_t bytes;  //  one more while the owner lives
 } trn_chunk_account_t;
 
 trn_chunk_account_t *
@@ -37,15 +37,15 @@ trn_chunk_account_bytes (const trn_chunk_account_t *self);
 
 struct trn_chunk {
     atomic_uint references;
-    uint64_t first_seq;     //  seq of record 0 of the index
+    uint64_t first_seq;  //  seq of record 0 of the index
     uint64_t segment;
-    int64_t offset;         //  of data[0] in the segment file
-    uint32_t capacity;      //  bytes allocated in data
-    uint32_t index_size;    //  entries allocated in index
-    uint32_t filled;        //  bytes used; under the log's lock
-    uint32_t written;       //  bytes in the file; under the log's lock
-    atomic_uint count;      //  records published (release)
-    uint32_t *index;        //  index[i]: where record i starts in data
+    int64_t offset;       //  of data[0] in the segment file
+    uint32_t capacity;    //  bytes allocated in data
+    uint32_t index_size;  //  entries allocated in index
+    uint32_t filled;      //  bytes used; under the log's lock
+    uint32_t written;     //  bytes in the file; under the log's lock
+    atomic_uint count;    //  records published (release)
+    uint32_t *index;      //  index[i]: where record i starts in data
     uint8_t *data;
     trn_chunk_account_t *account;  //  may be NULL
 };
@@ -67,12 +67,12 @@ trn_chunk_release (trn_chunk_t **self_p);
 typedef struct {
     trn_chunk_t *chunk;
     const uint8_t *data;
-    uint32_t size;        //  bytes
-    uint32_t count;       //  records
+    uint32_t size;   //  bytes
+    uint32_t count;  //  records
     uint64_t first_seq;
     uint64_t segment;
-    int64_t offset;       //  of data in the segment file
-    uint64_t stamp_us;    //  wall clock of the first record
+    int64_t offset;     //  of data in the segment file
+    uint64_t stamp_us;  //  wall clock of the first record
 } trn_run_t;
 
 #endif

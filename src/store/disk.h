@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 //  Directory entries of one listing; see list ().
-typedef int trn_disk_entry_fn (void *arg, const char *name);
+typedef int
+trn_disk_entry_fn (void *arg, const char *name);
 
 typedef struct trn_disk trn_disk_t;
 
@@ -40,8 +41,7 @@ struct trn_disk {
     int (*fallocate) (trn_disk_t *self, int file, int64_t size);
     int (*ftruncate) (trn_disk_t *self, int file, int64_t size);
     int64_t (*size) (trn_disk_t *self, int file);
-    int (*rename) (trn_disk_t *self, int dir, const char *from,
-                   const char *to);
+    int (*rename) (trn_disk_t *self, int dir, const char *from, const char *to);
     int (*unlink) (trn_disk_t *self, int dir, const char *name);
     //  Exclusive lock that dies with the handle and the process; -EWOULDBLOCK
     //  when somebody, also in this process, holds it.

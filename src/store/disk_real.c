@@ -276,16 +276,12 @@ s_weak_file_system (const struct statfs *status)
 {
     switch ((unsigned long) status->f_type) {
     case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-        return "tmpfs: a reboot loses the store";
+    case RAMFS_MAGIC: return "tmpfs: a reboot loses the store";
     case OVERLAYFS_SUPER_MAGIC:
         return "overlayfs: the store goes with the container";
-    case NFS_SUPER_MAGIC:
-        return "nfs: locks and syncs depend on the server";
-    case V9FS_MAGIC:
-        return "9p: locks and syncs depend on the host";
-    default:
-        return NULL;
+    case NFS_SUPER_MAGIC: return "nfs: locks and syncs depend on the server";
+    case V9FS_MAGIC: return "9p: locks and syncs depend on the host";
+    default: return NULL;
     }
 }
 
@@ -313,8 +309,9 @@ s_check (trn_disk_t *self, int dir, char *why, char *warning, size_t size)
         return -EACCES;
     }
     if (status.st_mode & (S_IWGRP | S_IWOTH)) {
-        s_say (why, size, "others may write in the data directory; "
-                          "chmod go-w it");
+        s_say (why, size,
+               "others may write in the data directory; "
+               "chmod go-w it");
         return -EACCES;
     }
     const char *const weak = s_weak_file_system (&system);

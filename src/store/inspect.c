@@ -25,7 +25,7 @@
 #include <string.h>
 
 enum {
-    TRIES = 3   //  before a bad verdict is believed
+    TRIES = 3  //  before a bad verdict is believed
 };
 
 //  Opening ---------------------------------------------------------------
@@ -44,9 +44,9 @@ s_read_meta (tern_store_t *self)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    int rc = trn_cell_read (self->disk, self->root, "META",
-                            trn_store_meta_seed (), trn_store_meta_half (),
-                            &bytes, &size);
+    int rc
+        = trn_cell_read (self->disk, self->root, "META", trn_store_meta_seed (),
+                         trn_store_meta_half (), &bytes, &size);
     if (rc == 0) {
         rc = trn_store_meta_decode (bytes, size, &self->meta);
     }
@@ -70,10 +70,10 @@ s_collect (void *arg, const char *entry)
     if (strlen (entry) != TRN_STORE_ENTRY - 1) {
         return 0;
     }
-    trn_inspect_box_t box = { .name = "" };
+    trn_inspect_box_t box = {.name = ""};
     memcpy (box.entry, entry, TRN_STORE_ENTRY);
-    const int rc = trn_store_outbox_name (self->disk, self->outbox_dir, entry,
-                                          box.name);
+    const int rc
+        = trn_store_outbox_name (self->disk, self->outbox_dir, entry, box.name);
     //  Without META it was never born.
     if (rc == TERN_ENOENT) {
         return 0;
@@ -81,8 +81,7 @@ s_collect (void *arg, const char *entry)
     if (rc < 0) {
         memcpy (box.name, entry, TRN_STORE_ENTRY);
     }
-    self->boxes
-        = trn_realloc (self->boxes, (self->box_count + 1) * sizeof box);
+    self->boxes = trn_realloc (self->boxes, (self->box_count + 1) * sizeof box);
     self->boxes[self->box_count++] = box;
     return 0;
 }
@@ -211,7 +210,7 @@ int
 trn_inspect_open_cells (tern_store_t *self, const trn_inspect_box_t *box,
                         trn_inspect_cells_t *cells)
 {
-    *cells = (trn_inspect_cells_t){ .dir = -1 };
+    *cells = (trn_inspect_cells_t) {.dir = -1};
     trn_disk_t *const disk = self->disk;
     cells->dir = disk->open_dir (disk, self->outbox_dir, box->entry, 0);
     if (cells->dir < 0) {
@@ -234,8 +233,8 @@ trn_inspect_open_cells (tern_store_t *self, const trn_inspect_box_t *box,
         trn_log_state_seed (cells->meta.store_uuid, cells->meta.name),
         trn_log_state_half (), &cells->state_bytes, &size);
     if (cells->state_rc == 0) {
-        cells->state_rc = trn_log_state_decode (cells->state_bytes, size,
-                                                &cells->state);
+        cells->state_rc
+            = trn_log_state_decode (cells->state_bytes, size, &cells->state);
     }
     return 0;
 }
@@ -247,7 +246,7 @@ trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells)
         (void) self->disk->close (self->disk, cells->dir);
     }
     free (cells->state_bytes);
-    *cells = (trn_inspect_cells_t){ .dir = -1 };
+    *cells = (trn_inspect_cells_t) {.dir = -1};
 }
 
 //  Verifying -------------------------------------------------------------
@@ -292,7 +291,7 @@ s_torn_bytes (tern_store_t *self, int dir, const trn_survey_t *survey)
         if (file < 0) {
             continue;
         }
-        trn_file_source_t source_file = { .disk = self->disk, .file = file };
+        trn_file_source_t source_file = {.disk = self->disk, .file = file};
         const trn_source_t source = trn_source_file (&source_file);
         const int64_t from = i == survey->end_index
                                  ? survey->end
@@ -333,7 +332,7 @@ static int
 s_verify_once (tern_store_t *self, const trn_inspect_box_t *box,
                tern_outbox_info_t *info)
 {
-    *info = (tern_outbox_info_t){ .health = TERN_OUTBOX_CLEAN };
+    *info = (tern_outbox_info_t) {.health = TERN_OUTBOX_CLEAN};
     trn_inspect_cells_t cells;
     int rc = trn_inspect_open_cells (self, box, &cells);
     if (rc == TERN_ECORRUPT) {
@@ -347,13 +346,13 @@ s_verify_once (tern_store_t *self, const trn_inspect_box_t *box,
                                                        : "STATE is damaged");
     } else if (rc == 0) {
         info->low = cells.state.low;
-        trn_counting_t counting = { .low = cells.state.low, .info = info };
-        trn_survey_t survey = { .disk = self->disk,
-                                .dir = cells.dir,
-                                .meta = &cells.meta,
-                                .state = &cells.state,
-                                .on_record = s_count_record,
-                                .arg = &counting };
+        trn_counting_t counting = {.low = cells.state.low, .info = info};
+        trn_survey_t survey = {.disk = self->disk,
+                               .dir = cells.dir,
+                               .meta = &cells.meta,
+                               .state = &cells.state,
+                               .on_record = s_count_record,
+                               .arg = &counting};
         rc = trn_survey (&survey);
         if (rc == 0 || rc == TERN_ECORRUPT) {
             s_fill_info (self, &cells, &survey, rc, info);
@@ -425,43 +424,41 @@ s_show_record (void *arg, const trn_record_t *record, int64_t offset,
     (void) offset;
     (void) size;
     const trn_peeking_t *const peeking = arg;
-    if (record->kind != TRN_RECORD_MESSAGE
-        || record->seq < peeking->from_seq) {
+    if (record->kind != TRN_RECORD_MESSAGE || record->seq < peeking->from_seq) {
         return 0;
     }
-    const tern_store_message_t message
-        = { .seq = record->seq,
-            .time_us = record->stamp_us,
-            .key = (const char *) record->key,
-            .key_size = record->key_size,
-            .body = record->body,
-            .size = record->body_size,
-            .props = record->props,
-            .props_size = record->props_size };
+    const tern_store_message_t message = {.seq = record->seq,
+                                          .time_us = record->stamp_us,
+                                          .key = (const char *) record->key,
+                                          .key_size = record->key_size,
+                                          .body = record->body,
+                                          .size = record->body_size,
+                                          .props = record->props,
+                                          .props_size = record->props_size};
     return peeking->fn (peeking->arg, &message);
 }
 
 //  One segment of a row that may be trimmed or grow while we read.  1: go on.
 static int
 s_peek_segment (tern_store_t *self, const trn_inspect_cells_t *cells,
-                uint64_t segment, uint64_t *next_seq_p,
-                trn_peeking_t *peeking, int *stopped_p)
+                uint64_t segment, uint64_t *next_seq_p, trn_peeking_t *peeking,
+                int *stopped_p)
 {
     char name[TRN_SEGMENT_NAME];
     trn_segment_name (name, segment);
-    trn_file_source_t file = { .disk = self->disk };
+    trn_file_source_t file = {.disk = self->disk};
     file.file = self->disk->open (self->disk, cells->dir, name, O_RDONLY);
     if (file.file < 0) {
         const int rc = trn_io_error (file.file);
         return rc == TERN_ENOENT ? 1 : rc;
     }
     const trn_source_t source = trn_source_file (&file);
-    const trn_place_t place = { .store_uuid = cells->meta.store_uuid,
-                                .outbox = cells->meta.name,
-                                .segment = segment };
+    const trn_place_t place = {.store_uuid = cells->meta.store_uuid,
+                               .outbox = cells->meta.name,
+                               .segment = segment};
     trn_walk_t walk;
-    int rc = trn_segment_walk (&source, &place, TRN_SEGMENT_HEADER,
-                               *next_seq_p, s_show_record, peeking, &walk);
+    int rc = trn_segment_walk (&source, &place, TRN_SEGMENT_HEADER, *next_seq_p,
+                               s_show_record, peeking, &walk);
     (void) self->disk->close (self->disk, file.file);
     if (rc == 0) {
         *next_seq_p = walk.next_seq;
@@ -487,7 +484,7 @@ tern_store_peek (tern_store_t *self, const char *outbox, uint64_t from_seq,
     if (rc == 0) {
         rc = trn_survey_list (self->disk, cells.dir, &numbers, &count);
     }
-    trn_peeking_t peeking = { .from_seq = from_seq, .fn = fn, .arg = arg };
+    trn_peeking_t peeking = {.from_seq = from_seq, .fn = fn, .arg = arg};
     uint64_t next_seq = 0;
     int stopped = 0;
     for (size_t i = 0; i < count && rc >= 0 && stopped == 0; i++) {

@@ -21,10 +21,10 @@ typedef struct {
 struct tern_store {
     trn_disk_t *disk;
     int root;
-    int outbox_dir;             //  -1: none yet
+    int outbox_dir;  //  -1: none yet
     trn_store_meta_t meta;
     char uuid[37];
-    trn_inspect_box_t *boxes;   //  by name
+    trn_inspect_box_t *boxes;  //  by name
     size_t box_count;
 };
 
@@ -38,8 +38,8 @@ typedef struct {
     int dir;
     trn_log_meta_t meta;
     trn_log_state_t state;
-    uint8_t *state_bytes;       //  owned
-    int state_rc;               //  what reading STATE said
+    uint8_t *state_bytes;  //  owned
+    int state_rc;          //  what reading STATE said
 } trn_inspect_cells_t;
 
 //  0 if META could be read, whatever STATE said; to be closed in any case.
@@ -52,8 +52,7 @@ trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells);
 
 //  As tern_store_salvage (), from and to any disk.
 int
-trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk,
-                     const char *path, tern_salvage_t *result, char *why,
-                     size_t why_size);
+trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk, const char *path,
+                     tern_salvage_t *result, char *why, size_t why_size);
 
 #endif

@@ -17,16 +17,12 @@ trn_io_error (int64_t error)
     //  Descriptors and kernel memory run out and come back as space does.
     case EMFILE:
     case ENFILE:
-    case ENOMEM:
-        return TERN_EFULL;
+    case ENOMEM: return TERN_EFULL;
     case EACCES:
     case EPERM:
-    case EROFS:
-        return TERN_EACCESS;
-    case ENOENT:
-        return TERN_ENOENT;
-    default:
-        return TERN_EIO;
+    case EROFS: return TERN_EACCESS;
+    case ENOENT: return TERN_ENOENT;
+    default: return TERN_EIO;
     }
 }
 

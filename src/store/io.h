@@ -22,8 +22,7 @@ trn_io_write (trn_disk_t *disk, int file, const void *from, size_t size,
 
 //  Read size bytes or up to the end of the file.  Bytes read or an error.
 int64_t
-trn_io_read (trn_disk_t *disk, int file, void *to, size_t size,
-             int64_t offset);
+trn_io_read (trn_disk_t *disk, int file, void *to, size_t size, int64_t offset);
 
 //  fdatasync and fsync.  Interrupted is not failed: only EINTR is tried again.
 int

@@ -83,15 +83,14 @@ trn_log_add_segment (trn_log_t *self, uint64_t segment, int64_t size)
 {
     if (self->segment_count == self->segment_capacity) {
         self->segment_capacity = self->segment_capacity * 2 + 4;
-        self->segments
-            = trn_realloc (self->segments, self->segment_capacity
-                                               * sizeof *self->segments);
+        self->segments = trn_realloc (
+            self->segments, self->segment_capacity * sizeof *self->segments);
     }
     trn_log_segment_t *const added = &self->segments[self->segment_count++];
-    *added = (trn_log_segment_t){ .segment = segment,
+    *added = (trn_log_segment_t) {.segment = segment,
                                   .size = size,
                                   .end = TRN_SEGMENT_HEADER,
-                                  .file = -1 };
+                                  .file = -1};
     return added;
 }
 
@@ -105,12 +104,11 @@ trn_log_mark (trn_log_segment_t *segment, uint64_t seq, int64_t offset)
     }
     if (segment->mark_count == segment->mark_capacity) {
         segment->mark_capacity = segment->mark_capacity * 2 + 4;
-        segment->marks
-            = trn_realloc (segment->marks, segment->mark_capacity
-                                               * sizeof *segment->marks);
+        segment->marks = trn_realloc (
+            segment->marks, segment->mark_capacity * sizeof *segment->marks);
     }
     segment->marks[segment->mark_count++]
-        = (trn_mark_t){ .seq = seq, .offset = offset };
+        = (trn_mark_t) {.seq = seq, .offset = offset};
 }
 
 trn_log_segment_t *
@@ -148,8 +146,8 @@ trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq)
         }
     }
     return low ? segment->marks[low - 1]
-               : (trn_mark_t){ .seq = segment->first_seq,
-                               .offset = TRN_SEGMENT_HEADER };
+               : (trn_mark_t) {.seq = segment->first_seq,
+                               .offset = TRN_SEGMENT_HEADER};
 }
 
 //  The ring of chunks ----------------------------------------------------
@@ -285,8 +283,8 @@ s_position (trn_log_t *self, uint64_t seq)
     }
     const trn_chunk_t *const chunk = s_find_chunk (self, seq);
     if (chunk
-        && seq - chunk->first_seq < atomic_load_explicit (
-               &chunk->count, memory_order_relaxed)) {
+        && seq - chunk->first_seq
+               < atomic_load_explicit (&chunk->count, memory_order_relaxed)) {
         return found->base + (uint64_t) chunk->offset
                + chunk->index[seq - chunk->first_seq];
     }
@@ -405,13 +403,9 @@ s_check_limits (trn_log_t *self, uint32_t size)
         return 0;
     }
     switch (config->at_limit) {
-    case TRN_AT_LIMIT_DROP_OLDEST:
-        s_drop_oldest (self, size);
-        return 0;
-    case TRN_AT_LIMIT_REFUSE:
-        return TERN_EFULL;
-    case TRN_AT_LIMIT_BLOCK:
-        break;
+    case TRN_AT_LIMIT_DROP_OLDEST: s_drop_oldest (self, size); return 0;
+    case TRN_AT_LIMIT_REFUSE: return TERN_EFULL;
+    case TRN_AT_LIMIT_BLOCK: break;
     }
     return TERN_EAGAIN;
 }
@@ -471,8 +465,8 @@ s_next_segment (trn_log_t *self)
     const trn_log_segment_t *const old = &self->segments[self->tail++];
     trn_log_segment_t *const tail = &self->segments[self->tail];
     tail->base = old->base + (uint64_t) old->end;
-    self->tail_seed = trn_record_seed (self->store_uuid, self->name,
-                                       tail->segment);
+    self->tail_seed
+        = trn_record_seed (self->store_uuid, self->name, tail->segment);
 }
 
 //  Chunks are as large as the backlog of the disk says: a quiet outbox costs
@@ -502,11 +496,11 @@ s_write_gap (trn_log_t *self, trn_chunk_t *chunk)
     uint8_t last[8];
     trn_put_u64 (last, self->next_seq - 1);
     const trn_record_t gap
-        = { .kind = TRN_RECORD_GAP,
-            .seq = self->gap_from,
-            .incarnation = (uint32_t) self->config.incarnation,
-            .body = last,
-            .body_size = sizeof last };
+        = {.kind = TRN_RECORD_GAP,
+           .seq = self->gap_from,
+           .incarnation = (uint32_t) self->config.incarnation,
+           .body = last,
+           .body_size = sizeof last};
     trn_record_write (chunk->data, &gap, self->tail_seed, chunk->offset);
     chunk->filled = TRN_GAP_SIZE;
     atomic_fetch_add_explicit (&self->unwritten, TRN_GAP_SIZE,
@@ -553,8 +547,7 @@ s_start_chunk (trn_log_t *self, uint32_t size, trn_chunk_t **chunk_p)
         s_write_gap (self, chunk);
     }
     //  Ready the next segment long before this one is full.
-    if (self->tail + 1 == self->segment_count
-        && tail->end > tail->size / 4) {
+    if (self->tail + 1 == self->segment_count && tail->end > tail->size / 4) {
         atomic_store_explicit (&self->wants_segment, true,
                                memory_order_release);
     }
@@ -594,8 +587,7 @@ s_put_record (trn_log_t *self, trn_chunk_t *chunk, trn_record_t *record,
         atomic_load_explicit (&self->unwritten, memory_order_relaxed) + size,
         memory_order_relaxed);
     atomic_store_explicit (&chunk->count, count + 1, memory_order_release);
-    atomic_store_explicit (&self->appended, record->seq,
-                           memory_order_release);
+    atomic_store_explicit (&self->appended, record->seq, memory_order_release);
 }
 
 int
@@ -693,21 +685,19 @@ trn_log_status (const trn_log_t *self)
     if (atomic_load_explicit (&self->failed, memory_order_acquire)) {
         return TERN_EIO;
     }
-    return atomic_load_explicit (&self->full, memory_order_acquire)
-               ? TERN_EFULL
-               : 0;
+    return atomic_load_explicit (&self->full, memory_order_acquire) ? TERN_EFULL
+                                                                    : 0;
 }
 
 void
 trn_log_stats (trn_log_t *self, trn_log_stats_t *stats)
 {
     assert (self && stats);
-    *stats = (trn_log_stats_t){
-        .syncs = s_load (&self->syncs),
-        .sync_us_last = s_load (&self->sync_us_last),
-        .sync_us_max = s_load (&self->sync_us_max),
-        .memory = trn_chunk_account_bytes (self->account)
-    };
+    *stats
+        = (trn_log_stats_t) {.syncs = s_load (&self->syncs),
+                             .sync_us_last = s_load (&self->sync_us_last),
+                             .sync_us_max = s_load (&self->sync_us_max),
+                             .memory = trn_chunk_account_bytes (self->account)};
     pthread_mutex_lock (&self->lock);
     const trn_log_segment_t *const first = &self->segments[0];
     const trn_log_segment_t *const tail = &self->segments[self->tail];

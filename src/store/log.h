@@ -37,35 +37,35 @@ typedef enum {
 
 typedef struct {
     trn_disk_t *disk;
-    int dir;                   //  the outbox's own directory; borrowed
+    int dir;  //  the outbox's own directory; borrowed
     uint8_t store_uuid[16];
     uint64_t incarnation;
-    const char *name;          //  the outbox's name; copied
+    const char *name;             //  the outbox's name; copied
     uint64_t (*clock_us) (void);  //  to time syncs; NULL: they take 0
-    uint32_t segment_min;      //  bytes of the first segment; 0: 1152 KiB
-    uint32_t segment_max;      //  they grow fourfold up to this; 0: 64 MiB
-    uint32_t reserve;          //  seqs reserved ahead; 0: 1 << 22
-    uint32_t unwritten_max;    //  bytes in memory before append waits; 0: 8 MiB
-    uint32_t kept_max;         //  bytes kept in memory for sending; 0: 16 MiB
-    uint64_t limit_bytes;      //  of unsettled backlog; 0: none
-    uint64_t limit_messages;   //  0: none
+    uint32_t segment_min;         //  bytes of the first segment; 0: 1152 KiB
+    uint32_t segment_max;         //  they grow fourfold up to this; 0: 64 MiB
+    uint32_t reserve;             //  seqs reserved ahead; 0: 1 << 22
+    uint32_t unwritten_max;   //  bytes in memory before append waits; 0: 8 MiB
+    uint32_t kept_max;        //  bytes kept in memory for sending; 0: 16 MiB
+    uint64_t limit_bytes;     //  of unsettled backlog; 0: none
+    uint64_t limit_messages;  //  0: none
     trn_at_limit_t at_limit;
 } trn_log_config_t;
 
 //  What opening found; also the answer of verify.
 typedef struct {
-    uint64_t first_seq;      //  of the oldest record kept; next if empty
-    uint64_t high;           //  last seq used or given up; next is high + 1
-    uint64_t messages;       //  message records found
-    uint64_t bytes;          //  their bytes in the log
-    uint64_t torn_bytes;     //  cut from the tail and kept in seg-….torn
-    bool clean;              //  closed properly: nothing was in doubt
-    trn_ranges_t gaps;       //  seqs that name no message; owned by the caller
+    uint64_t first_seq;   //  of the oldest record kept; next if empty
+    uint64_t high;        //  last seq used or given up; next is high + 1
+    uint64_t messages;    //  message records found
+    uint64_t bytes;       //  their bytes in the log
+    uint64_t torn_bytes;  //  cut from the tail and kept in seg-….torn
+    bool clean;           //  closed properly: nothing was in doubt
+    trn_ranges_t gaps;    //  seqs that name no message; owned by the caller
     //  Only with TERN_ECORRUPT:
     uint64_t segment;
     int64_t offset;
     uint64_t last_good_seq;
-    uint64_t durable_seq;    //  what is known to have been synced
+    uint64_t durable_seq;  //  what is known to have been synced
 } trn_log_report_t;
 
 //  Create or open.  The state blob is what save_state () last made durable
@@ -75,8 +75,8 @@ typedef struct {
 //  are the caller's to clear.
 int
 trn_log_open (trn_log_t **self_p, const trn_log_config_t *config,
-              uint8_t **state_p, size_t *state_size_p,
-              trn_log_report_t *report, char *why, size_t why_size);
+              uint8_t **state_p, size_t *state_size_p, trn_log_report_t *report,
+              char *why, size_t why_size);
 
 //  Writes and syncs what is left, marks the log clean with the given state (see
 //  save_state ()), frees.  Returns what the disk said; the memory is gone in
@@ -160,15 +160,15 @@ void
 trn_log_failure (trn_log_t *self, char *why, size_t size);
 
 typedef struct {
-    uint64_t first_seq;      //  oldest kept
-    uint64_t bytes;          //  unsettled or kept bytes in the files
-    uint64_t disk_bytes;     //  files on disk
-    uint64_t dropped;        //  seqs passed over by drop_oldest, ever
-    uint64_t syncs;          //  fdatasync calls
-    uint64_t sync_us_last;   //  duration of the last one (0 with a test disk)
+    uint64_t first_seq;     //  oldest kept
+    uint64_t bytes;         //  unsettled or kept bytes in the files
+    uint64_t disk_bytes;    //  files on disk
+    uint64_t dropped;       //  seqs passed over by drop_oldest, ever
+    uint64_t syncs;         //  fdatasync calls
+    uint64_t sync_us_last;  //  duration of the last one (0 with a test disk)
     uint64_t sync_us_max;
     uint32_t segments;
-    size_t memory;           //  bytes in chunks now
+    size_t memory;  //  bytes in chunks now
 } trn_log_stats_t;
 
 void

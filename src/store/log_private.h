@@ -44,15 +44,15 @@ typedef struct {
 
 typedef struct {
     uint64_t segment;
-    int64_t size;          //  bytes that were allocated
-    int64_t end;           //  bytes appended, header included
-    uint64_t base;         //  log bytes before this segment
-    uint64_t first_seq;    //  0: no record yet
+    int64_t size;        //  bytes that were allocated
+    int64_t end;         //  bytes appended, header included
+    uint64_t base;       //  log bytes before this segment
+    uint64_t first_seq;  //  0: no record yet
     uint64_t last_seq;
-    int file;              //  open for writing, or -1
-    bool dirty;            //  written since its last sync
-    int64_t wiped;         //  bytes that were really written, zeros included
-    trn_mark_t *marks;     //  rising
+    int file;           //  open for writing, or -1
+    bool dirty;         //  written since its last sync
+    int64_t wiped;      //  bytes that were really written, zeros included
+    trn_mark_t *marks;  //  rising
     size_t mark_count;
     size_t mark_capacity;
 } trn_log_segment_t;
@@ -61,7 +61,7 @@ struct trn_log {
     //  Fixed by opening.
     trn_disk_t *disk;
     int dir;
-    trn_log_config_t config;       //  defaults filled in
+    trn_log_config_t config;  //  defaults filled in
     char name[TRN_NAME_MAX + 2];
     uint8_t store_uuid[16];
 
@@ -76,28 +76,28 @@ struct trn_log {
     trn_log_segment_t *segments;
     size_t segment_count;
     size_t segment_capacity;
-    size_t tail;                   //  the one that grows
-    uint64_t tail_seed;            //  of its records
-    uint64_t sync_from;            //  segments below are not dirty
+    size_t tail;         //  the one that grows
+    uint64_t tail_seed;  //  of its records
+    uint64_t sync_from;  //  segments below are not dirty
 
     //  Under lock: chunks ring[first..next-1], rising; write is the first that
     //  is not wholly written; numbers count for ever, slots wrap.
     trn_chunk_t **ring;
-    size_t ring_capacity;          //  a power of two
+    size_t ring_capacity;  //  a power of two
     size_t ring_first;
     size_t ring_write;
     size_t ring_next;
-    size_t kept;                   //  bytes of chunks first..write-1
+    size_t kept;  //  bytes of chunks first..write-1
     uint64_t hint;
     trn_chunk_account_t *account;
 
     //  Under lock: the next record.
     uint64_t next_seq;
-    uint64_t gap_from;             //  a gap record must come first, or 0
+    uint64_t gap_from;  //  a gap record must come first, or 0
     trn_ranges_t gaps;
-    uint64_t backlog_low;          //  the seq that backlog_base belongs to
-    uint64_t backlog_base;         //  log bytes before it
-    uint64_t backlog_gaps;         //  seqs from it on that name nothing
+    uint64_t backlog_low;   //  the seq that backlog_base belongs to
+    uint64_t backlog_base;  //  log bytes before it
+    uint64_t backlog_gaps;  //  seqs from it on that name nothing
     uint64_t dropped;
     const char *failed_call;
     uint64_t failed_segment;
@@ -118,12 +118,12 @@ struct trn_log {
     atomic_bool full;
     atomic_bool failed;
 
-    trn_cell_t meta;               //  under sync_lock
-    trn_cell_t state;              //  under state_lock
-    uint64_t saved_low;            //  under state_lock
-    int read_file;                 //  under read_lock; -1: none
+    trn_cell_t meta;     //  under sync_lock
+    trn_cell_t state;    //  under state_lock
+    uint64_t saved_low;  //  under state_lock
+    int read_file;       //  under read_lock; -1: none
     uint64_t read_segment;
-    uint64_t read_next_seq;        //  where the last read ended
+    uint64_t read_next_seq;  //  where the last read ended
     int64_t read_next_offset;
 };
 
@@ -177,9 +177,9 @@ trn_log_harden (trn_log_t *self, uint64_t proved);
 static inline trn_place_t
 trn_log_place (const trn_log_t *self, uint64_t segment)
 {
-    return (trn_place_t){ .store_uuid = self->store_uuid,
+    return (trn_place_t) {.store_uuid = self->store_uuid,
                           .outbox = self->name,
-                          .segment = segment };
+                          .segment = segment};
 }
 
 #endif

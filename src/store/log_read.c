@@ -49,8 +49,8 @@ s_plan (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
         plan->from = trn_log_find_mark (found, seq);
         if (self->read_segment == found->segment
             && self->read_next_seq == seq) {
-            plan->from = (trn_mark_t){ .seq = seq,
-                                       .offset = self->read_next_offset };
+            plan->from
+                = (trn_mark_t) {.seq = seq, .offset = self->read_next_offset};
         }
     }
     pthread_mutex_unlock (&self->lock);
@@ -68,8 +68,7 @@ s_open_file (trn_log_t *self, uint64_t segment)
     }
     char name[TRN_SEGMENT_NAME];
     trn_segment_name (name, segment);
-    self->read_file
-        = self->disk->open (self->disk, self->dir, name, O_RDONLY);
+    self->read_file = self->disk->open (self->disk, self->dir, name, O_RDONLY);
     self->read_segment = segment;
     //  Still on our list, so somebody has taken the file away: not trimmed.
     return self->read_file == -ENOENT ? TERN_ECORRUPT
@@ -96,8 +95,8 @@ s_skip_to (trn_log_t *self, const trn_read_plan_t *plan, uint64_t seq,
         if (!bytes || offset + need > bytes_from + bytes_size) {
             bytes = bytes ? bytes : trn_alloc (block);
             bytes_from = offset;
-            bytes_size = trn_io_read (self->disk, self->read_file, bytes,
-                                      block, offset);
+            bytes_size = trn_io_read (self->disk, self->read_file, bytes, block,
+                                      offset);
             if (bytes_size < need) {
                 rc = bytes_size < 0 ? (int) bytes_size : TERN_ECORRUPT;
                 break;
@@ -185,11 +184,11 @@ s_read_chunk (trn_log_t *self, const trn_read_plan_t *plan, uint64_t seq,
         const int64_t got = trn_io_read (self->disk, self->read_file,
                                          chunk->data, capacity, offset);
         const int64_t rc
-            = got < 0 ? got
-                      : s_index (chunk, (uint32_t) got, seq,
-                                 trn_log_written (self),
-                                 trn_record_seed (self->store_uuid,
-                                                  self->name, plan->segment));
+            = got < 0
+                  ? got
+                  : s_index (chunk, (uint32_t) got, seq, trn_log_written (self),
+                             trn_record_seed (self->store_uuid, self->name,
+                                              plan->segment));
         if (rc == 0) {
             *chunk_p = chunk;
             return 0;
@@ -226,8 +225,8 @@ trn_log_read (trn_log_t *self, uint64_t seq, uint32_t max_bytes,
     }
     if (rc == 0) {
         self->read_next_seq
-            = seq + atomic_load_explicit (&(*chunk_p)->count,
-                                          memory_order_relaxed);
+            = seq
+              + atomic_load_explicit (&(*chunk_p)->count, memory_order_relaxed);
         self->read_next_offset = offset + (int64_t) (*chunk_p)->filled;
     }
     pthread_mutex_unlock (&self->read_lock);

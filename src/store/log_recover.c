@@ -27,7 +27,7 @@
 #include <string.h>
 
 enum {
-    SEGMENT_MIN = 1152 * 1024,       //  holds the largest record
+    SEGMENT_MIN = 1152 * 1024,  //  holds the largest record
     SEGMENT_MAX = 64 * 1024 * 1024,
     RESERVE = 1 << 22,
     UNWRITTEN_MAX = 8 * 1024 * 1024,
@@ -42,9 +42,9 @@ typedef struct {
     size_t why_size;
     trn_log_meta_t meta;
     trn_log_state_t state;
-    uint8_t *state_bytes;    //  owned; the blob lies in it
+    uint8_t *state_bytes;  //  owned; the blob lies in it
     trn_survey_t survey;
-    bool born;               //  in this opening
+    bool born;  //  in this opening
 } trn_opening_t;
 
 static int
@@ -60,8 +60,8 @@ s_say (trn_opening_t *self, int rc, const char *format, ...)
         va_start (args, format);
         vsnprintf (text, sizeof text, format, args);
         va_end (args);
-        snprintf (self->why, self->why_size, "outbox %s: %s",
-                  self->log->name, text);
+        snprintf (self->why, self->why_size, "outbox %s: %s", self->log->name,
+                  text);
     }
     return rc;
 }
@@ -183,7 +183,7 @@ s_check_unborn (trn_opening_t *self)
     for (size_t i = 0; i < count && rc == 0; i++) {
         char name[TRN_SEGMENT_NAME];
         trn_segment_name (name, numbers[i]);
-        trn_file_source_t file = { .disk = log->disk };
+        trn_file_source_t file = {.disk = log->disk};
         file.file = log->disk->open (log->disk, log->dir, name, O_RDONLY);
         if (file.file < 0) {
             rc = trn_io_error (file.file);
@@ -220,19 +220,18 @@ s_create (trn_opening_t *self)
     }
     trn_log_add_segment (log, 1, size)->file = file;
 
-    const trn_log_state_t state = { .low = 1, .first_segment = 1,
-                                    .first_seq = 1 };
+    const trn_log_state_t state
+        = {.low = 1, .first_segment = 1, .first_seq = 1};
     size_t length = 0;
     uint8_t *bytes = trn_log_state_encode (&state, &length);
-    rc = trn_cell_create (&log->state, log->disk, log->dir,
-                          TRN_LOG_STATE_FILE,
+    rc = trn_cell_create (&log->state, log->disk, log->dir, TRN_LOG_STATE_FILE,
                           trn_log_state_seed (log->store_uuid, log->name),
                           trn_log_state_half (), bytes, length);
     free (bytes);
     if (rc < 0) {
         return s_io (self, rc, "creating STATE");
     }
-    trn_log_meta_t meta = { .reserved = log->config.reserve };
+    trn_log_meta_t meta = {.reserved = log->config.reserve};
     memcpy (meta.store_uuid, log->store_uuid, sizeof meta.store_uuid);
     memcpy (meta.name, log->name, sizeof meta.name);
     bytes = trn_log_meta_encode (&meta, &length);
@@ -257,9 +256,9 @@ s_open_meta (trn_opening_t *self)
     trn_log_t *const log = self->log;
     uint8_t *bytes = NULL;
     size_t size = 0;
-    int rc = trn_cell_open (&log->meta, log->disk, log->dir,
-                            TRN_LOG_META_FILE, trn_log_meta_seed (),
-                            trn_log_meta_half (), &bytes, &size);
+    int rc = trn_cell_open (&log->meta, log->disk, log->dir, TRN_LOG_META_FILE,
+                            trn_log_meta_seed (), trn_log_meta_half (), &bytes,
+                            &size);
     if (rc == TERN_ENOENT) {
         return rc;
     }
@@ -282,10 +281,10 @@ s_open_state (trn_opening_t *self)
 {
     trn_log_t *const log = self->log;
     size_t size = 0;
-    int rc = trn_cell_open (&log->state, log->disk, log->dir,
-                            TRN_LOG_STATE_FILE,
-                            trn_log_state_seed (log->store_uuid, log->name),
-                            trn_log_state_half (), &self->state_bytes, &size);
+    int rc
+        = trn_cell_open (&log->state, log->disk, log->dir, TRN_LOG_STATE_FILE,
+                         trn_log_state_seed (log->store_uuid, log->name),
+                         trn_log_state_half (), &self->state_bytes, &size);
     if (rc == 0) {
         rc = trn_log_state_decode (self->state_bytes, size, &self->state);
     }
@@ -302,8 +301,8 @@ s_index_record (void *arg, size_t index, const trn_record_t *record,
     const trn_opening_t *const self = arg;
     trn_log_t *const log = self->log;
     while (log->segment_count <= index) {
-        trn_log_add_segment (
-            log, self->state.first_segment + log->segment_count, 0);
+        trn_log_add_segment (log,
+                             self->state.first_segment + log->segment_count, 0);
     }
     trn_log_mark (&log->segments[index], record->seq, offset);
 }
@@ -361,20 +360,20 @@ s_survey (trn_opening_t *self)
 {
     trn_log_t *const log = self->log;
     trn_survey_t *const survey = &self->survey;
-    *survey = (trn_survey_t){ .disk = log->disk,
+    *survey = (trn_survey_t) {.disk = log->disk,
                               .dir = log->dir,
                               .meta = &self->meta,
                               .state = &self->state,
                               .on_record = s_index_record,
-                              .arg = self };
+                              .arg = self};
     const int rc = trn_survey (survey);
     if (rc == TERN_EVERSION) {
         return s_say (self, rc, "segment %016" PRIx64 " has %s",
                       survey->problem_segment, survey->problem);
     }
     if (rc == TERN_ECORRUPT && survey->problem) {
-        return s_corrupt (self, survey->problem_segment,
-                          survey->problem_offset, survey->problem);
+        return s_corrupt (self, survey->problem_segment, survey->problem_offset,
+                          survey->problem);
     }
     if (rc < 0) {
         return s_io (self, rc, "reading the segments");
@@ -389,7 +388,7 @@ s_survey (trn_opening_t *self)
     report->messages = survey->messages;
     report->bytes = survey->bytes;
     report->gaps = survey->gaps;
-    survey->gaps = (trn_ranges_t){ .at = NULL };
+    survey->gaps = (trn_ranges_t) {.at = NULL};
     return 0;
 }
 
@@ -411,8 +410,8 @@ s_open_tail (trn_opening_t *self)
         if (segment->file < 0) {
             return s_io (self, trn_io_error (segment->file), name);
         }
-        const int rc = trn_io_allocate (log->disk, segment->file,
-                                        segment->size);
+        const int rc
+            = trn_io_allocate (log->disk, segment->file, segment->size);
         if (rc == TERN_EFULL) {
             //  What was cut is not given back: go on in another segment.
             const int64_t size = log->disk->size (log->disk, segment->file);
@@ -422,8 +421,8 @@ s_open_tail (trn_opening_t *self)
     const trn_log_segment_t *const tail = &log->segments[log->tail];
     atomic_store (&log->wants_segment, log->tail + 1 == log->segment_count
                                            && tail->end > tail->size / 4);
-    log->tail_seed = trn_record_seed (log->store_uuid, log->name,
-                                      tail->segment);
+    log->tail_seed
+        = trn_record_seed (log->store_uuid, log->name, tail->segment);
     log->sync_from = tail->segment;
     return 0;
 }
@@ -509,8 +508,8 @@ s_open (trn_opening_t *self)
 
 int
 trn_log_open (trn_log_t **self_p, const trn_log_config_t *config,
-              uint8_t **state_p, size_t *state_size_p,
-              trn_log_report_t *report, char *why, size_t why_size)
+              uint8_t **state_p, size_t *state_size_p, trn_log_report_t *report,
+              char *why, size_t why_size)
 {
     assert (self_p && config && state_p && state_size_p);
     *self_p = NULL;
@@ -519,12 +518,12 @@ trn_log_open (trn_log_t **self_p, const trn_log_config_t *config,
     if (why && why_size) {
         why[0] = 0;
     }
-    trn_log_report_t own;
-    trn_opening_t opening = { .log = s_new (config),
-                              .report = report ? report : &own,
-                              .why = why,
-                              .why_size = why_size };
-    *opening.report = (trn_log_report_t){ .first_seq = 0 };
+    trn_log_report_t own = {0};
+    trn_opening_t opening = {.log = s_new (config),
+                             .report = report ? report : &own,
+                             .why = why,
+                             .why_size = why_size};
+    *opening.report = (trn_log_report_t) {.first_seq = 0};
     const int rc = s_open (&opening);
     if (rc == 0) {
         *state_p = trn_alloc (opening.state.blob_size + 1);

@@ -50,7 +50,7 @@ s_find_torn (void *arg, const char *name)
 static void
 s_bound_torn_files (trn_log_t *log)
 {
-    trn_torn_files_t found = { .count = 0 };
+    trn_torn_files_t found = {.count = 0};
     (void) log->disk->list (log->disk, log->dir, s_find_torn, &found);
     if (found.count > TORN_FILES) {
         (void) log->disk->unlink (log->disk, log->dir, found.oldest);
@@ -69,8 +69,8 @@ s_keep_torn (trn_log_t *log, int from, uint64_t segment, int64_t offset,
     const size_t keep = size < TORN_MAX ? (size_t) size : TORN_MAX;
     uint8_t *const bytes = trn_alloc (keep);
     const int64_t got = trn_io_read (log->disk, from, bytes, keep, offset);
-    const int to = log->disk->open (log->disk, log->dir, aside,
-                                    O_RDWR | O_CREAT);
+    const int to
+        = log->disk->open (log->disk, log->dir, aside, O_RDWR | O_CREAT);
     if (to >= 0) {
         (void) log->disk->ftruncate (log->disk, to, 0);
         if (got > 0) {
@@ -85,8 +85,7 @@ s_keep_torn (trn_log_t *log, int from, uint64_t segment, int64_t offset,
 //  Cut one segment at offset and make that durable, before anything is appended
 //  (L8): new records must never be followed by old bytes.
 static int
-s_cut (trn_log_t *log, uint64_t segment, int64_t offset,
-       uint64_t *torn_bytes_p)
+s_cut (trn_log_t *log, uint64_t segment, int64_t offset, uint64_t *torn_bytes_p)
 {
     char name[TRN_SEGMENT_NAME];
     trn_segment_name (name, segment);
@@ -94,7 +93,7 @@ s_cut (trn_log_t *log, uint64_t segment, int64_t offset,
     if (file < 0) {
         return trn_io_error (file);
     }
-    trn_file_source_t source_file = { .disk = log->disk, .file = file };
+    trn_file_source_t source_file = {.disk = log->disk, .file = file};
     const trn_source_t source = trn_source_file (&source_file);
     const int64_t torn = trn_source_last_byte (&source, offset) - offset;
     int rc = 0;
@@ -169,8 +168,7 @@ trn_log_harden (trn_log_t *self, uint64_t proved)
         const trn_mark_t from = trn_log_find_mark (segment, proved + 1);
         char name[TRN_SEGMENT_NAME];
         trn_segment_name (name, segment->segment);
-        const int file
-            = self->disk->open (self->disk, self->dir, name, O_RDWR);
+        const int file = self->disk->open (self->disk, self->dir, name, O_RDWR);
         if (file < 0) {
             return trn_io_error (file);
         }

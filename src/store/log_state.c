@@ -86,9 +86,9 @@ trn_log_meta_decode (const uint8_t *bytes, size_t size, trn_log_meta_t *meta)
         || !s_name_fits (bytes + META_FIXED, bytes[33])) {
         return TERN_ECORRUPT;
     }
-    *meta = (trn_log_meta_t){ .reserved = trn_get_u64 (bytes + 16),
+    *meta = (trn_log_meta_t) {.reserved = trn_get_u64 (bytes + 16),
                               .durable = trn_get_u64 (bytes + 24),
-                              .clean = bytes[32] == 1 };
+                              .clean = bytes[32] == 1};
     memcpy (meta->store_uuid, bytes, 16);
     memcpy (meta->name, bytes + META_FIXED, bytes[33]);
     //  Far from the end of the numbers, so that sums cannot wrap.
@@ -115,20 +115,19 @@ trn_log_state_encode (const trn_log_state_t *state, size_t *size_p)
 }
 
 int
-trn_log_state_decode (const uint8_t *bytes, size_t size,
-                      trn_log_state_t *state)
+trn_log_state_decode (const uint8_t *bytes, size_t size, trn_log_state_t *state)
 {
     assert (bytes && state);
     if (size < STATE_FIXED || size > STATE_FIXED + TRN_LOG_STATE_MAX) {
         return TERN_ECORRUPT;
     }
-    *state = (trn_log_state_t){ .low = trn_get_u64 (bytes),
+    *state = (trn_log_state_t) {.low = trn_get_u64 (bytes),
                                 .first_segment = trn_get_u64 (bytes + 8),
                                 .first_seq = trn_get_u64 (bytes + 16),
                                 .durable = trn_get_u64 (bytes + 24),
                                 .dropped = trn_get_u64 (bytes + 32),
                                 .blob = bytes + STATE_FIXED,
-                                .blob_size = size - STATE_FIXED };
+                                .blob_size = size - STATE_FIXED};
     return state->first_segment < UINT64_MAX / 2 && state->first_seq > 0
                    && state->first_seq < UINT64_MAX / 2
                ? 0

@@ -24,9 +24,9 @@
 typedef struct {
     uint8_t store_uuid[16];
     char name[TRN_NAME_MAX + 2];
-    uint64_t reserved;     //  no seq above was ever used
-    uint64_t durable;      //  every record up to it was synced
-    bool clean;            //  closed properly; reserved is the last seq used
+    uint64_t reserved;  //  no seq above was ever used
+    uint64_t durable;   //  every record up to it was synced
+    bool clean;         //  closed properly; reserved is the last seq used
 } trn_log_meta_t;
 
 typedef struct {

@@ -23,10 +23,10 @@
 #include <string.h>
 
 enum {
-    PIECES = 16,        //  chunks handled per turn of the lock
-    FILES = 16,         //  segments synced per turn of the lock
+    PIECES = 16,  //  chunks handled per turn of the lock
+    FILES = 16,   //  segments synced per turn of the lock
     GONE = 16,
-    AHEAD = 64 * 1024   //  bytes made really written at a time
+    AHEAD = 64 * 1024  //  bytes made really written at a time
 };
 
 static bool
@@ -86,11 +86,11 @@ s_gather (trn_log_t *self, trn_piece_t *pieces)
         const uint32_t records
             = atomic_load_explicit (&chunk->count, memory_order_relaxed);
         pieces[count++]
-            = (trn_piece_t){ .chunk = chunk,
+            = (trn_piece_t) {.chunk = chunk,
                              .from = chunk->written,
                              .to = chunk->filled,
                              .last_seq = chunk->first_seq + records - 1,
-                             .file = s_segment (self, chunk->segment)->file };
+                             .file = s_segment (self, chunk->segment)->file};
     }
     pthread_mutex_unlock (&self->lock);
     return count;
@@ -138,8 +138,7 @@ s_write_ahead (trn_log_t *self, const trn_piece_t *piece)
     const int64_t end = piece->chunk->offset + (int64_t) piece->to;
     int64_t to = (end + AHEAD - 1) / AHEAD * AHEAD;
     pthread_mutex_lock (&self->lock);
-    trn_log_segment_t *const segment
-        = s_segment (self, piece->chunk->segment);
+    trn_log_segment_t *const segment = s_segment (self, piece->chunk->segment);
     to = to < segment->size ? to : segment->size;
     const bool wipe = end > segment->wiped && to > end;
     segment->wiped = to > segment->wiped ? to : segment->wiped;
@@ -168,11 +167,11 @@ trn_log_push (trn_log_t *self)
             const trn_piece_t *const piece = &pieces[i];
             rc = s_failed (self)
                      ? TERN_EIO
-                     : trn_io_write (
-                         self->disk, piece->file,
-                         piece->chunk->data + piece->from,
-                         piece->to - piece->from,
-                         piece->chunk->offset + (int64_t) piece->from);
+                     : trn_io_write (self->disk, piece->file,
+                                     piece->chunk->data + piece->from,
+                                     piece->to - piece->from,
+                                     piece->chunk->offset
+                                         + (int64_t) piece->from);
             rc = s_disk_said (self, rc, "pwrite", piece->chunk->segment);
             if (rc == 0) {
                 if (i + 1 == count && count < PIECES) {
@@ -310,11 +309,10 @@ trn_log_prepare (trn_log_t *self)
 int
 trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean)
 {
-    trn_log_meta_t meta
-        = { .reserved = reserved,
-            .durable = atomic_load_explicit (&self->proved,
-                                             memory_order_acquire),
-            .clean = clean };
+    trn_log_meta_t meta = {
+        .reserved = reserved,
+        .durable = atomic_load_explicit (&self->proved, memory_order_acquire),
+        .clean = clean};
     memcpy (meta.store_uuid, self->store_uuid, sizeof meta.store_uuid);
     memcpy (meta.name, self->name, sizeof meta.name);
     size_t size = 0;
@@ -357,10 +355,9 @@ s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
     size_t count = 0;
     pthread_mutex_lock (&self->lock);
     *written_p = trn_log_written (self);
-    const uint64_t writing
-        = self->ring_write < self->ring_next
-              ? s_ring_at (self, self->ring_write)->segment
-              : self->segments[self->tail].segment;
+    const uint64_t writing = self->ring_write < self->ring_next
+                                 ? s_ring_at (self, self->ring_write)->segment
+                                 : self->segments[self->tail].segment;
     const uint64_t first = self->segments[0].segment;
     if (self->sync_from < first) {
         self->sync_from = first;
@@ -368,10 +365,10 @@ s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
     for (uint64_t i = self->sync_from; i <= writing && count < FILES; i++) {
         trn_log_segment_t *const segment = s_segment (self, i);
         if (segment->dirty || (segment->file >= 0 && i < writing)) {
-            files[count++] = (trn_unsynced_t){ .segment = i,
+            files[count++] = (trn_unsynced_t) {.segment = i,
                                                .file = segment->file,
                                                .dirty = segment->dirty,
-                                               .complete = i < writing };
+                                               .complete = i < writing};
             segment->dirty = false;
         }
         if (count == FILES && i < writing) {
@@ -405,10 +402,9 @@ s_sync_file (trn_log_t *self, int file)
     const uint64_t took = clock_us ? clock_us () - before : 0;
     atomic_fetch_add_explicit (&self->syncs, 1, memory_order_relaxed);
     atomic_store_explicit (&self->sync_us_last, took, memory_order_relaxed);
-    if (took > atomic_load_explicit (&self->sync_us_max,
-                                     memory_order_relaxed)) {
-        atomic_store_explicit (&self->sync_us_max, took,
-                               memory_order_relaxed);
+    if (took
+        > atomic_load_explicit (&self->sync_us_max, memory_order_relaxed)) {
+        atomic_store_explicit (&self->sync_us_max, took, memory_order_relaxed);
     }
     return rc;
 }
@@ -530,13 +526,12 @@ trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
     if (low > next_seq) {
         low = next_seq;
     }
-    trn_log_state_t saved
-        = { .low = low,
-            .durable = atomic_load_explicit (&self->proved,
-                                             memory_order_acquire),
-            .dropped = dropped,
-            .blob = state,
-            .blob_size = size };
+    trn_log_state_t saved = {
+        .low = low,
+        .durable = atomic_load_explicit (&self->proved, memory_order_acquire),
+        .dropped = dropped,
+        .blob = state,
+        .blob_size = size};
     s_find_first_needed (self, &saved);
 #ifdef TERN_BUG_13
     s_trim (self, saved.first_segment);

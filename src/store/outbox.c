@@ -136,8 +136,7 @@ s_marked (const trn_outbox_t *self, trn_duty_t duty)
 static bool
 s_closing (const trn_outbox_t *self)
 {
-    return atomic_load_explicit (&self->store->closing,
-                                 memory_order_acquire);
+    return atomic_load_explicit (&self->store->closing, memory_order_acquire);
 }
 
 static void
@@ -209,8 +208,8 @@ trn_outbox_store (trn_outbox_t *self)
 static int
 s_reached (const trn_outbox_t *self, uint64_t seq, bool synced)
 {
-    const uint64_t at = synced ? trn_log_synced (self->log)
-                               : trn_log_written (self->log);
+    const uint64_t at
+        = synced ? trn_log_synced (self->log) : trn_log_written (self->log);
     if (at >= seq) {
         return 0;
     }
@@ -221,8 +220,7 @@ s_reached (const trn_outbox_t *self, uint64_t seq, bool synced)
 }
 
 int
-trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced,
-                 int timeout_ms)
+trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced, int timeout_ms)
 {
     assert (self);
     int rc = s_reached (self, seq, synced);
@@ -265,11 +263,11 @@ trn_outbox_save (trn_outbox_t *self, const uint8_t *state, size_t size,
     }
     pthread_mutex_lock (&self->lock);
     uint8_t *const older = self->save.bytes;
-    self->save = (trn_save_request_t){ .bytes = bytes,
+    self->save = (trn_save_request_t) {.bytes = bytes,
                                        .size = size,
                                        .low = low,
                                        .stamp = stamp,
-                                       .waits = true };
+                                       .waits = true};
     pthread_mutex_unlock (&self->lock);
     free (older);
     trn_outbox_mark (self, TRN_FOR_WRITER);
@@ -297,9 +295,8 @@ trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes)
     if (!known && self->read_count < TRN_OUTBOX_READS) {
         const unsigned slot
             = (self->read_first + self->read_count) % TRN_OUTBOX_READS;
-        self->reads[slot] = (trn_read_request_t){ .phase = TRN_READ_WAITS,
-                                                  .seq = seq,
-                                                  .max_bytes = max_bytes };
+        self->reads[slot] = (trn_read_request_t) {
+            .phase = TRN_READ_WAITS, .seq = seq, .max_bytes = max_bytes};
         self->read_count++;
         taken = true;
     }
@@ -322,7 +319,7 @@ trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p)
         rc = oldest->rc < 0 ? oldest->rc : 1;
         *seq_p = oldest->seq;
         *chunk_p = oldest->chunk;
-        *oldest = (trn_read_request_t){ .phase = TRN_READ_FREE };
+        *oldest = (trn_read_request_t) {.phase = TRN_READ_FREE};
         self->read_first = (self->read_first + 1) % TRN_OUTBOX_READS;
         self->read_count--;
     }

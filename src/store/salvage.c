@@ -25,11 +25,11 @@
 typedef struct {
     tern_store_t *from;
     trn_store_t *to;
-    trn_outbox_t *outbox;     //  in the new store; NULL until needed
+    trn_outbox_t *outbox;  //  in the new store; NULL until needed
     const char *name;
-    uint64_t low;             //  settled below: not copied
-    uint64_t next_seq;        //  after the last record seen; 0: none yet
-    uint64_t last_seq;        //  copied, in the new outbox
+    uint64_t low;       //  settled below: not copied
+    uint64_t next_seq;  //  after the last record seen; 0: none yet
+    uint64_t last_seq;  //  copied, in the new outbox
     tern_salvage_t *result;
     int error;
     char *why;
@@ -39,7 +39,7 @@ typedef struct {
 static int
 s_open_outbox (trn_salvage_t *self)
 {
-    const trn_log_config_t config = { .segment_min = 0 };
+    const trn_log_config_t config = {.segment_min = 0};
     uint8_t *state = NULL;
     size_t size = 0;
     const int rc
@@ -112,8 +112,8 @@ s_walk_segment (trn_salvage_t *self, const trn_source_t *source,
     int64_t offset = TRN_SEGMENT_HEADER;
     while (offset < source->size) {
         trn_walk_t walk;
-        int rc = trn_segment_walk (source, place, offset, 0, s_on_record,
-                                   self, &walk);
+        int rc = trn_segment_walk (source, place, offset, 0, s_on_record, self,
+                                   &walk);
         if (rc < 0 || walk.stopped) {
             return rc < 0 ? rc : self->error;
         }
@@ -124,14 +124,13 @@ s_walk_segment (trn_salvage_t *self, const trn_source_t *source,
             offset = walk.end;
             continue;
         }
-        trn_beyond_t beyond = { .found = false };
+        trn_beyond_t beyond = {.found = false};
         rc = trn_segment_search (source, place, walk.end, 0, &beyond);
         if (rc < 0) {
             return rc;
         }
         if (!beyond.found) {
-            s_damage (self, walk.end,
-                      trn_source_last_byte (source, walk.end));
+            s_damage (self, walk.end, trn_source_last_byte (source, walk.end));
             return 0;
         }
         s_damage (self, walk.end, beyond.offset);
@@ -147,15 +146,15 @@ s_salvage_segment (trn_salvage_t *self, const trn_inspect_cells_t *cells,
     trn_disk_t *const disk = self->from->disk;
     char name[TRN_SEGMENT_NAME];
     trn_segment_name (name, segment);
-    trn_file_source_t file = { .disk = disk };
+    trn_file_source_t file = {.disk = disk};
     file.file = disk->open (disk, cells->dir, name, O_RDONLY);
     if (file.file < 0) {
         return trn_io_error (file.file);
     }
     const trn_source_t source = trn_source_file (&file);
-    const trn_place_t place = { .store_uuid = cells->meta.store_uuid,
-                                .outbox = cells->meta.name,
-                                .segment = segment };
+    const trn_place_t place = {.store_uuid = cells->meta.store_uuid,
+                               .outbox = cells->meta.name,
+                               .segment = segment};
     const int rc = s_walk_segment (self, &source, &place);
     (void) disk->close (disk, file.file);
     return rc;
@@ -213,25 +212,22 @@ s_say (trn_salvage_t *self, int rc, const char *what)
 }
 
 int
-trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk,
-                     const char *path, tern_salvage_t *result, char *why,
-                     size_t why_size)
+trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk, const char *path,
+                     tern_salvage_t *result, char *why, size_t why_size)
 {
     assert (self && to_disk && path && result);
-    *result = (tern_salvage_t){ .outboxes = 0 };
+    *result = (tern_salvage_t) {.outboxes = 0};
     if (why && why_size) {
         why[0] = 0;
     }
-    trn_salvage_t salvage = { .from = self,
-                              .result = result,
-                              .why = why,
-                              .why_size = why_size };
+    trn_salvage_t salvage
+        = {.from = self, .result = result, .why = why, .why_size = why_size};
     int rc = s_refuse_existing (to_disk, path);
     if (rc < 0) {
         return s_say (&salvage, rc, path);
     }
     const trn_store_config_t config
-        = { .disk = to_disk, .path = path, .name = self->meta.name };
+        = {.disk = to_disk, .path = path, .name = self->meta.name};
     rc = trn_store_open (&salvage.to, &config, why, NULL, why_size);
     if (rc < 0) {
         return rc;

@@ -28,7 +28,7 @@ enum {
     SEARCH_EFFORT = 16
 };
 
-_Static_assert (TRN_RECORD_MAX + 8 <= WINDOW, "a record fits in the window");
+_Static_assert(TRN_RECORD_MAX + 8 <= WINDOW, "a record fits in the window");
 
 //  A window over the source: bytes from..from+filled of it.
 typedef struct {
@@ -43,7 +43,7 @@ static void
 s_window_open (trn_window_t *self, const trn_source_t *source, int64_t offset)
 {
     const int64_t left = source->size - offset;
-    *self = (trn_window_t){ .source = source, .from = offset };
+    *self = (trn_window_t) {.source = source, .from = offset};
     self->capacity = left < WINDOW ? (left > 0 ? (size_t) left : 0) : WINDOW;
     self->bytes = trn_realloc (NULL, self->capacity + 1);
 }
@@ -82,8 +82,7 @@ s_window_show (trn_window_t *self, int64_t offset, size_t need,
             const size_t space = self->capacity - self->filled;
             const int64_t got = self->source->read (
                 self->source->arg, self->bytes + self->filled,
-                space < BLOCK ? space : BLOCK,
-                offset + (int64_t) self->filled);
+                space < BLOCK ? space : BLOCK, offset + (int64_t) self->filled);
             if (got < 0) {
                 return (int) got;
             }
@@ -172,13 +171,13 @@ s_only_zeros (trn_window_t *window, int64_t offset, bool *zeros_p)
 
 int
 trn_segment_walk (const trn_source_t *source, const trn_place_t *place,
-                  int64_t offset, uint64_t next_seq,
-                  trn_segment_record_fn *fn, void *arg, trn_walk_t *walk)
+                  int64_t offset, uint64_t next_seq, trn_segment_record_fn *fn,
+                  void *arg, trn_walk_t *walk)
 {
     assert (source && place && walk && offset % 8 == 0);
-    *walk = (trn_walk_t){ .next_seq = next_seq, .end = offset };
-    const uint64_t seed = trn_record_seed (place->store_uuid, place->outbox,
-                                           place->segment);
+    *walk = (trn_walk_t) {.next_seq = next_seq, .end = offset};
+    const uint64_t seed
+        = trn_record_seed (place->store_uuid, place->outbox, place->segment);
     trn_window_t window;
     s_window_open (&window, source, offset);
     int rc = 0;
@@ -249,8 +248,8 @@ trn_segment_search (const trn_source_t *source, const trn_place_t *place,
                     int64_t offset, uint64_t next_seq, trn_beyond_t *beyond)
 {
     assert (source && place && beyond && offset % 8 == 0);
-    const uint64_t seed = trn_record_seed (place->store_uuid, place->outbox,
-                                           place->segment);
+    const uint64_t seed
+        = trn_record_seed (place->store_uuid, place->outbox, place->segment);
     //  Whatever the bytes claim, the work stays linear.
     int64_t effort
         = (source->size - offset) * SEARCH_EFFORT + 4 * (int64_t) WINDOW;
@@ -328,12 +327,10 @@ s_may_be_cut (const trn_source_t *source, int64_t offset, bool *may_p)
 //  Is there a sector whose share of at[0..claimed) and of what follows it is
 //  all zeros?
 static bool
-s_misses_sector (const uint8_t *at, size_t left, size_t claimed,
-                 int64_t offset)
+s_misses_sector (const uint8_t *at, size_t left, size_t claimed, int64_t offset)
 {
     for (size_t from = 0; from < claimed && from < left;) {
-        const size_t inside
-            = (size_t) (offset + (int64_t) from) % TRN_SECTOR;
+        const size_t inside = (size_t) (offset + (int64_t) from) % TRN_SECTOR;
         const size_t to = from + TRN_SECTOR - inside < left
                               ? from + TRN_SECTOR - inside
                               : left;
@@ -417,7 +414,7 @@ trn_segment_recover (const trn_source_t *source, const trn_place_t *place,
         rc = trn_segment_walk (source, place, TRN_SEGMENT_HEADER, next_seq,
                                NULL, NULL, walk);
     }
-    trn_beyond_t beyond = { .found = false };
+    trn_beyond_t beyond = {.found = false};
     bool unwritten = false;
     if (rc == 0 && walk->broken) {
         rc = trn_segment_search (source, place, walk->end, walk->next_seq,

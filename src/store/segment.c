@@ -33,7 +33,7 @@ enum {
     MINOR = 0
 };
 
-static const uint8_t s_magic[] = { 'T', 'E', 'R', 'N', 'L', 'O', 'G', '\n' };
+static const uint8_t s_magic[] = {'T', 'E', 'R', 'N', 'L', 'O', 'G', '\n'};
 
 void
 trn_segment_name (char name[TRN_SEGMENT_NAME], uint64_t segment)
@@ -73,9 +73,9 @@ trn_segment_encode (uint8_t header[TRN_SEGMENT_HEADER],
     trn_put_u32 (header + AT_LENGTH, TRN_SEGMENT_HEADER);
     memcpy (header + AT_UUID, place->store_uuid, 16);
     trn_put_u64 (header + AT_SEGMENT, place->segment);
-    trn_put_u64 (header + AT_SEED,
-                 trn_record_seed (place->store_uuid, place->outbox,
-                                  place->segment));
+    trn_put_u64 (
+        header + AT_SEED,
+        trn_record_seed (place->store_uuid, place->outbox, place->segment));
     trn_put_u64 (header + AT_SIZE, size);
     trn_put_u64 (header + AT_INCARNATION, incarnation);
     trn_put_u64 (header + AT_CHECKSUM, XXH3_64bits (header, AT_CHECKSUM));
@@ -130,15 +130,16 @@ s_read_memory (void *arg, void *to, size_t size, int64_t offset)
 trn_source_t
 trn_source_memory (trn_memory_source_t *memory)
 {
-    return (trn_source_t){ .read = s_read_memory,
-                           .arg = memory,
-                           .size = (int64_t) memory->size };
+    return (trn_source_t) {
+        .read = s_read_memory, .arg = memory, .size = (int64_t) memory->size};
 }
 
 int64_t
 trn_source_last_byte (const trn_source_t *source, int64_t offset)
 {
-    enum { BLOCK = 256 * 1024 };
+    enum {
+        BLOCK = 256 * 1024
+    };
     int64_t last = offset;
     uint8_t *const block = trn_alloc (BLOCK);
     for (int64_t at = offset;;) {
@@ -168,8 +169,7 @@ s_read_file (void *arg, void *to, size_t size, int64_t offset)
 trn_source_t
 trn_source_file (trn_file_source_t *file)
 {
-    return (trn_source_t){ .read = s_read_file,
+    return (trn_source_t) {.read = s_read_file,
                            .arg = file,
-                           .size = file->disk->size (file->disk,
-                                                     file->file) };
+                           .size = file->disk->size (file->disk, file->file)};
 }

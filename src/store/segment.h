@@ -62,8 +62,8 @@ int64_t
 trn_segment_size (const uint8_t header[TRN_SEGMENT_HEADER]);
 
 //  Up to size bytes from offset, fewer only at the end; or a TERN_E….
-typedef int64_t trn_source_fn (void *arg, void *to, size_t size,
-                               int64_t offset);
+typedef int64_t
+trn_source_fn (void *arg, void *to, size_t size, int64_t offset);
 
 typedef struct {
     trn_source_fn *read;
@@ -73,39 +73,40 @@ typedef struct {
 
 //  Sees each valid record in order; pointers borrow until it returns.  Non-zero
 //  stops the walk.
-typedef int trn_segment_record_fn (void *arg, const trn_record_t *record,
-                                   int64_t offset, uint32_t size);
+typedef int
+trn_segment_record_fn (void *arg, const trn_record_t *record, int64_t offset,
+                       uint32_t size);
 
 //  What a walk found.
 typedef struct {
-    uint64_t first_seq;   //  of the first record; 0 if there is none
-    uint64_t next_seq;    //  what the next record must be; as given if none
+    uint64_t first_seq;  //  of the first record; 0 if there is none
+    uint64_t next_seq;   //  what the next record must be; as given if none
     uint64_t messages;
-    uint64_t bytes;       //  of message records
-    uint64_t proved;      //  highest seq that a record says was synced; 0 none
-    uint32_t incarnation; //  the highest in a record
-    int64_t end;          //  the first byte that is no valid record
-    bool broken;          //  something other than zeros is there
-    bool misplaced;       //  a valid record with another seq is there
+    uint64_t bytes;        //  of message records
+    uint64_t proved;       //  highest seq that a record says was synced; 0 none
+    uint32_t incarnation;  //  the highest in a record
+    int64_t end;           //  the first byte that is no valid record
+    bool broken;           //  something other than zeros is there
+    bool misplaced;        //  a valid record with another seq is there
     uint64_t misplaced_seq;
-    int stopped;          //  what the visitor said
+    int stopped;  //  what the visitor said
 } trn_walk_t;
 
 //  Walk the valid records from offset, the first of which must be next_seq (0:
 //  any).  fn may be NULL.  0, or what the source said.
 int
 trn_segment_walk (const trn_source_t *source, const trn_place_t *place,
-                  int64_t offset, uint64_t next_seq,
-                  trn_segment_record_fn *fn, void *arg, trn_walk_t *walk);
+                  int64_t offset, uint64_t next_seq, trn_segment_record_fn *fn,
+                  void *arg, trn_walk_t *walk);
 
 //  What lies beyond the place where a walk ended.
 typedef struct {
-    bool found;           //  a valid record of this place and a later seq
-    int64_t offset;       //  of the first
+    bool found;      //  a valid record of this place and a later seq
+    int64_t offset;  //  of the first
     uint64_t seq;
-    uint64_t proved;      //  highest seq that any of them says was synced
-    uint64_t valid;       //  how many there are
-    bool gave_up;         //  too much looked like records to check it all
+    uint64_t proved;  //  highest seq that any of them says was synced
+    uint64_t valid;   //  how many there are
+    bool gave_up;     //  too much looked like records to check it all
 } trn_beyond_t;
 
 //  Search from offset at every 8th byte for records above next_seq, and count
@@ -122,17 +123,16 @@ trn_segment_unwritten (const trn_source_t *source, int64_t offset,
 
 //  The verdict about the place where the log stops being valid (L7).
 typedef enum {
-    TRN_TAIL_CLEAN,    //  zeros follow: the normal end
-    TRN_TAIL_TORN,     //  never confirmed as synced: may be cut
-    TRN_TAIL_CORRUPT   //  was durable once: may not
+    TRN_TAIL_CLEAN,   //  zeros follow: the normal end
+    TRN_TAIL_TORN,    //  never confirmed as synced: may be cut
+    TRN_TAIL_CORRUPT  //  was durable once: may not
 } trn_tail_t;
 
 //  Pure.  next_seq is what should be there, proved the highest seq known from
 //  anywhere to have been synced.
 trn_tail_t
 trn_segment_judge (uint64_t next_seq, bool broken, bool misplaced,
-                   const trn_beyond_t *beyond, uint64_t proved,
-                   bool unwritten);
+                   const trn_beyond_t *beyond, uint64_t proved, bool unwritten);
 
 //  All of it for a log of one segment: bytes of the file to verdict.  For
 //  tests and fuzzing; trn_log_open () does the same over many.

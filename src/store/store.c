@@ -68,8 +68,8 @@ static int
 s_lock (trn_store_t *self, char *why, size_t size)
 {
     trn_disk_t *const disk = self->disk;
-    self->lock_file = disk->open (disk, self->root, TRN_STORE_LOCK_FILE,
-                                  O_RDWR | O_CREAT);
+    self->lock_file
+        = disk->open (disk, self->root, TRN_STORE_LOCK_FILE, O_RDWR | O_CREAT);
     if (self->lock_file < 0) {
         return s_say (why, size, trn_io_error (self->lock_file), "LOCK");
     }
@@ -83,8 +83,8 @@ s_lock (trn_store_t *self, char *why, size_t size)
 static void
 s_fill_meta (const trn_store_t *self, trn_store_meta_t *meta)
 {
-    *meta = (trn_store_meta_t){ .incarnation = self->incarnation,
-                                .random = self->random };
+    *meta = (trn_store_meta_t) {.incarnation = self->incarnation,
+                                .random = self->random};
     memcpy (meta->uuid, self->uuid, sizeof meta->uuid);
     memcpy (meta->name, self->name, sizeof meta->name);
 }
@@ -113,8 +113,7 @@ s_create_meta (trn_store_t *self, const char *name, char *why, size_t size)
     size_t length = 0;
     uint8_t *const bytes = trn_store_meta_encode (&meta, &length);
     const int rc = trn_cell_create (&self->meta, self->disk, self->root,
-                                    TRN_STORE_META_FILE,
-                                    trn_store_meta_seed (),
+                                    TRN_STORE_META_FILE, trn_store_meta_seed (),
                                     trn_store_meta_half (), bytes, length);
     free (bytes);
     return rc < 0 ? s_say (why, size, rc, "creating META") : 0;
@@ -193,7 +192,7 @@ s_free (trn_store_t **self_p)
     }
     trn_cell_close (&self->meta);
     //  The lock goes last.
-    const int handles[] = { self->outbox_dir, self->lock_file, self->root };
+    const int handles[] = {self->outbox_dir, self->lock_file, self->root};
     for (unsigned i = 0; i < sizeof handles / sizeof *handles; i++) {
         if (handles[i] >= 0) {
             (void) disk->close (disk, handles[i]);
@@ -271,7 +270,7 @@ s_close_log (trn_outbox_t *self)
         self->last_state = self->save.bytes;
         self->last_state_size = self->save.size;
         self->stated = true;
-        self->save = (trn_save_request_t){ .waits = false };
+        self->save = (trn_save_request_t) {.waits = false};
     }
     if (self->stated) {
         return trn_log_close (&self->log, self->last_state,
@@ -290,8 +289,7 @@ trn_store_close (trn_store_t **self_p)
     trn_store_t *const self = *self_p;
     trn_threads_stop (self);
     int rc = 0;
-    for (trn_outbox_t *outbox = self->outboxes; outbox;
-         outbox = outbox->next) {
+    for (trn_outbox_t *outbox = self->outboxes; outbox; outbox = outbox->next) {
         const int closed = s_close_log (outbox);
         rc = rc == 0 ? closed : rc;
     }
@@ -349,8 +347,8 @@ s_each (void *arg, const char *entry)
 {
     trn_each_t *const each = arg;
     char name[TRN_NAME_MAX + 2];
-    const int rc = trn_store_outbox_name (
-        each->store->disk, each->store->outbox_dir, entry, name);
+    const int rc = trn_store_outbox_name (each->store->disk,
+                                          each->store->outbox_dir, entry, name);
     //  Without META it was never born: no message is in it.
     if (rc < 0 && rc != TERN_ENOENT) {
         each->bad = rc;
@@ -363,7 +361,7 @@ trn_store_each (trn_store_t *self, int (*fn) (void *arg, const char *name),
                 void *arg)
 {
     assert (self && fn);
-    trn_each_t each = { .store = self, .fn = fn, .arg = arg };
+    trn_each_t each = {.store = self, .fn = fn, .arg = arg};
     const int rc
         = self->disk->list (self->disk, self->outbox_dir, s_each, &each);
     if (rc < 0) {
@@ -374,8 +372,8 @@ trn_store_each (trn_store_t *self, int (*fn) (void *arg, const char *name),
 
 static int
 s_open_log (trn_outbox_t *outbox, const trn_log_config_t *config,
-            uint8_t **state_p, size_t *state_size_p,
-            trn_log_report_t *report, char *why, size_t why_size)
+            uint8_t **state_p, size_t *state_size_p, trn_log_report_t *report,
+            char *why, size_t why_size)
 {
     trn_store_t *const store = outbox->store;
     trn_log_config_t own = *config;
@@ -387,8 +385,8 @@ s_open_log (trn_outbox_t *outbox, const trn_log_config_t *config,
         own.clock_us = s_clock_us;
     }
     memcpy (own.store_uuid, store->uuid, sizeof own.store_uuid);
-    return trn_log_open (&outbox->log, &own, state_p, state_size_p, report,
-                         why, why_size);
+    return trn_log_open (&outbox->log, &own, state_p, state_size_p, report, why,
+                         why_size);
 }
 
 int
@@ -400,9 +398,9 @@ trn_store_outbox (trn_store_t *self, const char *name,
     assert (self && name && config && outbox_p && state_p && state_size_p);
     assert (strlen (name) > 0 && strlen (name) <= TRN_NAME_MAX + 1);
     *outbox_p = NULL;
-    trn_log_report_t own;
+    trn_log_report_t own = {0};
     trn_log_report_t *const found = report ? report : &own;
-    *found = (trn_log_report_t){ .first_seq = 0 };
+    *found = (trn_log_report_t) {.first_seq = 0};
     for (const trn_outbox_t *at = self->outboxes; at; at = at->next) {
         if (strcmp (at->name, name) == 0) {
             return s_say (why, why_size, TERN_EBUSY, name);

@@ -25,13 +25,14 @@ typedef struct trn_store trn_store_t;
 typedef struct trn_outbox trn_outbox_t;
 
 //  Called on a disk thread; must only set a flag and wake somebody.
-typedef void trn_store_notify_fn (void *arg);
+typedef void
+trn_store_notify_fn (void *arg);
 
 typedef struct {
-    trn_disk_t *disk;              //  NULL: the real one
-    const char *path;              //  the data directory
-    const char *name;              //  peer name; NULL: what META says
-    trn_store_notify_fn *notify;   //  reads done, states saved, failures
+    trn_disk_t *disk;             //  NULL: the real one
+    const char *path;             //  the data directory
+    const char *name;             //  peer name; NULL: what META says
+    trn_store_notify_fn *notify;  //  reads done, states saved, failures
     void *notify_arg;
 } trn_store_config_t;
 
@@ -97,8 +98,7 @@ trn_outbox_store (trn_outbox_t *self);
 //  Wait until seq is written (or synced).  0, TERN_ETIMEOUT, TERN_EIO,
 //  TERN_ECLOSED.  Any thread.
 int
-trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced,
-                 int timeout_ms);
+trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced, int timeout_ms);
 
 //  Nothing below low is needed any more, though no state says so yet: it stops
 //  counting towards the limits, and appenders that wait for them look again.

@@ -63,8 +63,8 @@ trn_store_meta_decode (const uint8_t *bytes, size_t size,
         || !trn_name_valid ((const char *) bytes + META_FIXED, bytes[32])) {
         return TERN_ECORRUPT;
     }
-    *meta = (trn_store_meta_t){ .incarnation = trn_get_u64 (bytes + 16),
-                                .random = trn_get_u64 (bytes + 24) };
+    *meta = (trn_store_meta_t) {.incarnation = trn_get_u64 (bytes + 16),
+                                .random = trn_get_u64 (bytes + 24)};
     memcpy (meta->uuid, bytes, sizeof meta->uuid);
     memcpy (meta->name, bytes + META_FIXED, bytes[32]);
     return meta->incarnation < UINT64_MAX / 2 ? 0 : TERN_ECORRUPT;
@@ -90,9 +90,8 @@ trn_store_outbox_name (trn_disk_t *disk, int outbox_dir, const char *entry,
     uint8_t *bytes = NULL;
     size_t size = 0;
     trn_log_meta_t meta;
-    int rc = trn_cell_read (disk, dir, TRN_LOG_META_FILE,
-                            trn_log_meta_seed (), trn_log_meta_half (),
-                            &bytes, &size);
+    int rc = trn_cell_read (disk, dir, TRN_LOG_META_FILE, trn_log_meta_seed (),
+                            trn_log_meta_half (), &bytes, &size);
     if (rc == 0) {
         rc = trn_log_meta_decode (bytes, size, &meta);
     }

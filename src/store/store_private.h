@@ -39,7 +39,7 @@ typedef struct {
 
 //  A state that waits to be saved.
 typedef struct {
-    uint8_t *bytes;   //  owned; NULL with waits false
+    uint8_t *bytes;  //  owned; NULL with waits false
     size_t size;
     uint64_t low;
     uint64_t stamp;
@@ -55,7 +55,7 @@ typedef enum {
 
 struct trn_outbox {
     trn_store_t *store;
-    trn_outbox_t *next;                    //  all of the store's
+    trn_outbox_t *next;  //  all of the store's
     trn_log_t *log;
     int dir;
     char name[TRN_NAME_MAX + 2];
@@ -66,18 +66,18 @@ struct trn_outbox {
     trn_outbox_t *next_marked[TRN_THREADS];  //  under the store's lock
 
     pthread_mutex_t lock;
-    pthread_cond_t progress;               //  written, synced, room, failure
+    pthread_cond_t progress;  //  written, synced, room, failure
     unsigned waiters;
     trn_read_request_t reads[TRN_OUTBOX_READS];
-    unsigned read_first;                   //  oldest request
+    unsigned read_first;  //  oldest request
     unsigned read_count;
     trn_save_request_t save;
-    uint8_t *last_state;                   //  what closing says again
+    uint8_t *last_state;  //  what closing says again
     size_t last_state_size;
-    bool stated;                           //  it says all that was sent
+    bool stated;  //  it says all that was sent
 
-    bool stuck;                            //  disk full; the writer's own
-    atomic_bool told_full;                 //  the owner was told of a full disk
+    bool stuck;             //  disk full; the writer's own
+    atomic_bool told_full;  //  the owner was told of a full disk
     atomic_uint_least64_t saved;
 };
 
@@ -106,8 +106,8 @@ struct trn_store {
     trn_outbox_t *outboxes;
 
     pthread_mutex_t lock;
-    trn_worker_t workers[TRN_THREADS];     //  under lock
-    uint8_t *note;                         //  to be written; owned; under lock
+    trn_worker_t workers[TRN_THREADS];  //  under lock
+    uint8_t *note;                      //  to be written; owned; under lock
     size_t note_size;
     atomic_bool closing;
 };

@@ -42,14 +42,13 @@ s_open_file (trn_survey_t *self, uint64_t segment, trn_survey_file_t *file)
     char name[TRN_SEGMENT_NAME];
     trn_segment_name (name, segment);
     file->file.disk = self->disk;
-    file->file.file
-        = self->disk->open (self->disk, self->dir, name, O_RDONLY);
+    file->file.file = self->disk->open (self->disk, self->dir, name, O_RDONLY);
     if (file->file.file < 0) {
         return trn_io_error (file->file.file);
     }
-    file->place = (trn_place_t){ .store_uuid = self->meta->store_uuid,
+    file->place = (trn_place_t) {.store_uuid = self->meta->store_uuid,
                                  .outbox = self->meta->name,
-                                 .segment = segment };
+                                 .segment = segment};
     file->source = trn_source_file (&file->file);
     return file->source.size < 0 ? trn_io_error (file->source.size) : 0;
 }
@@ -72,8 +71,7 @@ typedef struct {
 static void
 s_add_number (uint64_t **numbers_p, size_t *count_p, uint64_t number)
 {
-    *numbers_p
-        = trn_realloc (*numbers_p, (*count_p + 1) * sizeof **numbers_p);
+    *numbers_p = trn_realloc (*numbers_p, (*count_p + 1) * sizeof **numbers_p);
     (*numbers_p)[(*count_p)++] = number;
 }
 
@@ -101,7 +99,7 @@ trn_survey_list (trn_disk_t *disk, int dir, uint64_t **numbers_p,
                  size_t *count_p)
 {
     assert (disk && numbers_p && count_p);
-    trn_numbers_t found = { .numbers = NULL };
+    trn_numbers_t found = {.numbers = NULL};
     const int rc = disk->list (disk, dir, s_collect, &found);
     if (rc < 0) {
         free (found.numbers);
@@ -165,8 +163,7 @@ s_add_up (trn_survey_t *self, const trn_walk_t *walk)
 static int
 s_walk (trn_survey_t *self, const trn_survey_file_t *file)
 {
-    trn_visit_t visit
-        = { .survey = self, .index = self->segment_count - 1 };
+    trn_visit_t visit = {.survey = self, .index = self->segment_count - 1};
     trn_walk_t walk;
     const int rc
         = trn_segment_walk (&file->source, &file->place, TRN_SEGMENT_HEADER,
@@ -204,20 +201,18 @@ s_add_segment (trn_survey_t *self, uint64_t number, uint64_t size,
                const trn_survey_file_t *file)
 {
     //  A file beyond a hole in the row.
-    const uint64_t expected
-        = self->state->first_segment + self->segment_count;
+    const uint64_t expected = self->state->first_segment + self->segment_count;
     if (number != expected) {
         return s_problem (self, TERN_ECORRUPT, expected, 0,
                           "a file is missing");
     }
-    self->segments
-        = trn_realloc (self->segments,
-                       (self->segment_count + 1) * sizeof *self->segments);
+    self->segments = trn_realloc (self->segments, (self->segment_count + 1)
+                                                      * sizeof *self->segments);
     self->segments[self->segment_count++]
-        = (trn_survey_segment_t){ .segment = number,
+        = (trn_survey_segment_t) {.segment = number,
                                   .size = (int64_t) size,
                                   .file_size = file->source.size,
-                                  .end = TRN_SEGMENT_HEADER };
+                                  .end = TRN_SEGMENT_HEADER};
     return self->broken ? s_search (self, file, TRN_SEGMENT_HEADER)
                         : s_walk (self, file);
 }
@@ -235,11 +230,8 @@ s_read_segment (trn_survey_t *self, uint64_t number)
     }
     if (rc == 0) {
         uint64_t size = 0;
-        switch (trn_segment_decode (header, (size_t) got, &file.place,
-                                    &size)) {
-        case 0:
-            rc = s_add_segment (self, number, size, &file);
-            break;
+        switch (trn_segment_decode (header, (size_t) got, &file.place, &size)) {
+        case 0: rc = s_add_segment (self, number, size, &file); break;
         case TERN_ENAME:
             s_add_number (&self->foreign, &self->foreign_count, number);
             break;
@@ -281,8 +273,7 @@ static int
 s_unwritten (trn_survey_t *self, bool *unwritten_p)
 {
     trn_survey_file_t file;
-    int rc = s_open_file (self, self->segments[self->end_index].segment,
-                          &file);
+    int rc = s_open_file (self, self->segments[self->end_index].segment, &file);
     if (rc == 0) {
         rc = trn_segment_unwritten (&file.source, self->end, unwritten_p);
     }

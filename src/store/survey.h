@@ -17,17 +17,17 @@
 //  One segment of the dense row from the first that is needed.
 typedef struct {
     uint64_t segment;
-    int64_t size;         //  declared in its header
+    int64_t size;  //  declared in its header
     int64_t file_size;
-    int64_t end;          //  after its last good record
-    uint64_t first_seq;   //  0: none
+    int64_t end;         //  after its last good record
+    uint64_t first_seq;  //  0: none
     uint64_t last_seq;
 } trn_survey_segment_t;
 
 //  Sees each good record before the place where the log ends.
-typedef void trn_survey_record_fn (void *arg, size_t segment_index,
-                                   const trn_record_t *record,
-                                   int64_t offset);
+typedef void
+trn_survey_record_fn (void *arg, size_t segment_index,
+                      const trn_record_t *record, int64_t offset);
 
 typedef struct {
     //  Given.
@@ -41,21 +41,21 @@ typedef struct {
     //  Found; trn_survey_clear () releases it.
     trn_survey_segment_t *segments;
     size_t segment_count;
-    uint64_t *stale;          //  files below the first needed segment
+    uint64_t *stale;  //  files below the first needed segment
     size_t stale_count;
-    uint64_t *foreign;        //  files of another store, outbox or number
+    uint64_t *foreign;  //  files of another store, outbox or number
     size_t foreign_count;
     trn_ranges_t gaps;
-    uint64_t first_seq;       //  of the oldest record; 0: none
-    uint64_t next_seq;        //  after the last good record
+    uint64_t first_seq;  //  of the oldest record; 0: none
+    uint64_t next_seq;   //  after the last good record
     uint64_t messages;
     uint64_t bytes;
-    uint64_t proved;          //  highest seq known to have been synced
-    uint32_t incarnation;     //  highest in a record
+    uint64_t proved;       //  highest seq known to have been synced
+    uint32_t incarnation;  //  highest in a record
     trn_tail_t tail;
-    size_t end_index;         //  segment where the log ends
-    int64_t end;              //  and the offset there
-    bool broken;              //  something that is no log follows
+    size_t end_index;  //  segment where the log ends
+    int64_t end;       //  and the offset there
+    bool broken;       //  something that is no log follows
 
     //  With TERN_ECORRUPT and TERN_EVERSION: where and why, in a few words.
     const char *problem;

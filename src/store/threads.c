@@ -60,8 +60,7 @@ static trn_outbox_t *
 s_unmark (trn_outbox_t *self, trn_duty_t duty)
 {
     trn_outbox_t *const next = self->next_marked[duty];
-    atomic_exchange_explicit (&self->marked[duty], false,
-                              memory_order_acq_rel);
+    atomic_exchange_explicit (&self->marked[duty], false, memory_order_acq_rel);
     return next;
 }
 
@@ -190,7 +189,7 @@ s_serve_save (trn_outbox_t *self)
 {
     pthread_mutex_lock (&self->lock);
     trn_save_request_t request = self->save;
-    self->save = (trn_save_request_t){ .waits = false };
+    self->save = (trn_save_request_t) {.waits = false};
     pthread_mutex_unlock (&self->lock);
     if (!request.waits) {
         return 0;
@@ -231,8 +230,8 @@ s_write_one (trn_outbox_t *self)
     const int saved = s_serve_save (self);
     const int prepared = trn_log_prepare (self->log);
     s_told (self, prepared);
-    self->stuck = pushed == TERN_EFULL || saved == TERN_EFULL
-                  || prepared == TERN_EFULL;
+    self->stuck
+        = pushed == TERN_EFULL || saved == TERN_EFULL || prepared == TERN_EFULL;
 }
 
 static void
@@ -317,7 +316,7 @@ int
 trn_threads_start (trn_store_t *self)
 {
     static void *(*const loops[TRN_THREADS]) (void *)
-        = { [TRN_FOR_SYNCER] = s_syncer, [TRN_FOR_WRITER] = s_writer };
+        = {[TRN_FOR_SYNCER] = s_syncer, [TRN_FOR_WRITER] = s_writer};
     //  Signals belong to the application: none is delivered to our threads.
     sigset_t all;
     sigset_t before;
@@ -342,8 +341,7 @@ trn_threads_stop (trn_store_t *self)
         pthread_cond_broadcast (&self->workers[i].wake);
     }
     pthread_mutex_unlock (&self->lock);
-    for (trn_outbox_t *outbox = self->outboxes; outbox;
-         outbox = outbox->next) {
+    for (trn_outbox_t *outbox = self->outboxes; outbox; outbox = outbox->next) {
         trn_outbox_progress (outbox);
     }
     for (unsigned i = 0; i < TRN_THREADS; i++) {

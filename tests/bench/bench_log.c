@@ -52,7 +52,7 @@ static trn_log_t *
 s_open (trn_disk_t *disk, int dir, trn_log_report_t *report)
 {
     const trn_log_config_t config
-        = { .disk = disk, .dir = dir, .incarnation = 1, .name = "bench" };
+        = {.disk = disk, .dir = dir, .incarnation = 1, .name = "bench"};
     trn_log_t *log = NULL;
     uint8_t *state = NULL;
     size_t size = 0;
@@ -78,7 +78,7 @@ s_append_cost (trn_log_t *log, uint32_t body_size, uint64_t count)
     while (done < count) {
         const double before = s_now ();
         for (unsigned i = 0; i < 20000; i++) {
-            trn_record_t record = { .body = body, .body_size = body_size };
+            trn_record_t record = {.body = body, .body_size = body_size};
             uint64_t seq = 0;
             if (trn_log_append (log, &record, &seq) < 0) {
                 break;
@@ -121,13 +121,12 @@ s_throughput (trn_log_t *log, uint32_t body_size, uint64_t count)
 {
     uint8_t *body = malloc (body_size);
     memset (body, 'y', body_size);
-    bench_sync_t sync
-        = { .log = log, .target = trn_log_appended (log) + count };
+    bench_sync_t sync = {.log = log, .target = trn_log_appended (log) + count};
     const double before = s_now ();
     pthread_t thread;
     pthread_create (&thread, NULL, s_sync_thread, &sync);
     for (uint64_t i = 0; i < count;) {
-        trn_record_t record = { .body = body, .body_size = body_size };
+        trn_record_t record = {.body = body, .body_size = body_size};
         uint64_t seq = 0;
         const int rc = trn_log_append (log, &record, &seq);
         if (rc == TERN_EAGAIN) {
@@ -169,7 +168,7 @@ s_single (trn_log_t *log, uint32_t body_size)
     double best[400];
     for (unsigned i = 0; i < 400; i++) {
         const double before = s_now ();
-        trn_record_t record = { .body = body, .body_size = body_size };
+        trn_record_t record = {.body = body, .body_size = body_size};
         uint64_t seq = 0;
         s_must (trn_log_append (log, &record, &seq), "append");
         s_must (trn_log_push (log), "write");
@@ -199,8 +198,8 @@ main (int argc, char **argv)
     s_must (dir < 0 ? TERN_EIO : 0, path);
 
     trn_log_t *log = s_open (disk, dir, NULL);
-    const uint32_t sizes[] = { 64, 1024, 16384 };
-    const uint64_t counts[] = { 4000000, 500000, 40000 };
+    const uint32_t sizes[] = {64, 1024, 16384};
+    const uint64_t counts[] = {4000000, 500000, 40000};
     for (unsigned i = 0; i < 3; i++) {
         printf ("append        %5u B  %8.1f ns\n", sizes[i],
                 s_append_cost (log, sizes[i], counts[i] / 2) * 1e9);
@@ -221,7 +220,8 @@ main (int argc, char **argv)
     trn_log_report_t report;
     log = s_open (disk, dir, &report);
     const double took = s_now () - before;
-    printf ("open                 %8.2f s/GB  (%" PRIu64 " messages, %.2f GB)\n",
+    printf ("open                 %8.2f s/GB  (%" PRIu64
+            " messages, %.2f GB)\n",
             took / ((double) stats.bytes / 1e9), report.messages,
             (double) stats.bytes / 1e9);
     trn_ranges_clear (&report.gaps);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 typedef struct {
-    trn_disk_t disk;     //  first: handed out
+    trn_disk_t disk;  //  first: handed out
     trn_disk_t *below;
     pthread_mutex_t lock;
     trn_disk_fault_t fault;
@@ -38,9 +38,9 @@ s_hit (trn_faulty_t *self, trn_disk_call_t call)
     const bool counts = fault->nth > 0
                         && (fault->call == TRN_CALL_ANY || fault->call == call);
     const uint64_t number = self->calls[fault->call];
-    const bool hit = counts
-                     && (fault->forever ? number >= fault->nth
-                                        : number == fault->nth);
+    const bool hit
+        = counts
+          && (fault->forever ? number >= fault->nth : number == fault->nth);
     self->hits += hit;
     pthread_mutex_unlock (&self->lock);
     return hit;
@@ -221,7 +221,7 @@ trn_disk_faulty_new (trn_disk_t *below)
 {
     assert (below);
     trn_faulty_t *const self = trn_alloc (sizeof *self);
-    self->disk = (trn_disk_t){ .open_root = s_open_root,
+    self->disk = (trn_disk_t) {.open_root = s_open_root,
                                .open_dir = s_open_dir,
                                .open = s_open,
                                .close = s_close,
@@ -236,7 +236,7 @@ trn_disk_faulty_new (trn_disk_t *below)
                                .unlink = s_unlink,
                                .lock = s_lock_file,
                                .list = s_list,
-                               .check = s_check };
+                               .check = s_check};
     self->below = below;
     pthread_mutex_init (&self->lock, NULL);
     return &self->disk;
@@ -299,10 +299,9 @@ const char *
 trn_disk_call_name (trn_disk_call_t call)
 {
     static const char *const names[TRN_CALLS]
-        = { "any",       "open_root", "open_dir", "open",      "close",
-            "pread",     "pwrite",    "fdatasync", "fsync",    "fallocate",
-            "ftruncate", "size",      "rename",   "unlink",    "lock",
-            "list",      "check" };
+        = {"any",    "open_root", "open_dir", "open",      "close",     "pread",
+           "pwrite", "fdatasync", "fsync",    "fallocate", "ftruncate", "size",
+           "rename", "unlink",    "lock",     "list",      "check"};
     assert (call < TRN_CALLS);
     return names[call];
 }

@@ -18,7 +18,7 @@ typedef enum {
     TRN_CALL_OPEN_ROOT,
     TRN_CALL_OPEN_DIR,
     TRN_CALL_OPEN,
-    TRN_CALL_CLOSE,       //  the handle is closed all the same, as Linux does
+    TRN_CALL_CLOSE,  //  the handle is closed all the same, as Linux does
     TRN_CALL_PREAD,
     TRN_CALL_PWRITE,
     TRN_CALL_FDATASYNC,

@@ -27,12 +27,11 @@ enum {
 void
 trn_disk_log_fail (const trn_disk_log_t *self, const char *what, int line)
 {
-    fail_msg ("seed %" PRIu64 ", line %d: %s (appended %" PRIu64
-              ", synced %" PRIu64 ", low %" PRIu64 ", first %" PRIu64
-              ", high %" PRIu64 ") %s",
-              self->seed, line, what, self->appended, self->synced,
-              self->saved_low, self->report.first_seq, self->report.high,
-              self->why);
+    fail_msg (
+        "seed %" PRIu64 ", line %d: %s (appended %" PRIu64 ", synced %" PRIu64
+        ", low %" PRIu64 ", first %" PRIu64 ", high %" PRIu64 ") %s",
+        self->seed, line, what, self->appended, self->synced, self->saved_low,
+        self->report.first_seq, self->report.high, self->why);
 }
 
 uint64_t
@@ -53,14 +52,14 @@ trn_disk_log_new (uint64_t seed)
     self->memory = trn_disk_memory_new ();
     self->disk = trn_disk_faulty_new (self->memory);
     trn_disk_faulty_on_lost_sync (self->disk, trn_disk_memory_lose_unsynced);
-    self->config = (trn_log_config_t){ .disk = self->disk,
-                                       .store_uuid = { 1, 2, 3 },
+    self->config = (trn_log_config_t) {.disk = self->disk,
+                                       .store_uuid = {1, 2, 3},
                                        .name = "outbox",
                                        .segment_min = 4096,
                                        .segment_max = 16384,
                                        .reserve = 50,
                                        .unwritten_max = 16384,
-                                       .kept_max = 32768 };
+                                       .kept_max = 32768};
     self->root = -1;
     self->low = self->saved_low = 1;
     return self;
@@ -111,8 +110,7 @@ s_remember (trn_disk_log_t *self, uint64_t seq, uint64_t tag)
 
 //  Is this what seq named when it was appended?
 static void
-s_check_record (trn_disk_log_t *self, const trn_record_t *record,
-                uint64_t seq)
+s_check_record (trn_disk_log_t *self, const trn_record_t *record, uint64_t seq)
 {
     static uint8_t expected[BODY_MAX];
     TRN_REQUIRE (self, record->seq == seq);
@@ -131,8 +129,8 @@ s_check_chunk (trn_disk_log_t *self, const trn_chunk_t *chunk)
     for (uint32_t i = 0; i < count; i++) {
         trn_record_t record;
         const uint32_t at = chunk->index[i];
-        const int size = trn_record_peek (chunk->data + at,
-                                          chunk->filled - at, &record);
+        const int size
+            = trn_record_peek (chunk->data + at, chunk->filled - at, &record);
         TRN_REQUIRE (self, size > 0);
         s_check_record (self, &record, chunk->first_seq + i);
     }
@@ -235,7 +233,7 @@ trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size)
     assert_true (body_size <= BODY_MAX);
     const uint64_t tag = s_make_tag (self, body_size);
     s_fill_body (body, body_size, tag);
-    trn_record_t record = { .body = body, .body_size = body_size };
+    trn_record_t record = {.body = body, .body_size = body_size};
     uint64_t seq = 0;
     const int rc = trn_log_append (self->log, &record, &seq);
     if (rc == 0) {
@@ -304,15 +302,11 @@ static uint32_t
 s_random_size (trn_disk_log_t *self)
 {
     switch (trn_disk_log_random (self, 16)) {
-    case 0:
-        return (uint32_t) trn_disk_log_random (self, 20000);
+    case 0: return (uint32_t) trn_disk_log_random (self, 20000);
     case 1:
-    case 2:
-        return (uint32_t) trn_disk_log_random (self, 3000);
-    case 3:
-        return 0;
-    default:
-        return (uint32_t) trn_disk_log_random (self, 200);
+    case 2: return (uint32_t) trn_disk_log_random (self, 3000);
+    case 3: return 0;
+    default: return (uint32_t) trn_disk_log_random (self, 200);
     }
 }
 
@@ -323,17 +317,13 @@ trn_disk_log_step (trn_disk_log_t *self)
     switch (trn_disk_log_random (self, 20)) {
     case 0:
     case 1:
-    case 2:
-        return trn_log_push (self->log);
-    case 3:
-        return trn_log_prepare (self->log);
+    case 2: return trn_log_push (self->log);
+    case 3: return trn_log_prepare (self->log);
     case 4:
-    case 5:
-        return trn_log_write (self->log);
+    case 5: return trn_log_write (self->log);
     case 6:
     case 7:
-    case 8:
-        return trn_disk_log_sync (self);
+    case 8: return trn_disk_log_sync (self);
     case 9:
         self->low += trn_disk_log_random (self, self->appended - self->low + 2);
         return trn_disk_log_save (self, self->low);

@@ -14,24 +14,24 @@
 #include "support/disk_memory.h"
 
 typedef struct {
-    uint64_t seed;           //  printed when something is wrong
-    uint64_t random;         //  state of the generator
+    uint64_t seed;    //  printed when something is wrong
+    uint64_t random;  //  state of the generator
     trn_disk_t *memory;
-    trn_disk_t *disk;        //  the faulty one above it
+    trn_disk_t *disk;  //  the faulty one above it
     trn_log_config_t config;
-    trn_log_t *log;          //  NULL between lives
-    trn_log_report_t report; //  of the last opening; gaps cleared
+    trn_log_t *log;           //  NULL between lives
+    trn_log_report_t report;  //  of the last opening; gaps cleared
     int root;
     char why[256];
 
-    uint64_t *tags;          //  what seq names; 0: nothing was appended
+    uint64_t *tags;  //  what seq names; 0: nothing was appended
     size_t tag_count;
-    uint64_t appended;       //  highest seq ever given out
-    uint64_t synced;         //  highest ever said to be synced
-    uint64_t saved_low;      //  of the last state said to be saved
-    uint64_t saved_stamp;    //  stamps rise with each save
-    uint64_t tried_stamp;    //  of the last state that was offered
-    uint64_t low;            //  settled in this test's opinion
+    uint64_t appended;     //  highest seq ever given out
+    uint64_t synced;       //  highest ever said to be synced
+    uint64_t saved_low;    //  of the last state said to be saved
+    uint64_t saved_stamp;  //  stamps rise with each save
+    uint64_t tried_stamp;  //  of the last state that was offered
+    uint64_t low;          //  settled in this test's opinion
 } trn_disk_log_t;
 
 //  Small segments and reservations, so that a short script meets every edge.

@@ -46,10 +46,10 @@ typedef struct {
 } s_names_t;
 
 typedef enum {
-    CHANGE_WRITE,    //  sectors from offset
-    CHANGE_SIZE,     //  smaller sizes also zero what is cut
-    CHANGE_LINK,     //  name now leads to node
-    CHANGE_RENAME,   //  and name2 no longer does
+    CHANGE_WRITE,   //  sectors from offset
+    CHANGE_SIZE,    //  smaller sizes also zero what is cut
+    CHANGE_LINK,    //  name now leads to node
+    CHANGE_RENAME,  //  and name2 no longer does
     CHANGE_UNLINK
 } s_change_type_t;
 
@@ -64,7 +64,7 @@ typedef struct {
 } s_change_t;
 
 struct s_node {
-    s_node_t *all;          //  every node of the disk
+    s_node_t *all;  //  every node of the disk
     bool directory;
     bool locked;
     s_content_t now;
@@ -74,16 +74,16 @@ struct s_node {
     s_change_t *changes;
     size_t change_count;
     size_t change_capacity;
-    s_node_t *copy;         //  while the disk is copied
+    s_node_t *copy;  //  while the disk is copied
 };
 
 typedef struct {
-    s_node_t *node;         //  NULL: free
+    s_node_t *node;  //  NULL: free
     bool holds_lock;
 } s_handle_t;
 
 typedef struct {
-    trn_disk_t disk;        //  first: handed out
+    trn_disk_t disk;  //  first: handed out
     pthread_mutex_t lock;
     s_node_t *nodes;
     s_node_t *root;
@@ -123,8 +123,7 @@ s_content_put (s_content_t *self, const void *from, int64_t size,
 }
 
 static void
-s_content_get (const s_content_t *self, void *to, int64_t size,
-               int64_t offset)
+s_content_get (const s_content_t *self, void *to, int64_t size, int64_t offset)
 {
     memset (to, 0, (size_t) size);
     if (offset < self->extent) {
@@ -226,7 +225,7 @@ s_change (s_node_t *node, s_change_type_t type)
             node->changes, node->change_capacity * sizeof *node->changes);
     }
     s_change_t *const change = &node->changes[node->change_count++];
-    *change = (s_change_t){ .type = type };
+    *change = (s_change_t) {.type = type};
     return change;
 }
 
@@ -295,14 +294,10 @@ static bool
 s_keeps (s_mood_t mood, uint64_t *seed)
 {
     switch (mood) {
-    case KEEP_NONE:
-        return false;
-    case KEEP_ALL:
-        return true;
-    case KEEP_MANY:
-        return s_random (seed) % 8 != 0;
-    case KEEP_SOME:
-        break;
+    case KEEP_NONE: return false;
+    case KEEP_ALL: return true;
+    case KEEP_MANY: return s_random (seed) % 8 != 0;
+    case KEEP_SOME: break;
     }
     return s_random (seed) % 2 != 0;
 }
@@ -344,8 +339,7 @@ s_crash_sectors (s_node_t *node, s_mood_t mood, uint64_t *seed)
                                    change->bytes + (at - change->offset),
                                    next - at, at);
                 } else {
-                    memset (node->durable.bytes + at, 0,
-                            (size_t) (next - at));
+                    memset (node->durable.bytes + at, 0, (size_t) (next - at));
                 }
             }
             at = next;
@@ -390,7 +384,7 @@ static void
 s_drop_handles (s_memory_t *self)
 {
     for (size_t i = 0; i < self->handle_count; i++) {
-        self->handles[i] = (s_handle_t){ .node = NULL };
+        self->handles[i] = (s_handle_t) {.node = NULL};
     }
     for (s_node_t *node = self->nodes; node; node = node->all) {
         node->locked = false;
@@ -440,7 +434,7 @@ s_new_handle (s_memory_t *self, s_node_t *node)
             self->handles, (self->handle_count + 1) * sizeof *self->handles);
         self->handle_count++;
     }
-    self->handles[i] = (s_handle_t){ .node = node };
+    self->handles[i] = (s_handle_t) {.node = node};
     return (int) i;
 }
 
@@ -540,7 +534,7 @@ s_close (trn_disk_t *disk, int handle)
         if (self->handles[handle].holds_lock) {
             node->locked = false;
         }
-        self->handles[handle] = (s_handle_t){ .node = NULL };
+        self->handles[handle] = (s_handle_t) {.node = NULL};
     }
     pthread_mutex_unlock (&self->lock);
     return node ? 0 : -EBADF;
@@ -586,8 +580,7 @@ static bool
 s_fits (s_memory_t *self, const s_node_t *node, int64_t size)
 {
     return size <= node->now.size || self->limit == UINT64_MAX
-           || s_used (self) + (uint64_t) (size - node->now.size)
-                  <= self->limit;
+           || s_used (self) + (uint64_t) (size - node->now.size) <= self->limit;
 }
 
 static int64_t
@@ -663,9 +656,8 @@ s_fallocate (trn_disk_t *disk, int handle, int64_t size)
     s_memory_t *const self = s_self (disk);
     pthread_mutex_lock (&self->lock);
     s_node_t *const node = s_node (self, handle);
-    const int rc = node && size <= node->now.size
-                       ? 0
-                       : s_set_size (self, node, size);
+    const int rc
+        = node && size <= node->now.size ? 0 : s_set_size (self, node, size);
     pthread_mutex_unlock (&self->lock);
     return rc;
 }
@@ -697,8 +689,7 @@ s_rename (trn_disk_t *disk, int handle, const char *from, const char *to)
     s_memory_t *const self = s_self (disk);
     pthread_mutex_lock (&self->lock);
     s_node_t *const dir = s_node (self, handle);
-    s_node_t **const found
-        = dir ? s_names_find (&dir->names_now, from) : NULL;
+    s_node_t **const found = dir ? s_names_find (&dir->names_now, from) : NULL;
     if (found) {
         s_change_t *const change = s_change (dir, CHANGE_RENAME);
         snprintf (change->name, NAME, "%s", to);
@@ -716,8 +707,7 @@ s_unlink (trn_disk_t *disk, int handle, const char *name)
     s_memory_t *const self = s_self (disk);
     pthread_mutex_lock (&self->lock);
     s_node_t *const dir = s_node (self, handle);
-    s_node_t **const found
-        = dir ? s_names_find (&dir->names_now, name) : NULL;
+    s_node_t **const found = dir ? s_names_find (&dir->names_now, name) : NULL;
     if (found) {
         s_change_t *const change = s_change (dir, CHANGE_UNLINK);
         snprintf (change->name, NAME, "%s", name);
@@ -751,7 +741,7 @@ static int
 s_list (trn_disk_t *disk, int handle, trn_disk_entry_fn *fn, void *arg)
 {
     s_memory_t *const self = s_self (disk);
-    s_names_t names = { .at = NULL };
+    s_names_t names = {.at = NULL};
     pthread_mutex_lock (&self->lock);
     const s_node_t *const dir = s_node (self, handle);
     if (dir) {
@@ -786,7 +776,7 @@ trn_disk_t *
 trn_disk_memory_new (void)
 {
     s_memory_t *const self = trn_alloc (sizeof *self);
-    self->disk = (trn_disk_t){ .open_root = s_open_root,
+    self->disk = (trn_disk_t) {.open_root = s_open_root,
                                .open_dir = s_open_dir,
                                .open = s_open,
                                .close = s_close,
@@ -801,7 +791,7 @@ trn_disk_memory_new (void)
                                .unlink = s_unlink,
                                .lock = s_lock_file,
                                .list = s_list,
-                               .check = s_check };
+                               .check = s_check};
     pthread_mutex_init (&self->lock, NULL);
     self->limit = UINT64_MAX;
     self->root = s_node_new (self, true);
@@ -944,8 +934,8 @@ s_walk (s_memory_t *self, s_node_t *dir, const char *path)
 }
 
 int64_t
-trn_disk_memory_peek (trn_disk_t *disk, const char *path, void *to,
-                      size_t size, int64_t offset)
+trn_disk_memory_peek (trn_disk_t *disk, const char *path, void *to, size_t size,
+                      int64_t offset)
 {
     s_memory_t *const self = s_self (disk);
     pthread_mutex_lock (&self->lock);

@@ -61,8 +61,8 @@ trn_disk_memory_lose_unsynced (trn_disk_t *self, int handle);
 //  how many there were, or -ENOENT; poke changes the file as if the medium did,
 //  synced; resize likewise.
 int64_t
-trn_disk_memory_peek (trn_disk_t *self, const char *path, void *to,
-                      size_t size, int64_t offset);
+trn_disk_memory_peek (trn_disk_t *self, const char *path, void *to, size_t size,
+                      int64_t offset);
 
 int
 trn_disk_memory_poke (trn_disk_t *self, const char *path, const void *from,

@@ -34,16 +34,16 @@
 typedef struct {
     uint8_t bytes[BUFFER_SIZE];
     size_t used;
-    int64_t due_ms;          //  when its next piece may go
-    bool ended;              //  its source has closed
+    int64_t due_ms;  //  when its next piece may go
+    bool ended;      //  its source has closed
 } stream_t;
 
 typedef struct {
-    int ends[2];             //  0: who connected, 1: the peer; -1: free
-    stream_t streams[2];     //  from that end to the other
+    int ends[2];          //  0: who connected, 1: the peer; -1: free
+    stream_t streams[2];  //  from that end to the other
     uint64_t passed;
-    uint64_t struck_at;      //  bytes; UINT64_MAX: never
-    bool falls_silent;       //  when struck, instead of ending
+    uint64_t struck_at;  //  bytes; UINT64_MAX: never
+    bool falls_silent;   //  when struck, instead of ending
     bool silent;
 } connection_t;
 
@@ -52,7 +52,7 @@ struct chaos {
     char path[100];
     char endpoint[64];
     int listener;
-    int stop;                //  eventfd
+    int stop;  //  eventfd
     connection_t connections[CONNECTIONS_MAX];
     test_random_t random;
     pthread_t thread;
@@ -163,10 +163,9 @@ s_write (chaos_t *self, connection_t *connection, size_t end, int64_t now_ms)
     if (connection->passed + size > connection->struck_at) {
         size = connection->struck_at - connection->passed;
     }
-    const ssize_t put = size == 0
-                            ? 0
-                            : send (connection->ends[!end], stream->bytes,
-                                    size, MSG_NOSIGNAL);
+    const ssize_t put = size == 0 ? 0
+                                  : send (connection->ends[!end], stream->bytes,
+                                          size, MSG_NOSIGNAL);
     if (put < 0 && errno != EAGAIN) {
         stream->ended = true;
         stream->used = 0;
@@ -179,10 +178,9 @@ s_write (chaos_t *self, connection_t *connection, size_t end, int64_t now_ms)
         connection->passed += (uint64_t) put;
     }
     if (self->plan.delay_max_ms) {
-        stream->due_ms
-            = now_ms
-              + (int64_t) test_random_below (&self->random,
-                                             self->plan.delay_max_ms + 1);
+        stream->due_ms = now_ms
+                         + (int64_t) test_random_below (
+                             &self->random, self->plan.delay_max_ms + 1);
     }
 }
 

@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 typedef struct {
-    uint32_t piece_max;    //  bytes passed on at a time; 0: as they come
-    uint32_t delay_max_ms; //  before each piece
-    uint32_t blow_bytes;   //  a connection is struck after so many at most
-    uint32_t cuts;         //  so many are reset or closed, ...
-    uint32_t silences;     //  ... and so many stay open and pass nothing on
+    uint32_t piece_max;     //  bytes passed on at a time; 0: as they come
+    uint32_t delay_max_ms;  //  before each piece
+    uint32_t blow_bytes;    //  a connection is struck after so many at most
+    uint32_t cuts;          //  so many are reset or closed, ...
+    uint32_t silences;      //  ... and so many stay open and pass nothing on
 } chaos_plan_t;
 
 typedef struct chaos chaos_t;

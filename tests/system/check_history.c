@@ -44,8 +44,8 @@
 
 //  One payload.  Its number is its place in the publisher's array.
 typedef struct {
-    uint64_t seq;                //  0 unknown yet
-    uint32_t life;               //  of the publisher, when it was accepted
+    uint64_t seq;   //  0 unknown yet
+    uint32_t life;  //  of the publisher, when it was accepted
     uint32_t deliveries;
     uint32_t settles;
     uint16_t settled_by[SETTLERS];  //  the latest lives of consumers, 1 based
@@ -56,8 +56,8 @@ typedef struct {
 typedef struct {
     char name[HISTORY_NAME_MAX];
     payload_t *payloads;
-    uint64_t size;               //  of the array
-    uint64_t end;                //  behind the last attempted
+    uint64_t size;  //  of the array
+    uint64_t end;   //  behind the last attempted
 } publisher_t;
 
 //  One life of a consumer, and how far each publisher's first deliveries are.
@@ -117,8 +117,8 @@ s_read_file (judge_t *self, const char *path)
     while (history_read (file, &event, &self->bad_lines)) {
         if (self->count == self->capacity) {
             self->capacity = self->capacity ? self->capacity * 2 : 4096;
-            self->events = s_grow (self->events,
-                                   self->capacity * sizeof *self->events);
+            self->events
+                = s_grow (self->events, self->capacity * sizeof *self->events);
         }
         self->events[self->count++] = event;
     }
@@ -167,8 +167,7 @@ s_publisher (judge_t *self, const char *name)
         }
     }
     if (self->publisher_count == PUBLISHERS_MAX) {
-        fprintf (stderr, "check_history: over %d publishers\n",
-                 PUBLISHERS_MAX);
+        fprintf (stderr, "check_history: over %d publishers\n", PUBLISHERS_MAX);
         exit (2);
     }
     publisher_t *added = &self->publishers[self->publisher_count++];
@@ -211,8 +210,8 @@ s_on_attempt (judge_t *self, const history_event_t *event)
     const uint64_t end = event->n + event->count;
     if (end > publisher->size) {
         const uint64_t size = end + end / 2;
-        publisher->payloads = s_grow (publisher->payloads,
-                                      size * sizeof *publisher->payloads);
+        publisher->payloads
+            = s_grow (publisher->payloads, size * sizeof *publisher->payloads);
         memset (publisher->payloads + publisher->size, 0,
                 (size - publisher->size) * sizeof *publisher->payloads);
         publisher->size = size;
@@ -301,8 +300,7 @@ s_deliver_one (judge_t *self, const history_event_t *event, size_t life,
             break;
         }
     }
-    uint64_t *last
-        = &self->lives[life].first_seq[publisher - self->publishers];
+    uint64_t *last = &self->lives[life].first_seq[publisher - self->publishers];
     if (!event->again) {
         if (seq <= *last) {
             self->disordered++;
@@ -343,32 +341,19 @@ s_walk (judge_t *self)
     for (size_t index = 0; index < self->count; index++) {
         const history_event_t *event = &self->events[index];
         switch (event->op) {
-        case HISTORY_ATTEMPT:
-            s_on_attempt (self, event);
-            break;
-        case HISTORY_ACCEPT:
-            s_on_accept (self, event);
-            break;
-        case HISTORY_ACK:
-            s_on_ack (self, event);
-            break;
-        case HISTORY_DELIVER:
-            s_on_deliver (self, event);
-            break;
-        case HISTORY_SETTLE:
-            s_on_settle (self, event);
-            break;
+        case HISTORY_ATTEMPT: s_on_attempt (self, event); break;
+        case HISTORY_ACCEPT: s_on_accept (self, event); break;
+        case HISTORY_ACK: s_on_ack (self, event); break;
+        case HISTORY_DELIVER: s_on_deliver (self, event); break;
+        case HISTORY_SETTLE: s_on_settle (self, event); break;
         case HISTORY_DAMAGED:
             self->unexpected++;
             s_show (self, "unexpected: damaged", event->from, 0, event);
             break;
-        case HISTORY_DRAINED:
-            self->stranded += event->count;
-            break;
+        case HISTORY_DRAINED: self->stranded += event->count; break;
         case HISTORY_OPEN:
         case HISTORY_REQUEUE:
-        case HISTORY_OPS:
-            break;
+        case HISTORY_OPS: break;
         }
     }
 }
@@ -425,8 +410,7 @@ s_sum (judge_t *self, totals_t *totals)
             totals->processed += at->level >= 4;
             totals->delivered += at->deliveries > 0;
             totals->settled += at->settles > 0;
-            totals->redelivered
-                += at->deliveries > 1 ? at->deliveries - 1 : 0;
+            totals->redelivered += at->deliveries > 1 ? at->deliveries - 1 : 0;
             totals->recovered += at->deliveries > 0 && at->level == 0;
             totals->vanished
                 += at->accepted && at->deliveries == 0 && at->level == 0;
@@ -456,9 +440,8 @@ s_judge (judge_t *self, bool quiet)
     s_walk (self);
     s_sum (self, &totals);
     const uint64_t wrong = totals.lost + self->duplicated + self->disordered
-                           + self->unmarked + self->unexpected
-                           + self->premature + self->stranded
-                           + self->bad_lines;
+                           + self->unmarked + self->unexpected + self->premature
+                           + self->stranded + self->bad_lines;
     if (!quiet || wrong > 0) {
         s_row ("attempted", totals.attempted, "");
         s_row ("accepted", totals.accepted, "given a seq by send ()");

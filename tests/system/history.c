@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 static const char *const s_op_names[HISTORY_OPS]
-    = {"open",    "attempt", "accept",  "ack",     "deliver",
-       "settle",  "requeue", "damaged", "drained"};
+    = {"open",   "attempt", "accept",  "ack",    "deliver",
+       "settle", "requeue", "damaged", "drained"};
 
 //  Writing -----------------------------------------------------------------
 
@@ -52,9 +52,8 @@ history_add (history_t *self, const history_event_t *event)
         "{\"t\":%" PRId64 ",\"p\":\"%s\",\"i\":%" PRIu32 ",\"op\":\"%s\","
         "\"from\":\"%s\",\"n\":%" PRIu64 ",\"seq\":%" PRIu64
         ",\"count\":%" PRIu64 ",\"level\":%" PRIu32 ",\"again\":%d}\n",
-        time_ns, self->process, self->life, s_op_names[event->op],
-        event->from, event->n, event->seq, event->count, event->level,
-        event->again);
+        time_ns, self->process, self->life, s_op_names[event->op], event->from,
+        event->n, event->seq, event->count, event->level, event->again);
     assert (used > 0 && used < 512);
     self->used += (size_t) used;
 }
@@ -108,8 +107,7 @@ s_parse (const char *line, history_event_t *event)
             ",\"seq\":%" SCNu64 ",\"count\":%" SCNu64 ",\"level\":%" SCNu32
             ",\"again\":%d}%n",
             &event->time_ns, event->process, &event->life, op, event->from,
-            &event->n, &event->seq, &event->count, &event->level, &again,
-            &end);
+            &event->n, &event->seq, &event->count, &event->level, &again, &end);
         if (found != 10 || end == 0) {
             return false;
         }
@@ -157,8 +155,8 @@ static size_t
 s_head (char *head, size_t head_size, size_t size, const char *publisher,
         uint64_t n, uint64_t *state)
 {
-    const int used = snprintf (head, head_size, "%s %" PRIu64 " %zu ",
-                               publisher, n, size);
+    const int used
+        = snprintf (head, head_size, "%s %" PRIu64 " %zu ", publisher, n, size);
     assert (used > 0 && (size_t) used < head_size);
     *state = n * 0x9e3779b97f4a7c15u + size;
     return (size_t) used;
@@ -170,8 +168,7 @@ payload_make (char *bytes, size_t size, const char *publisher, uint64_t n)
     char head[128];
     uint64_t state;
     assert (size >= PAYLOAD_MIN);
-    const size_t used
-        = s_head (head, sizeof head, size, publisher, n, &state);
+    const size_t used = s_head (head, sizeof head, size, publisher, n, &state);
     memcpy (bytes, head, used < size ? used : size);
     for (size_t index = used; index < size; index++) {
         bytes[index] = (char) s_filler (&state);

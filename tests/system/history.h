@@ -56,8 +56,8 @@ typedef struct {
     uint64_t n;
     uint64_t seq;
     uint64_t count;
-    uint32_t level;               //  1 written, 2 synced, 4 processed
-    bool again;                   //  flagged as redelivered
+    uint32_t level;  //  1 written, 2 synced, 4 processed
+    bool again;      //  flagged as redelivered
 } history_event_t;
 
 //  Writing -----------------------------------------------------------------

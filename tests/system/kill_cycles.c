@@ -37,27 +37,27 @@
 #define ACTORS (PUBLISHERS + CONSUMERS + 1)
 #define DIRECTORY (ACTORS - 1)
 
-#define UPTIME_MS 300      //  between two kills, at most
+#define UPTIME_MS 300  //  between two kills, at most
 #define DOWNTIME_MS 200
-#define START_MS 20000     //  the directory's first word
-#define DRAIN_MS 90000     //  a publisher gives up by itself before
+#define START_MS 20000  //  the directory's first word
+#define DRAIN_MS 90000  //  a publisher gives up by itself before
 
 typedef struct {
     char name[32];
     const char *role;
-    pid_t pid;             //  0: not running
+    pid_t pid;  //  0: not running
     uint32_t life;
     uint32_t kills;
 } actor_t;
 
 typedef struct {
     char folder[64];
-    char here[512];        //  where our own programs lie
+    char here[512];  //  where our own programs lie
     const char *ternd;
-    char endpoint[128];    //  of the directory, once it is known
+    char endpoint[128];  //  of the directory, once it is known
     actor_t actors[ACTORS];
     test_random_t random;
-    int signals;           //  SIGCHLD, SIGINT, SIGTERM
+    int signals;  //  SIGCHLD, SIGINT, SIGTERM
     bool interrupted;
     bool failed;
 } harness_t;
@@ -148,8 +148,7 @@ s_start_directory (harness_t *self, actor_t *actor)
     actor->pid = s_spawn (arguments, ends[1], false);
     close (ends[1]);
     if (first
-        && !s_read_endpoint (ends[0], self->endpoint,
-                             sizeof self->endpoint)) {
+        && !s_read_endpoint (ends[0], self->endpoint, sizeof self->endpoint)) {
         fprintf (stderr, "%s did not say where it listens\n", self->ternd);
         self->failed = true;
     }
@@ -174,8 +173,8 @@ s_start (harness_t *self, actor_t *actor)
     snprintf (seed, sizeof seed, "%llu",
               (unsigned long long) test_random (&self->random));
     const char *const arguments[]
-        = {worker,       actor->role,    actor->name, self->folder,
-           self->endpoint, life, seed, NULL};
+        = {worker,         actor->role, actor->name, self->folder,
+           self->endpoint, life,        seed,        NULL};
     actor->pid = s_spawn (arguments, -1, true);
 }
 

@@ -91,9 +91,9 @@ s_open_peer (worker_t *self, const char *folder, const char *directory)
 typedef struct {
     worker_t *worker;
     tern_producer_t *producer;
-    uint64_t next;            //  n of the next payload
-    uint64_t last;            //  seq of the last accepted one in this life
-    uint64_t acked[5];        //  per level, as written to the history
+    uint64_t next;      //  n of the next payload
+    uint64_t last;      //  seq of the last accepted one in this life
+    uint64_t acked[5];  //  per level, as written to the history
 } publisher_t;
 
 //  Payload numbers go on where the last life stopped: none is used twice.
@@ -161,9 +161,8 @@ s_send_one (publisher_t *self, history_event_t *run, int *failed_p)
         rc = tern_producer_send (self->producer, body, size, SLICE_MS, &seq);
     } while (rc == TERN_ETIMEOUT && !s_stop_asked);
     if (rc != TERN_OK) {
-        *failed_p = rc == TERN_ETIMEOUT
-                        ? 0
-                        : s_fail (self->worker, "send", rc, "");
+        *failed_p
+            = rc == TERN_ETIMEOUT ? 0 : s_fail (self->worker, "send", rc, "");
         return false;
     }
     //  Numbers jump where a block was reserved anew: such a run ends.
@@ -207,13 +206,13 @@ static void
 s_maybe_wait (publisher_t *self)
 {
     static const tern_level_t levels[8]
-        = {TERN_WRITTEN, TERN_WRITTEN, TERN_SYNCED, TERN_SYNCED,
-           TERN_SYNCED, TERN_PROCESSED, 0, 0};
+        = {TERN_WRITTEN, TERN_WRITTEN,   TERN_SYNCED, TERN_SYNCED,
+           TERN_SYNCED,  TERN_PROCESSED, 0,           0};
     const tern_level_t level
         = levels[test_random_below (&self->worker->random, 8)];
     if (level != 0 && self->last > 0) {
-        const int rc = tern_producer_wait (self->producer, self->last, level,
-                                           SLICE_MS);
+        const int rc
+            = tern_producer_wait (self->producer, self->last, level, SLICE_MS);
         (void) rc;  //  what was reached is asked for and noted anyway
     }
 }
@@ -266,16 +265,16 @@ s_publish (worker_t *worker)
     while (!failed && !s_stop_asked) {
         const uint64_t most
             = test_random_below (&worker->random, 8) ? 32 : BURST_MAX;
-        failed = s_send_burst (
-            &self, 1 + test_random_below (&worker->random, most));
+        failed = s_send_burst (&self,
+                               1 + test_random_below (&worker->random, most));
         s_maybe_wait (&self);
         s_note_levels (&self);
     }
     failed = failed ? failed : s_drain (&self);
     tern_producer_close (&self.producer);
     const uint64_t left = tern_peer_close (&worker->peer, 0);
-    history_add (&worker->history, &(history_event_t) {.op = HISTORY_DRAINED,
-                                                       .count = left});
+    history_add (&worker->history,
+                 &(history_event_t) {.op = HISTORY_DRAINED, .count = left});
     if (!failed && left > 0) {
         fprintf (stderr, "%s: %llu unsettled after all was processed\n",
                  worker->name, (unsigned long long) left);
@@ -392,10 +391,10 @@ s_consume (worker_t *worker)
 {
     static const uint32_t prefetches[] = {0, 0, 1, 16, 1000};
     consumer_t self = {.worker = worker};
-    const tern_consumer_options_t options = {
-        .prefetch = prefetches[test_random_below (&worker->random, 5)]};
-    const int rc = tern_consumer_open (&self.consumer, worker->peer, QUEUE,
-                                       &options);
+    const tern_consumer_options_t options
+        = {.prefetch = prefetches[test_random_below (&worker->random, 5)]};
+    const int rc
+        = tern_consumer_open (&self.consumer, worker->peer, QUEUE, &options);
     if (rc != TERN_OK) {
         return s_fail (worker, "consumer", rc, "");
     }
@@ -408,9 +407,8 @@ s_consume (worker_t *worker)
         while (msg) {
             self.numbers[self.count] = s_check_payload (worker, msg);
             self.kept[self.count++] = tern_msg_dup (msg);
-            msg = self.count < BATCH_MAX
-                      ? tern_consumer_recv (self.consumer, 0)
-                      : NULL;
+            msg = self.count < BATCH_MAX ? tern_consumer_recv (self.consumer, 0)
+                                         : NULL;
         }
         s_consume_kept (&self);
     }

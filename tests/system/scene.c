@@ -210,13 +210,13 @@ scene_expect (tern_consumer_t *consumer, const char *text)
 void
 scene_settled (tern_producer_t *producer, uint64_t seq)
 {
-    const int rc = tern_producer_wait (producer, seq, TERN_PROCESSED,
-                                       SCENE_DEADLINE_MS);
+    const int rc
+        = tern_producer_wait (producer, seq, TERN_PROCESSED, SCENE_DEADLINE_MS);
     if (rc) {
         fail_msg ("seq %llu: %s; processed up to %llu",
                   (unsigned long long) seq, tern_strerror (rc),
-                  (unsigned long long) tern_producer_reached (
-                      producer, TERN_PROCESSED));
+                  (unsigned long long) tern_producer_reached (producer,
+                                                              TERN_PROCESSED));
     }
 }
 
@@ -244,8 +244,7 @@ static bool
 s_has_consumers (void *arg)
 {
     const wanted_t *wanted = arg;
-    return tern_peer_consumers (wanted->peer, wanted->queue)
-           == wanted->count;
+    return tern_peer_consumers (wanted->peer, wanted->queue) == wanted->count;
 }
 
 void
@@ -329,8 +328,7 @@ scene_start (const scene_t *self, scene_child_t *child, const char *role, ...)
     posix_spawn_file_actions_init (&actions);
     posix_spawn_file_actions_adddup2 (&actions, ends[1], STDOUT_FILENO);
     const int rc = posix_spawn (&child->pid, "/proc/self/exe", &actions, NULL,
-                                (char *const *) (uintptr_t) arguments,
-                                environ);
+                                (char *const *) (uintptr_t) arguments, environ);
     posix_spawn_file_actions_destroy (&actions);
     close (ends[1]);
     assert_int_equal (rc, 0);

@@ -24,7 +24,7 @@
 
 typedef struct {
     char folder[64];
-    char endpoint[128];            //  of the directory
+    char endpoint[128];  //  of the directory
     tern_directory_t *directory;
 } scene_t;
 
@@ -79,7 +79,8 @@ scene_settled (tern_producer_t *producer, uint64_t seq);
 
 //  Wait until condition holds, looking whenever the peer has an event and every
 //  few milliseconds.  The test fails, naming what, after the deadline.
-typedef bool scene_condition_fn (void *arg);
+typedef bool
+scene_condition_fn (void *arg);
 
 void
 scene_until (tern_peer_t *peer, scene_condition_fn *condition, void *arg,
@@ -101,14 +102,15 @@ scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role);
 
 typedef struct {
     pid_t pid;
-    int out;                       //  its standard output
+    int out;  //  its standard output
     char buffer[4096];
     size_t used;
 } scene_child_t;
 
 //  What a child does: scene_run () calls it in the new process.  Its result is
 //  the exit status.
-typedef int scene_role_fn (const scene_t *scene, int argc, char **argv);
+typedef int
+scene_role_fn (const scene_t *scene, int argc, char **argv);
 
 typedef struct {
     const char *name;

@@ -92,8 +92,7 @@ stranger_begins (stranger_t *self, const char *name, const char *queue)
     self->name = name;
     self->queue = queue;
     memset (self->store_uuid, 0, sizeof self->store_uuid);
-    memcpy (self->store_uuid, name,
-            strlen (name) < 16 ? strlen (name) : 16);
+    memcpy (self->store_uuid, name, strlen (name) < 16 ? strlen (name) : 16);
     trn_frame_t frame = {.type = TRN_HELLO};
     frame.hello.version_min = TRN_PROTOCOL_MIN;
     frame.hello.version_max = TRN_PROTOCOL_MAX;
@@ -164,14 +163,12 @@ stranger_data (const stranger_t *self, uint64_t token, uint64_t from,
 static size_t
 s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
 {
-    trn_frame_t frame = {.type = (trn_frame_type_t) (
-                             1 + test_random_below (random, 14))};
-    frame.connection
-        = frame.type == TRN_HELLO || frame.type == TRN_REFUSE
-              ? 0
-          : test_random_below (random, 2) && self->connection
-              ? self->connection
-              : 1 + test_random_wide (random) / 2;
+    trn_frame_t frame
+        = {.type = (trn_frame_type_t) (1 + test_random_below (random, 14))};
+    frame.connection = frame.type == TRN_HELLO || frame.type == TRN_REFUSE ? 0
+                       : test_random_below (random, 2) && self->connection
+                           ? self->connection
+                           : 1 + test_random_wide (random) / 2;
     switch (frame.type) {
     case TRN_HELLO:
     case TRN_WELCOME:
@@ -196,8 +193,7 @@ s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
         frame.offer.queue = trn_text ("hello");
         frame.offer.outbox = trn_text ("hello");
         frame.offer.low = 1 + test_random_below (random, 100);
-        frame.offer.high
-            = frame.offer.low + test_random_below (random, 1000);
+        frame.offer.high = frame.offer.low + test_random_below (random, 1000);
         break;
     case TRN_DATA:
         frame = stranger_data (self, test_random (random),
@@ -212,21 +208,18 @@ s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
         frame.settle.count = 1;
         frame.settle.entries[0] = (trn_settle_t) {1, TRN_ACCEPTED, 1, 5};
         break;
-    case TRN_BYE:
-        frame.bye.reason = trn_text ("\x1b[31m%s%n");
-        break;
+    case TRN_BYE: frame.bye.reason = trn_text ("\x1b[31m%s%n"); break;
     case TRN_ACCEPT:
     case TRN_CREDIT:
     case TRN_CANCEL:
     case TRN_RETIRE:
     case TRN_PING:
-    case TRN_PONG:
-        break;
+    case TRN_PONG: break;
     }
     size_t size = trn_frame_encode (&frame, bytes, TRN_CONTROL_MAX);
     for (uint64_t changes = test_random_below (random, 3); changes; changes--) {
-        bytes[test_random_below (random, size)] ^= (uint8_t) test_random (
-            random);
+        bytes[test_random_below (random, size)]
+            ^= (uint8_t) test_random (random);
     }
     if (test_random_below (random, 8) == 0) {
         size = test_random_below (random, size + 1);

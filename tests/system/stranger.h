@@ -20,7 +20,7 @@
 typedef struct {
     void *context;
     void *socket;
-    uint64_t connection;   //  as WELCOME gave it
+    uint64_t connection;  //  as WELCOME gave it
     uint8_t store_uuid[16];
     const char *name;
     const char *queue;

@@ -29,9 +29,9 @@ s_send_all (tern_producer_t *producer, unsigned count, size_t body_max,
     for (unsigned number = 1; number <= count; number++) {
         const size_t size = 16 + test_random_below (random, body_max);
         snprintf (body, 16, "%u", number);
-        assert_int_equal (tern_producer_send (producer, body, size,
-                                              SCENE_DEADLINE_MS, NULL),
-                          TERN_OK);
+        assert_int_equal (
+            tern_producer_send (producer, body, size, SCENE_DEADLINE_MS, NULL),
+            TERN_OK);
     }
     free (body);
 }
@@ -75,8 +75,7 @@ s_take_all (tern_consumer_t *consumer, unsigned count, test_random_t *random)
 }
 
 static void
-s_play (void **state, const chaos_plan_t *plan, unsigned count,
-        size_t body_max)
+s_play (void **state, const chaos_plan_t *plan, unsigned count, size_t body_max)
 {
     const scene_t *scene = *state;
     test_random_t random = test_random_start ();
@@ -88,10 +87,9 @@ s_play (void **state, const chaos_plan_t *plan, unsigned count,
     //  Silence is only looked for where there is some: a slow proxy, or a slow
     //  machine, takes long to pass one run on.
     const char *suspect_ms = plan->silences ? "600" : "20000";
-    tern_peer_t *payment
-        = scene_peer (scene, "payment-1", "bind", bind, "advertise",
-                      chaos_endpoint (chaos), "ping_ms", "100", "suspect_ms",
-                      suspect_ms, NULL);
+    tern_peer_t *payment = scene_peer (
+        scene, "payment-1", "bind", bind, "advertise", chaos_endpoint (chaos),
+        "ping_ms", "100", "suspect_ms", suspect_ms, NULL);
     tern_peer_t *orders = scene_peer (scene, "orders-1", "ping_ms", "100",
                                       "suspect_ms", suspect_ms, NULL);
     tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 200);
@@ -99,8 +97,7 @@ s_play (void **state, const chaos_plan_t *plan, unsigned count,
     s_send_all (producer, count, body_max, &random);
     s_take_all (consumer, count, &random);
     scene_settled (producer, tern_producer_last (producer));
-    assert_true (chaos_blows (chaos) > 0
-                 || plan->cuts + plan->silences == 0);
+    assert_true (chaos_blows (chaos) > 0 || plan->cuts + plan->silences == 0);
     printf ("# %u blows\n", chaos_blows (chaos));
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -118,15 +115,14 @@ test_bytes_may_come_one_by_one (void **state)
 static void
 test_pieces_may_come_late (void **state)
 {
-    s_play (state, &(chaos_plan_t) {.piece_max = 4000, .delay_max_ms = 4},
-            1000, 2000);
+    s_play (state, &(chaos_plan_t) {.piece_max = 4000, .delay_max_ms = 4}, 1000,
+            2000);
 }
 
 static void
 test_connections_may_end_anywhere (void **state)
 {
-    s_play (state, &(chaos_plan_t) {.blow_bytes = 20000, .cuts = 5}, 2000,
-            500);
+    s_play (state, &(chaos_plan_t) {.blow_bytes = 20000, .cuts = 5}, 2000, 500);
 }
 
 static void
@@ -138,8 +134,8 @@ test_connections_may_end_in_the_handshake (void **state)
 static void
 test_connections_may_fall_silent (void **state)
 {
-    s_play (state, &(chaos_plan_t) {.blow_bytes = 20000, .silences = 2},
-            1000, 500);
+    s_play (state, &(chaos_plan_t) {.blow_bytes = 20000, .silences = 2}, 1000,
+            500);
 }
 
 static void
@@ -158,8 +154,8 @@ int
 main (void)
 {
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_bytes_may_come_one_by_one),
         CLAIM (test_pieces_may_come_late),

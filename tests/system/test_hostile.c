@@ -89,8 +89,7 @@ s_still_serves (victim_t *self)
         if (found) {
             assert_memory_equal (tern_msg_body (msg), text, strlen (text));
         }
-        assert_int_equal (tern_consumer_accept (self->consumer, msg),
-                          TERN_OK);
+        assert_int_equal (tern_consumer_accept (self->consumer, msg), TERN_OK);
     }
     scene_settled (self->producer, seq);
 }
@@ -117,8 +116,9 @@ test_nonsense_is_counted_and_dropped (void **state)
         stranger_t stranger;
         //  Ids that a ROUTER might give itself, and ones that it never would.
         uint8_t id[255] = {0};
-        const size_t id_size
-            = round % 3 == 0 ? 0 : round % 3 == 1 ? 5 : sizeof id;
+        const size_t id_size = round % 3 == 0   ? 0
+                               : round % 3 == 1 ? 5
+                                                : sizeof id;
         for (size_t index = round % 3 == 1; index < id_size; index++) {
             id[index] = (uint8_t) test_random (&random);
         }
@@ -145,8 +145,8 @@ test_a_giant_frame_ends_only_its_own_connection (void **state)
     char *giant = calloc (1, size);
     stranger_t stranger;
     stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
-    assert_int_equal (
-        stranger_begins (&stranger, "stranger-1", QUEUE).type, TRN_CREDIT);
+    assert_int_equal (stranger_begins (&stranger, "stranger-1", QUEUE).type,
+                      TRN_CREDIT);
     const size_t before = s_resident ();
     stranger_say (&stranger, giant, size, NULL, 0);
     //  The connection ends and comes again, as bare ZeroMQ does; the old
@@ -165,8 +165,8 @@ test_a_crowd_of_names_does_not_fill_memory (void **state)
     victim_t victim = s_victim (state);
     stranger_t strangers[20];
     for (unsigned index = 0; index < 20; index++) {
-        stranger_open (&strangers[index],
-                       tern_peer_endpoint (victim.payment), NULL, 0);
+        stranger_open (&strangers[index], tern_peer_endpoint (victim.payment),
+                       NULL, 0);
     }
     for (unsigned count = 0; count < 10000; count++) {
         stranger_t *stranger = &strangers[count % 20];
@@ -207,12 +207,12 @@ test_a_run_that_is_said_twice_is_delivered_once (void **state)
     victim_t victim = s_victim (state);
     stranger_t stranger;
     stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
-    assert_int_equal (
-        stranger_begins (&stranger, "stranger-1", QUEUE).type, TRN_CREDIT);
+    assert_int_equal (stranger_begins (&stranger, "stranger-1", QUEUE).type,
+                      TRN_CREDIT);
     uint8_t run[512];
     size_t size = stranger_record (&stranger, run, 1, 128, "one");
-    size += stranger_record (&stranger, run + size, 2,
-                             128 + (int64_t) size, "two");
+    size += stranger_record (&stranger, run + size, 2, 128 + (int64_t) size,
+                             "two");
     trn_frame_t data = stranger_data (&stranger, 1, 1, 2, 128);
     stranger_frame (&stranger, &data, run, size);
     s_expect_accept (&victim, "one");
@@ -238,14 +238,11 @@ test_a_run_with_a_changed_byte_ends_its_link (void **state)
     victim_t victim = s_victim (state);
     for (unsigned place = 0; place < 48; place += 5) {
         stranger_t stranger;
-        stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL,
-                       0);
-        assert_int_equal (
-            stranger_begins (&stranger, "stranger-1", QUEUE).type,
-            TRN_CREDIT);
+        stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
+        assert_int_equal (stranger_begins (&stranger, "stranger-1", QUEUE).type,
+                          TRN_CREDIT);
         uint8_t run[512];
-        const size_t size
-            = stranger_record (&stranger, run, 1, 128, "damaged");
+        const size_t size = stranger_record (&stranger, run, 1, 128, "damaged");
         run[place % size] ^= 0x10;
         const trn_frame_t data = stranger_data (&stranger, 1, 1, 1, 128);
         stranger_frame (&stranger, &data, run, size);
@@ -263,16 +260,14 @@ test_a_run_of_another_place_or_store_ends_its_link (void **state)
     victim_t victim = s_victim (state);
     for (unsigned lie = 0; lie < 3; lie++) {
         stranger_t stranger;
-        stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL,
-                       0);
-        assert_int_equal (
-            stranger_begins (&stranger, "stranger-1", QUEUE).type,
-            TRN_CREDIT);
+        stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
+        assert_int_equal (stranger_begins (&stranger, "stranger-1", QUEUE).type,
+                          TRN_CREDIT);
         stranger_t other = stranger;
         other.store_uuid[15] ^= (uint8_t) (lie == 0);
         uint8_t run[512];
-        const size_t size = stranger_record (
-            &other, run, lie == 1 ? 2 : 1, lie == 2 ? 136 : 128, "moved");
+        const size_t size = stranger_record (&other, run, lie == 1 ? 2 : 1,
+                                             lie == 2 ? 136 : 128, "moved");
         const trn_frame_t data = stranger_data (&stranger, 1, 1, 1, 128);
         stranger_frame (&stranger, &data, run, size);
         trn_frame_t answer;
@@ -289,8 +284,7 @@ test_who_sends_beyond_his_credit_is_cut_off (void **state)
     victim_t victim = s_victim (state);
     stranger_t stranger;
     stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
-    const trn_frame_t credit
-        = stranger_begins (&stranger, "stranger-1", QUEUE);
+    const trn_frame_t credit = stranger_begins (&stranger, "stranger-1", QUEUE);
     assert_int_equal (credit.type, TRN_CREDIT);
     assert_true (credit.credit.messages <= 100);
     static uint8_t run[1024 * 64];
@@ -345,7 +339,7 @@ typedef struct {
     atomic_bool stop;
     atomic_uint answered;
     test_random_t random;
-    bool directory;      //  answers like a directory, else like a consumer
+    bool directory;  //  answers like a directory, else like a consumer
 } liar_t;
 
 //  Directory frames that say too much, of epochs that nobody knows.
@@ -412,12 +406,11 @@ s_lie_as_consumer (test_random_t *random, uint8_t *bytes, size_t capacity)
         frame = (trn_frame_t) {.type = TRN_SETTLE, .connection = 5};
         frame.settle.flow = (uint32_t) test_random_below (random, 4);
         frame.settle.count = 1;
-        frame.settle.entries[0] = (trn_settle_t) {
-            test_random_below (random, 8), TRN_REQUEUED, 1,
-            1 + test_random_below (random, 50)};
+        frame.settle.entries[0]
+            = (trn_settle_t) {test_random_below (random, 8), TRN_REQUEUED, 1,
+                              1 + test_random_below (random, 50)};
         break;
-    default:
-        break;
+    default: break;
     }
     return trn_frame_encode (&frame, bytes, capacity);
 }
@@ -427,11 +420,10 @@ s_answer (liar_t *self, const uint8_t *id, size_t id_size)
 {
     static uint8_t bytes[TRN_DIRECTORY_FRAME_MAX];
     for (unsigned count = 0; count < 20; count++) {
-        size_t size = self->directory
-                          ? s_lie_as_directory (&self->random, bytes,
-                                                sizeof bytes)
-                          : s_lie_as_consumer (&self->random, bytes,
-                                               sizeof bytes);
+        size_t size
+            = self->directory
+                  ? s_lie_as_directory (&self->random, bytes, sizeof bytes)
+                  : s_lie_as_consumer (&self->random, bytes, sizeof bytes);
         if (test_random_below (&self->random, 3) == 0) {
             bytes[test_random_below (&self->random, size)]
                 ^= (uint8_t) test_random (&self->random);
@@ -485,9 +477,9 @@ s_liar_start (liar_t *self, bool directory)
     size_t size = sizeof self->endpoint;
     zmq_setsockopt (self->router, ZMQ_LINGER, &none, sizeof none);
     assert_int_equal (zmq_bind (self->router, "tcp://127.0.0.1:*"), 0);
-    assert_int_equal (zmq_getsockopt (self->router, ZMQ_LAST_ENDPOINT,
-                                      self->endpoint, &size),
-                      0);
+    assert_int_equal (
+        zmq_getsockopt (self->router, ZMQ_LAST_ENDPOINT, self->endpoint, &size),
+        0);
     pthread_create (&self->thread, NULL, s_lie, self);
 }
 
@@ -535,8 +527,8 @@ test_a_consumer_that_lies_harms_no_other (void **state)
     s_liar_start (&liar, false);
     victim_t victim = s_victim (state);
     //  The directory is told of a consumer, and where to find it.
-    tern_peer_t *decoy = scene_peer (scene, "liar-1", "advertise",
-                                     liar.endpoint, NULL);
+    tern_peer_t *decoy
+        = scene_peer (scene, "liar-1", "advertise", liar.endpoint, NULL);
     tern_consumer_t *consumer = scene_consumer (decoy, QUEUE, 10);
     scene_until (victim.orders, s_has_lied_enough, &liar, "lies");
     //  What it claims to have settled or takes without reading may be gone for
@@ -552,8 +544,8 @@ int
 main (void)
 {
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_nonsense_is_counted_and_dropped),
         CLAIM (test_a_giant_frame_ends_only_its_own_connection),

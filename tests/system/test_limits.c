@@ -58,8 +58,8 @@ test_a_full_outbox_blocks_until_something_is_settled (void **state)
     const uint64_t seq = scene_send (producer, "job 101");
     s_take_numbers (consumer, "job", 101, 101);
     scene_settled (producer, seq);
-    assert_int_equal (
-        scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).refused, 2);
+    assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).refused,
+                      2);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
@@ -69,9 +69,8 @@ test_a_full_outbox_blocks_until_something_is_settled (void **state)
 static void
 test_a_full_outbox_refuses_when_told_to (void **state)
 {
-    tern_peer_t *orders
-        = scene_peer (*state, "orders-1", "limit_messages", "100", "at_limit",
-                      "refuse", NULL);
+    tern_peer_t *orders = scene_peer (*state, "orders-1", "limit_messages",
+                                      "100", "at_limit", "refuse", NULL);
     tern_producer_t *producer = scene_producer (orders, QUEUE);
     scene_send_numbers (producer, "job", 100);
     assert_int_equal (tern_producer_send (producer, "no", 2, -1, NULL),
@@ -84,9 +83,8 @@ test_a_full_outbox_refuses_when_told_to (void **state)
 static void
 test_a_full_outbox_drops_the_oldest_when_told_to (void **state)
 {
-    tern_peer_t *orders
-        = scene_peer (*state, "orders-1", "limit_messages", "100", "at_limit",
-                      "drop_oldest", NULL);
+    tern_peer_t *orders = scene_peer (*state, "orders-1", "limit_messages",
+                                      "100", "at_limit", "drop_oldest", NULL);
     tern_producer_t *producer = scene_producer (orders, QUEUE);
     const uint64_t last = scene_send_numbers (producer, "job", 150);
     scene_event (orders, "TERN-MESSAGES-DROPPED");
@@ -94,8 +92,8 @@ test_a_full_outbox_drops_the_oldest_when_told_to (void **state)
     tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
     s_take_numbers (consumer, "job", 51, 150);
     scene_settled (producer, last);
-    assert_int_equal (
-        scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).dropped, 50);
+    assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).dropped,
+                      50);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
@@ -157,8 +155,8 @@ s_fill_disk (const scene_t *scene, int argc, char **argv)
     int rc = TERN_OK;
     while (rc == TERN_OK && held < 10000) {
         snprintf (body, sizeof body, "%u", held + 1);
-        rc = tern_producer_send (producer, body, sizeof body,
-                                 SCENE_DEADLINE_MS, NULL);
+        rc = tern_producer_send (producer, body, sizeof body, SCENE_DEADLINE_MS,
+                                 NULL);
         held += rc == TERN_OK;
     }
     if (rc != TERN_EFULL) {
@@ -273,8 +271,8 @@ test_a_million_messages_wait_on_the_disk_not_in_memory (void **state)
         }
     }
     scene_settled (producer, tern_producer_last (producer));
-    printf ("# resident: waiting %llu MiB, at most %llu MiB\n",
-            waiting >> 20, most >> 20);
+    printf ("# resident: waiting %llu MiB, at most %llu MiB\n", waiting >> 20,
+            most >> 20);
     if (!s_is_instrumented ()) {
         //  Both peers are in this process.
         assert_true (waiting <= BACKLOG_MEMORY);
@@ -289,15 +287,14 @@ test_a_million_messages_wait_on_the_disk_not_in_memory (void **state)
 int
 main (int argc, char **argv)
 {
-    static const scene_role_t roles[]
-        = {{"full", s_fill_disk}, {NULL, NULL}};
+    static const scene_role_t roles[] = {{"full", s_fill_disk}, {NULL, NULL}};
     const int played = scene_main (roles, argc, argv);
     if (played >= 0) {
         return played;
     }
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_a_full_outbox_blocks_until_something_is_settled),
         CLAIM (test_a_full_outbox_refuses_when_told_to),

@@ -182,8 +182,8 @@ s_send_many (void *arg)
         char text[32];
         const int size
             = snprintf (text, sizeof text, "%u %u", self->number, count);
-        self->failed |= tern_producer_send (self->producer, text,
-                                            (size_t) size, -1, NULL)
+        self->failed |= tern_producer_send (self->producer, text, (size_t) size,
+                                            -1, NULL)
                         != TERN_OK;
     }
     return NULL;
@@ -294,8 +294,7 @@ test_order_is_kept_per_publisher (void **state)
         assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
     }
     for (unsigned index = 0; index < 3; index++) {
-        scene_settled (producers[index],
-                       tern_producer_last (producers[index]));
+        scene_settled (producers[index], tern_producer_last (producers[index]));
         tern_producer_close (&producers[index]);
         tern_peer_close (&peers[index], 0);
     }
@@ -340,10 +339,9 @@ test_prefetch_bounds_what_a_consumer_holds (void **state)
     for (unsigned number = 1; number <= 3; number++) {
         tern_msg_t *msg = tern_msg_dup (scene_receive (pair.consumer));
         assert_null (tern_consumer_recv (pair.consumer, QUIET_MS));
-        assert_int_equal (scene_stats (pair.orders, "hello",
-                                       TERN_ROLE_PUBLISHER)
-                              .in_flight,
-                          1);
+        assert_int_equal (
+            scene_stats (pair.orders, "hello", TERN_ROLE_PUBLISHER).in_flight,
+            1);
         assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
         tern_msg_destroy (&msg);
     }
@@ -459,19 +457,16 @@ test_levels_rise_and_unknown_numbers_are_refused (void **state)
     assert_int_equal (tern_producer_wait (pair.producer, seq, TERN_WRITTEN,
                                           SCENE_DEADLINE_MS),
                       TERN_OK);
-    assert_int_equal (tern_producer_wait (pair.producer, seq, TERN_SYNCED,
-                                          SCENE_DEADLINE_MS),
-                      TERN_OK);
-    assert_int_equal (tern_producer_reached (pair.producer, TERN_SYNCED),
-                      seq);
-    assert_int_equal (tern_producer_reached (pair.producer, TERN_PROCESSED),
-                      0);
+    assert_int_equal (
+        tern_producer_wait (pair.producer, seq, TERN_SYNCED, SCENE_DEADLINE_MS),
+        TERN_OK);
+    assert_int_equal (tern_producer_reached (pair.producer, TERN_SYNCED), seq);
+    assert_int_equal (tern_producer_reached (pair.producer, TERN_PROCESSED), 0);
     assert_int_equal (
         tern_producer_wait (pair.producer, seq + 1, TERN_SYNCED, 0),
         TERN_EINVAL);
-    assert_int_equal (
-        tern_producer_wait (pair.producer, seq, TERN_STORED, 0),
-        TERN_ENOTSUP);
+    assert_int_equal (tern_producer_wait (pair.producer, seq, TERN_STORED, 0),
+                      TERN_ENOTSUP);
     tern_msg_t *msg = scene_expect (pair.consumer, "one");
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     scene_settled (pair.producer, seq);
@@ -531,15 +526,21 @@ test_names_outside_the_grammar_are_refused (void **state)
 {
     tern_peer_t *peer = scene_peer (*state, "orders-1", NULL);
     static const char *const names[]
-        = {"", "Hello", "a b", "-a", "a-", "a..b", "../a",
+        = {"",
+           "Hello",
+           "a b",
+           "-a",
+           "a-",
+           "a..b",
+           "../a",
            "a23456789012345678901234567890123456789012345678901234567890123a"};
     for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
         tern_producer_t *producer = NULL;
         tern_consumer_t *consumer = NULL;
         char why[256] = "";
-        assert_int_equal (tern_producer_open (&producer, peer, names[index],
-                                              why, sizeof why),
-                          TERN_ENAME);
+        assert_int_equal (
+            tern_producer_open (&producer, peer, names[index], why, sizeof why),
+            TERN_ENAME);
         assert_int_equal (
             tern_consumer_open (&consumer, peer, names[index], NULL),
             TERN_ENAME);
@@ -639,8 +640,8 @@ test_one_poll_serves_several_consumers (void **state)
                                   : NULL;
             if (msg) {
                 seen[index]++;
-                assert_int_equal (
-                    tern_consumer_accept (consumers[index], msg), TERN_OK);
+                assert_int_equal (tern_consumer_accept (consumers[index], msg),
+                                  TERN_OK);
             }
         }
     }
@@ -656,8 +657,8 @@ int
 main (void)
 {
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_a_message_reaches_its_consumer),
         CLAIM (test_key_and_headers_arrive_as_they_were_set),

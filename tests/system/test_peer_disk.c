@@ -26,7 +26,8 @@
 
 //  Files ---------------------------------------------------------------------
 
-typedef void visit_fn (const char *path, void *arg);
+typedef void
+visit_fn (const char *path, void *arg);
 
 //  Every file of this store whose name begins like this.
 static void
@@ -79,9 +80,9 @@ s_flip (const char *path, void *arg)
         bool flipped = true;
         for (size_t index = 0; index < strlen (name); index++) {
             plain = plain && bytes[at + index] == (unsigned char) name[index];
-            flipped = flipped
-                      && (bytes[at + index] ^ 0xff)
-                             == (unsigned char) name[index];
+            flipped
+                = flipped
+                  && (bytes[at + index] ^ 0xff) == (unsigned char) name[index];
         }
         found = plain || flipped;
     }
@@ -104,14 +105,14 @@ s_send_large (tern_producer_t *producer, unsigned count)
     assert_non_null (body);
     uint64_t seq = 0;
     for (unsigned number = 0; number < count; number++) {
-        assert_int_equal (tern_producer_send (producer, body, LARGE,
-                                              SCENE_DEADLINE_MS, &seq),
-                          TERN_OK);
+        assert_int_equal (
+            tern_producer_send (producer, body, LARGE, SCENE_DEADLINE_MS, &seq),
+            TERN_OK);
     }
     free (body);
-    assert_int_equal (tern_producer_wait (producer, seq, TERN_SYNCED,
-                                          SCENE_DEADLINE_MS),
-                      TERN_OK);
+    assert_int_equal (
+        tern_producer_wait (producer, seq, TERN_SYNCED, SCENE_DEADLINE_MS),
+        TERN_OK);
     return seq;
 }
 
@@ -252,7 +253,7 @@ s_squeeze (const scene_t *scene, int argc, char **argv)
     assert_true ((rc == TERN_OK) == (peer != NULL));
     tern_peer_close (&peer, 0);
     tern_config_destroy (&config);
-    printf ("%s\n", rc == TERN_OK                       ? "opened"
+    printf ("%s\n", rc == TERN_OK                         ? "opened"
                     : rc == TERN_EFULL || rc == TERN_ENET ? "refused"
                                                           : why);
     return 0;
@@ -340,15 +341,15 @@ test_an_opening_that_fails_leaves_in_doubt_what_was (void **state)
 int
 main (int argc, char **argv)
 {
-    static const scene_role_t roles[] = {
-        {"publish", s_publish}, {"squeeze", s_squeeze}, {NULL, NULL}};
+    static const scene_role_t roles[]
+        = {{"publish", s_publish}, {"squeeze", s_squeeze}, {NULL, NULL}};
     const int ended = scene_main (roles, argc, argv);
     if (ended >= 0) {
         return ended;
     }
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_a_segment_that_was_taken_away_is_reported),
         CLAIM (test_delivery_goes_on_when_there_are_descriptors_again),

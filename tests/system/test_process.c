@@ -58,8 +58,7 @@ static int
 s_take (const scene_t *scene, int argc, char **argv)
 {
     assert_int_equal (argc, 1);
-    tern_peer_t *peer
-        = scene_peer (scene, argv[0], "suspect_ms", "1000", NULL);
+    tern_peer_t *peer = scene_peer (scene, argv[0], "suspect_ms", "1000", NULL);
     tern_consumer_t *consumer = scene_consumer (peer, QUEUE, 10);
     printf ("ready\n");
     for (;;) {
@@ -79,8 +78,8 @@ s_publish (const scene_t *scene, int argc, char **argv)
     tern_producer_t *producer = scene_producer (peer, QUEUE);
     const uint64_t last = scene_send_numbers (
         producer, "job", (unsigned) strtoul (argv[1], NULL, 10));
-    const int rc = tern_producer_wait (producer, last, TERN_WRITTEN,
-                                       SCENE_DEADLINE_MS);
+    const int rc
+        = tern_producer_wait (producer, last, TERN_WRITTEN, SCENE_DEADLINE_MS);
     printf ("%s\n", rc == TERN_OK ? "written" : tern_strerror (rc));
     s_sleep_for_ever ();
     return 0;
@@ -154,8 +153,8 @@ s_signals (const scene_t *scene, int argc, char **argv)
     struct dirent *entry;
     while (tasks && (entry = readdir (tasks)) != NULL) {
         const long id = strtol (entry->d_name, NULL, 10);
-        for (size_t index = 0; id != 0 && id != (long) getpid ()
-                               && index < count; index++) {
+        for (size_t index = 0;
+             id != 0 && id != (long) getpid () && index < count; index++) {
             if (!s_task_blocks (entry->d_name, signals[index])) {
                 printf ("a thread takes %s\n", strsignal (signals[index]));
             }
@@ -259,8 +258,8 @@ s_quiet (const scene_t *scene, int argc, char **argv)
     rc = tern_peer_open (&other, config, why, sizeof why);
     tern_config_destroy (&config);
     assert_int_equal (rc, TERN_ENET);
-    config = scene_config (scene, "alone", "directory", "tcp://127.0.0.1:9",
-                           NULL);
+    config
+        = scene_config (scene, "alone", "directory", "tcp://127.0.0.1:9", NULL);
     rc = tern_peer_open (&other, config, why, sizeof why);
     tern_config_destroy (&config);
     assert_int_equal (rc, TERN_OK);
@@ -392,16 +391,15 @@ test_a_stopped_consumer_is_passed_over_and_comes_back (void **state)
     kill (taker.pid, SIGCONT);
     const uint64_t last = scene_send (producer, "third");
     scene_settled (producer, last);
-    const tern_stats_t row
-        = scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER);
+    const tern_stats_t row = scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER);
     assert_int_equal (row.consumed.total, 3);
     assert_int_equal (row.depth, 0);
     bool third = false;
     while (!third) {
         const char *said = scene_line (&taker);
         assert_non_null (said);
-        third = strcmp (said, "third") == 0
-                || strcmp (said, "third again") == 0;
+        third
+            = strcmp (said, "third") == 0 || strcmp (said, "third again") == 0;
     }
     scene_kill (&taker);
     tern_producer_close (&producer);
@@ -507,8 +505,8 @@ main (int argc, char **argv)
         return played;
     }
     cmocka_set_message_output (CM_OUTPUT_TAP);
-#define CLAIM(name) cmocka_unit_test_setup_teardown (name, scene_setup, \
-                                                     scene_teardown)
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_what_a_killed_consumer_held_goes_to_another),
         CLAIM (test_what_a_killed_publisher_had_written_is_delivered),

@@ -36,17 +36,18 @@
 #define FRAME_MAX 65536
 
 //  Results of a half.
-#define HOLDS 0     //  it behaves as one would wish
-#define BITES 1     //  the trap, or a broken promise of ours
-#define UNCLEAR 2   //  the situation did not come about
+#define HOLDS 0    //  it behaves as one would wish
+#define BITES 1    //  the trap, or a broken promise of ours
+#define UNCLEAR 2  //  the situation did not come about
 
-typedef int half_fn (void);
+typedef int
+half_fn (void);
 
 //  Processes -----------------------------------------------------------------
 
 //  What became of a half.
 typedef struct {
-    int result;       //  HOLDS, BITES, UNCLEAR; a signal or hanging bites
+    int result;  //  HOLDS, BITES, UNCLEAR; a signal or hanging bites
     char how[64];
 } outcome_t;
 
@@ -79,8 +80,7 @@ s_play (half_fn *half, int patience_ms)
     assert_int_equal (waitpid (pid, &status, 0), pid);
     if (WIFEXITED (status)) {
         outcome.result = WEXITSTATUS (status);
-        snprintf (outcome.how, sizeof outcome.how, "result %d",
-                  outcome.result);
+        snprintf (outcome.how, sizeof outcome.how, "result %d", outcome.result);
     } else if (!outcome.how[0]) {
         snprintf (outcome.how, sizeof outcome.how, "it dies of %s",
                   strsignal (WTERMSIG (status)));
@@ -254,8 +254,7 @@ s_churn_monitors (bool end_first)
     char endpoint[256];
     s_router (context, endpoint, sizeof endpoint);
     for (int count = 0; count < 2000; count++) {
-        void *dealer
-            = trn_socket_dealer (context, endpoint, FRAME_MAX, true);
+        void *dealer = trn_socket_dealer (context, endpoint, FRAME_MAX, true);
         void *monitor = dealer ? trn_socket_monitor (context, dealer) : NULL;
         if (!monitor) {
             return UNCLEAR;
@@ -319,10 +318,9 @@ static int
 s_unroutable_ours (void)
 {
     char endpoint[256];
-    void *router
-        = s_router (trn_context_acquire (), endpoint, sizeof endpoint);
+    void *router = s_router (trn_context_acquire (), endpoint, sizeof endpoint);
     return trn_socket_send (router, "\0nobody", 7, true) == TERN_ENET ? HOLDS
-                                                                     : BITES;
+                                                                      : BITES;
 }
 
 static void
@@ -350,8 +348,7 @@ s_send_to_a_sleeper (void *context, void *router, const char *endpoint)
     s_take (router);
     static char body[16384];
     for (int count = 0; count < 8000; count++) {
-        if (zmq_send (router, id, (size_t) id_size,
-                      ZMQ_DONTWAIT | ZMQ_SNDMORE)
+        if (zmq_send (router, id, (size_t) id_size, ZMQ_DONTWAIT | ZMQ_SNDMORE)
                 != id_size
             || zmq_send (router, body, sizeof body, ZMQ_DONTWAIT) < 0) {
             return zmq_errno () == EAGAIN ? HOLDS : UNCLEAR;
@@ -493,8 +490,8 @@ static int
 s_connect_id_ours (void)
 {
     void *context = trn_context_acquire ();
-    void *dealer = trn_socket_dealer (context, "tcp://127.0.0.1:9", FRAME_MAX,
-                                      true);
+    void *dealer
+        = trn_socket_dealer (context, "tcp://127.0.0.1:9", FRAME_MAX, true);
     int type = 0;
     size_t size = sizeof type;
     zmq_getsockopt (dealer, ZMQ_TYPE, &type, &size);
@@ -528,8 +525,7 @@ s_queueing_trap (void)
     s_dead_endpoint (context, endpoint, sizeof endpoint);
     void *dealer = zmq_socket (context, ZMQ_DEALER);
     zmq_connect (dealer, endpoint);
-    return zmq_send (dealer, "to nobody", 9, ZMQ_DONTWAIT) == 9 ? BITES
-                                                               : HOLDS;
+    return zmq_send (dealer, "to nobody", 9, ZMQ_DONTWAIT) == 9 ? BITES : HOLDS;
 }
 
 static int
@@ -898,7 +894,7 @@ s_count_takers (int signal)
 
 //  A sanitizer may have a thread of its own: only new ones count.
 static int
-s_thread_signals (void *(*new_context) (void))
+s_thread_signals (void *(*new_context) (void) )
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGCHLD};
     int before[4];

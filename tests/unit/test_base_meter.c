@@ -58,8 +58,8 @@ test_quantiles_are_within_an_eighth (void **state)
     const double quantiles[] = {0.01, 0.5, 0.9, 0.99, 0.999};
     for (size_t index = 0; index < 5; index++) {
         const double exact = quantiles[index] * 100000;
-        const double got = (double) trn_histogram_quantile (
-            &histogram, quantiles[index]);
+        const double got
+            = (double) trn_histogram_quantile (&histogram, quantiles[index]);
         assert_true (got >= exact && got <= exact * 1.125 + 1);
     }
     assert_int_equal (trn_histogram_quantile (&histogram, 1.0), 100000);

@@ -56,8 +56,7 @@ bytes_choose_their_unit (void **state)
     assert_string_equal (cli_format_bytes (&text, 512), "512 B");
     assert_string_equal (cli_format_bytes (&text, 1536), "1.5 KiB");
     assert_string_equal (cli_format_bytes (&text, 64u << 20), "64.0 MiB");
-    assert_string_equal (cli_format_bytes (&text, UINT64_MAX),
-                         "16777216 TiB");
+    assert_string_equal (cli_format_bytes (&text, UINT64_MAX), "16777216 TiB");
 }
 
 int

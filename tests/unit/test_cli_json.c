@@ -91,7 +91,9 @@ utf8_passes_and_other_bytes_are_replaced (void **state)
         {"gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\""},
         {"\xe2\x82\xac", "\"\xe2\x82\xac\""},
         {"\xf0\x9f\x90\xa6", "\"\xf0\x9f\x90\xa6\""},
-        {"a\xff" "b", "\"a\\ufffdb\""},
+        {"a\xff"
+         "b",
+         "\"a\\ufffdb\""},
         {"\xc3", "\"\\ufffd\""},
         {"\xc0\x80", "\"\\ufffd\\ufffd\""},
         {"\xe0\x9f\xbf", "\"\\ufffd\\ufffd\\ufffd\""},
@@ -120,9 +122,15 @@ bodies_that_are_not_utf8_become_base64 (void **state)
         {"text", 4, "{\"body\":\"text\"}\n"},
         {"", 0, "{\"body\":\"\"}\n"},
         {"\xff", 1, "{\"body_base64\":\"/w==\"}\n"},
-        {"\xff" "f", 2, "{\"body_base64\":\"/2Y=\"}\n"},
-        {"\xff" "fo", 3, "{\"body_base64\":\"/2Zv\"}\n"},
-        {"\xff" "foo", 4, "{\"body_base64\":\"/2Zvbw==\"}\n"},
+        {"\xff"
+         "f",
+         2, "{\"body_base64\":\"/2Y=\"}\n"},
+        {"\xff"
+         "fo",
+         3, "{\"body_base64\":\"/2Zv\"}\n"},
+        {"\xff"
+         "foo",
+         4, "{\"body_base64\":\"/2Zvbw==\"}\n"},
         {"\xfb\xff\xfe\x00", 4, "{\"body_base64\":\"+//+AA==\"}\n"},
     };
     for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {

@@ -132,8 +132,8 @@ numbers_are_decimal_and_in_range (void **state)
 {
     (void) state;
     static const char *const bad[]
-        = {"0",  "101", "-1", "+1", " 1", "1 ", "",
-           "0x1", "1e2", "99999999999999999999999"};
+        = {"0",  "101", "-1",  "+1",  " 1",
+           "1 ", "",    "0x1", "1e2", "99999999999999999999999"};
     command_t it;
     assert_int_equal (PARSE (&it, "a", "-n1"), CLI_PARSED);
     assert_int_equal (it.number, 1);

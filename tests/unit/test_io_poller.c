@@ -36,8 +36,7 @@ s_setup (void **state)
     setup.router = trn_socket_router (setup.context, 1 << 20);
     assert_non_null (setup.router);
     assert_int_equal (trn_socket_bind (setup.router, "tcp://127.0.0.1:*",
-                                       setup.endpoint,
-                                       sizeof setup.endpoint),
+                                       setup.endpoint, sizeof setup.endpoint),
                       0);
     setup.dealer
         = trn_socket_dealer (setup.context, setup.endpoint, 1 << 20, false);
@@ -144,8 +143,8 @@ test_too_many_parts_are_dropped_whole (void **state)
 {
     setup_t *setup = *state;
     for (int part = 0; part < 20; part++) {
-        assert_int_equal (
-            trn_socket_send (setup->dealer, "x", 1, part < 19), 0);
+        assert_int_equal (trn_socket_send (setup->dealer, "x", 1, part < 19),
+                          0);
     }
     assert_int_equal (trn_socket_send (setup->dealer, "after", 5, false), 0);
     s_wait_router (setup);
@@ -183,14 +182,13 @@ main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown (
-            test_messages_left_behind_are_reported_again, s_setup,
-            s_teardown),
+            test_messages_left_behind_are_reported_again, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_idle_item_is_not_reported,
                                          s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_removed_item_is_not_reported,
                                          s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown (
-            test_too_many_parts_are_dropped_whole, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_too_many_parts_are_dropped_whole,
+                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_nobody_there_takes_nothing,
                                          s_setup, s_teardown),
     };

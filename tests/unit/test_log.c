@@ -191,13 +191,13 @@ test_the_largest_message_passes_and_a_larger_one_does_not (void **state)
     trn_disk_log_t *self = s_open_with (s_large_segments);
     uint8_t *const body = calloc (1, TRN_BODY_MAX + 1);
     uint8_t *const props = calloc (1, TRN_PROPS_MAX);
-    uint8_t key[TRN_KEY_MAX] = { 0 };
-    trn_record_t record = { .body = body,
-                            .body_size = TRN_BODY_MAX,
-                            .props = props,
-                            .props_size = TRN_PROPS_MAX,
-                            .key = key,
-                            .key_size = TRN_KEY_MAX };
+    uint8_t key[TRN_KEY_MAX] = {0};
+    trn_record_t record = {.body = body,
+                           .body_size = TRN_BODY_MAX,
+                           .props = props,
+                           .props_size = TRN_PROPS_MAX,
+                           .key = key,
+                           .key_size = TRN_KEY_MAX};
     const uint32_t largest = trn_record_size (&record);
     for (uint64_t i = 1; i <= 5; i++) {
         uint64_t seq = 0;
@@ -433,8 +433,7 @@ test_a_full_disk_loses_nothing_and_comes_back_by_itself (void **state)
     assert_true (trn_disk_log_sync (self) >= 0);
     assert_int_equal (self->synced, self->appended);
     //  settled, and thereby makes room (L18).
-    trn_disk_memory_limit (self->memory,
-                           trn_disk_memory_used (self->memory));
+    trn_disk_memory_limit (self->memory, trn_disk_memory_used (self->memory));
     assert_int_equal (trn_disk_log_save (self, self->appended), 0);
     rc = trn_log_write (self->log);
     assert_true (rc >= 0);
@@ -453,10 +452,10 @@ test_a_disk_that_cannot_preallocate_will_do (void **state)
     (void) state;
     trn_disk_log_t *self = trn_disk_log_new (3);
     self->config.reserve = 1000000;
-    const trn_disk_fault_t never = { .call = TRN_CALL_FALLOCATE,
-                                     .nth = 1,
-                                     .forever = true,
-                                     .error = EOPNOTSUPP };
+    const trn_disk_fault_t never = {.call = TRN_CALL_FALLOCATE,
+                                    .nth = 1,
+                                    .forever = true,
+                                    .error = EOPNOTSUPP};
     trn_disk_faulty_plan (self->disk, &never);
     assert_int_equal (trn_disk_log_open (self), 0);
     s_fill (self, 100, 500);

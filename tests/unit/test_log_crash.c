@@ -31,11 +31,10 @@ s_environment (const char *name, uint64_t otherwise)
 static void
 s_live (trn_disk_log_t *self)
 {
-    const trn_disk_fault_t plan
-        = { .nth = 1 + trn_disk_log_random (self, 120),
-            .forever = true,
-            .error = EIO };
-    const trn_disk_fault_t none = { .nth = 0 };
+    const trn_disk_fault_t plan = {.nth = 1 + trn_disk_log_random (self, 120),
+                                   .forever = true,
+                                   .error = EIO};
+    const trn_disk_fault_t none = {.nth = 0};
     trn_disk_faulty_plan (self->disk, &none);
     TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
     trn_disk_faulty_plan (self->disk, &plan);
@@ -58,7 +57,7 @@ s_run (uint64_t seed, bool power)
             trn_disk_log_kill (self);
         }
     }
-    const trn_disk_fault_t none = { .nth = 0 };
+    const trn_disk_fault_t none = {.nth = 0};
     trn_disk_faulty_plan (self->disk, &none);
     TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
     trn_disk_log_destroy (&self);

@@ -96,10 +96,8 @@ s_sweep (int error, bool forever)
 {
     for (trn_disk_call_t call = TRN_CALL_ANY; call < TRN_CALLS; call++) {
         for (uint64_t seed = 1; seed <= 14; seed++) {
-            trn_disk_fault_t fault = { .call = call,
-                                       .nth = 1,
-                                       .forever = forever,
-                                       .error = error };
+            trn_disk_fault_t fault
+                = {.call = call, .nth = 1, .forever = forever, .error = error};
             while (s_inject (seed, &fault, fault.nth % 2)) {
                 fault.nth++;
             }
@@ -158,16 +156,15 @@ test_a_failed_sync_is_never_taken_back (void **state)
     TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
     TRN_REQUIRE (self, trn_disk_log_append (self, 3000) == 0);
     TRN_REQUIRE (self, trn_log_write (self->log) >= 0);
-    const trn_disk_fault_t once = { .call = TRN_CALL_FDATASYNC,
-                                    .nth = 1,
-                                    .error = EIO };
+    const trn_disk_fault_t once
+        = {.call = TRN_CALL_FDATASYNC, .nth = 1, .error = EIO};
     trn_disk_faulty_plan (self->disk, &once);
     TRN_REQUIRE (self, trn_disk_log_sync (self) == TERN_EIO);
     TRN_REQUIRE (self, self->synced == 0);
     TRN_REQUIRE (self, trn_disk_log_sync (self) == TERN_EIO);
     TRN_REQUIRE (self, self->synced == 0);
-    TRN_REQUIRE (self, trn_disk_faulty_calls (self->disk, TRN_CALL_FDATASYNC)
-                           == 1);
+    TRN_REQUIRE (self,
+                 trn_disk_faulty_calls (self->disk, TRN_CALL_FDATASYNC) == 1);
     trn_disk_log_destroy (&self);
 }
 

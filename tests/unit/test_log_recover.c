@@ -77,12 +77,12 @@ test_a_torn_tail_is_kept_aside_and_cut (void **state)
     trn_disk_log_kill (self);
     //  The sixth record began to be written.
     const int64_t end = 128 + 5 * 144;
-    const uint8_t begun[20] = { 1, 2, 3, 4, 5, 6, 7, 8, 200 };
+    const uint8_t begun[20] = {1, 2, 3, 4, 5, 6, 7, 8, 200};
     trn_disk_memory_poke (self->memory, s_path (1), begun, sizeof begun, end);
     assert_int_equal (trn_disk_log_open (self), 0);
     assert_int_equal (self->report.torn_bytes, 9);
     assert_int_equal (self->report.messages, 5);
-    uint8_t kept[32] = { 0 };
+    uint8_t kept[32] = {0};
     char torn[80];
     snprintf (torn, sizeof torn, "%s.torn", s_path (1));
     assert_int_equal (
@@ -174,15 +174,13 @@ test_a_record_inside_a_message_is_no_witness (void **state)
 {
     (void) state;
     trn_disk_log_t *self = s_log_of (2, 100);
-    uint8_t copy[64] = { 0 };
-    const trn_record_t other = { .kind = TRN_RECORD_MESSAGE,
-                                 .seq = 5,
-                                 .body = copy,
-                                 .body_size = 0 };
+    uint8_t copy[64] = {0};
+    const trn_record_t other
+        = {.kind = TRN_RECORD_MESSAGE, .seq = 5, .body = copy, .body_size = 0};
     trn_record_write (copy, &other,
                       trn_record_seed (self->config.store_uuid, "outbox", 1),
                       2048);
-    trn_record_t record = { .body = copy, .body_size = sizeof copy };
+    trn_record_t record = {.body = copy, .body_size = sizeof copy};
     uint64_t seq = 0;
     assert_int_equal (trn_log_append (self->log, &record, &seq), 0);
     assert_true (trn_log_write (self->log) >= 0);
@@ -245,9 +243,9 @@ test_the_missing_last_segment_refuses (void **state)
 static void
 s_put_foreign (trn_disk_log_t *self, uint64_t segment)
 {
-    static const uint8_t other[16] = { 42 };
+    static const uint8_t other[16] = {42};
     const trn_place_t place
-        = { .store_uuid = other, .outbox = "outbox", .segment = segment };
+        = {.store_uuid = other, .outbox = "outbox", .segment = segment};
     uint8_t header[TRN_SEGMENT_HEADER];
     trn_segment_encode (header, &place, 4096, 1);
     trn_disk_t *const disk = self->memory;
@@ -355,8 +353,7 @@ main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_a_torn_tail_is_kept_aside_and_cut),
         cmocka_unit_test (test_only_the_newest_four_torn_tails_are_kept),
-        cmocka_unit_test (
-            test_damage_in_synced_records_refuses_and_says_where),
+        cmocka_unit_test (test_damage_in_synced_records_refuses_and_says_where),
         cmocka_unit_test (test_a_hole_before_unsynced_records_is_torn),
         cmocka_unit_test (test_a_record_inside_a_message_is_no_witness),
         cmocka_unit_test (test_damage_after_a_proper_close_is_never_cut),

@@ -23,10 +23,10 @@
 
 enum {
     SIZE = 64 * 1024,
-    MARK = 120            //  META says: synced up to here
+    MARK = 120  //  META says: synced up to here
 };
 
-static const uint8_t s_uuid[16] = { 9, 8, 7, 6, 5, 4, 3, 2, 1 };
+static const uint8_t s_uuid[16] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
 static const char s_name[] = "sweep";
 
 static uint64_t s_random_state;
@@ -45,19 +45,16 @@ s_random (uint64_t below)
 typedef struct {
     uint8_t bytes[SIZE];
     uint64_t records;
-    uint64_t synced;     //  in truth
+    uint64_t synced;  //  in truth
 } s_image_t;
 
 static uint32_t
 s_body_size (void)
 {
     switch (s_random (10)) {
-    case 0:
-        return 900 + (uint32_t) s_random (1500);
-    case 1:
-        return 0;
-    default:
-        return (uint32_t) s_random (400);
+    case 0: return 900 + (uint32_t) s_random (1500);
+    case 1: return 0;
+    default: return (uint32_t) s_random (400);
     }
 }
 
@@ -68,7 +65,7 @@ s_make_image (s_image_t *image, uint64_t segment)
     static uint8_t body[4096];
     memset (image, 0, sizeof *image);
     const trn_place_t place
-        = { .store_uuid = s_uuid, .outbox = s_name, .segment = segment };
+        = {.store_uuid = s_uuid, .outbox = s_name, .segment = segment};
     trn_segment_encode (image->bytes, &place, SIZE, 1);
     const uint64_t seed = trn_record_seed (s_uuid, s_name, segment);
     int64_t at = TRN_SEGMENT_HEADER;
@@ -78,13 +75,13 @@ s_make_image (s_image_t *image, uint64_t segment)
             body[i] = (uint8_t) s_random (256);
         }
         const trn_record_t record
-            = { .kind = TRN_RECORD_MESSAGE,
-                .seq = seq,
-                .stamp_us = seq * 1000,
-                .incarnation = 1,
-                .unsynced = (uint32_t) (seq - image->synced),
-                .body = body,
-                .body_size = size };
+            = {.kind = TRN_RECORD_MESSAGE,
+               .seq = seq,
+               .stamp_us = seq * 1000,
+               .incarnation = 1,
+               .unsynced = (uint32_t) (seq - image->synced),
+               .body = body,
+               .body_size = size};
         if (at + (int64_t) trn_record_size (&record) + 600 > SIZE) {
             break;
         }
@@ -133,15 +130,12 @@ s_valid (const s_oracle_t *self, size_t offset)
     const uint64_t length = s_number (at + 8, 4);
     const uint64_t padded = (length + 7) / 8 * 8;
     const unsigned kind = at[12] & 15;
-    if (length < 40 || padded > self->size - offset
-        || (kind != 1 && kind != 2)
+    if (length < 40 || padded > self->size - offset || (kind != 1 && kind != 2)
         || length < 40u + at[13] + s_number (at + 14, 2)) {
         return 0;
     }
-    const uint64_t place
-        = self->seed ^ (uint64_t) offset * 0x9e3779b97f4a7c15u;
-    return s_number (at, 8)
-                   == XXH3_64bits_withSeed (at + 8, length - 8, place)
+    const uint64_t place = self->seed ^ (uint64_t) offset * 0x9e3779b97f4a7c15u;
+    return s_number (at, 8) == XXH3_64bits_withSeed (at + 8, length - 8, place)
                ? (size_t) padded
                : 0;
 }
@@ -171,8 +165,7 @@ s_hole (const s_oracle_t *self, size_t offset)
     for (size_t sector = offset / 512 * 512;
          sector < end && sector < self->size; sector += 512) {
         const size_t from = sector > offset ? sector : offset;
-        const size_t to
-            = sector + 512 < self->size ? sector + 512 : self->size;
+        const size_t to = sector + 512 < self->size ? sector + 512 : self->size;
         if (s_zero (self, from, to)) {
             return true;
         }
@@ -187,10 +180,9 @@ s_oracle (const uint8_t *bytes, size_t size, const uint8_t *good_header,
     if (size < 128 || memcmp (bytes, good_header, 128) != 0) {
         return SAYS_BAD_HEADER;
     }
-    const s_oracle_t self
-        = { .bytes = bytes,
-            .size = size,
-            .seed = trn_record_seed (s_uuid, s_name, 1) };
+    const s_oracle_t self = {.bytes = bytes,
+                             .size = size,
+                             .seed = trn_record_seed (s_uuid, s_name, 1)};
     uint64_t known = MARK;
     uint64_t next = 1;
     size_t end = 128;
@@ -209,8 +201,8 @@ s_oracle (const uint8_t *bytes, size_t size, const uint8_t *good_header,
     bool later = false;
     for (size_t at = end; at + 40 <= size; at += 8) {
         if (s_valid (&self, at) && s_number (bytes + at + 16, 8) >= next) {
-            const uint64_t proved = s_number (bytes + at + 16, 8)
-                                    - s_number (bytes + at + 36, 4);
+            const uint64_t proved
+                = s_number (bytes + at + 16, 8) - s_number (bytes + at + 36, 4);
             known = proved > known ? proved : known;
             later = true;
         }
@@ -237,11 +229,11 @@ typedef struct {
 static void
 s_compare (s_sweep_t *self, size_t size, const char *damage, size_t at)
 {
-    trn_memory_source_t memory = { .bytes = self->bytes, .size = size };
+    trn_memory_source_t memory = {.bytes = self->bytes, .size = size};
     const trn_source_t source = trn_source_memory (&memory);
     const trn_place_t place
-        = { .store_uuid = s_uuid, .outbox = s_name, .segment = 1 };
-    trn_walk_t walk = { .next_seq = 0 };
+        = {.store_uuid = s_uuid, .outbox = s_name, .segment = 1};
+    trn_walk_t walk = {.next_seq = 0};
     trn_tail_t tail = TRN_TAIL_CLEAN;
     const int rc = trn_segment_recover (&source, &place, 1, MARK, &walk, &tail);
     s_verdict_t mine = SAYS_BAD_HEADER;
@@ -395,19 +387,19 @@ test_forged_records_do_not_make_the_search_endless (void **state)
     uint8_t *const bytes = malloc (size);
     assert_non_null (bytes);
     const trn_place_t place
-        = { .store_uuid = s_uuid, .outbox = s_name, .segment = 1 };
+        = {.store_uuid = s_uuid, .outbox = s_name, .segment = 1};
     //  Every eight bytes are a length of a megabyte, a kind and a seq at once.
     for (size_t i = 0; i < size; i += 8) {
-        const uint8_t forged[8] = { 0, 0, 15, 0, 1, 0, 0, 0 };
+        const uint8_t forged[8] = {0, 0, 15, 0, 1, 0, 0, 0};
         memcpy (bytes + i, forged, sizeof forged);
     }
     trn_segment_encode (bytes, &place, size, 1);
-    trn_memory_source_t memory = { .bytes = bytes, .size = size };
+    trn_memory_source_t memory = {.bytes = bytes, .size = size};
     const trn_source_t source = trn_source_memory (&memory);
     trn_walk_t walk;
     trn_tail_t tail = TRN_TAIL_CLEAN;
-    assert_int_equal (
-        trn_segment_recover (&source, &place, 1, 0, &walk, &tail), 0);
+    assert_int_equal (trn_segment_recover (&source, &place, 1, 0, &walk, &tail),
+                      0);
     assert_int_equal (tail, TRN_TAIL_CORRUPT);
     free (bytes);
 }

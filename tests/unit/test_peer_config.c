@@ -62,8 +62,7 @@ test_bad_values_are_refused_and_change_nothing (void **state)
     for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
         char why[300] = "";
         assert_int_equal (tern_config_set (config, cases[index].key,
-                                           cases[index].value, why,
-                                           sizeof why),
+                                           cases[index].value, why, sizeof why),
                           cases[index].rc);
         //  One line that names the setting.
         assert_non_null (strstr (why, cases[index].key));
@@ -86,8 +85,7 @@ test_bounds_are_inside (void **state)
     (void) state;
     tern_config_t *config = tern_config_new ();
     assert_int_equal (tern_config_set (config, "ping_ms", "100", NULL, 0), 0);
-    assert_int_equal (tern_config_set (config, "ping_ms", "60000", NULL, 0),
-                      0);
+    assert_int_equal (tern_config_set (config, "ping_ms", "60000", NULL, 0), 0);
     assert_int_equal (tern_config_set (config, "directory",
                                        "tcp://a:1,ipc:///b,tcp://c:2,tcp://d:3",
                                        NULL, 0),
@@ -127,16 +125,16 @@ test_missing_and_odd_files_are_refused (void **state)
     (void) state;
     tern_config_t *config = tern_config_new ();
     char why[300] = "";
-    assert_int_equal (tern_config_load (config, "/nonexistent/tern.cfg", why,
-                                        sizeof why),
-                      TERN_ENOENT);
+    assert_int_equal (
+        tern_config_load (config, "/nonexistent/tern.cfg", why, sizeof why),
+        TERN_ENOENT);
     assert_non_null (strstr (why, "/nonexistent/tern.cfg"));
     //  Not a regular file: must not be read for ever.
     assert_int_equal (tern_config_load (config, "/dev/zero", why, sizeof why),
                       TERN_ENOENT);
-    assert_int_equal (trn_config_parse (config, "x", "a\0b", 3, why,
-                                        sizeof why),
-                      TERN_EINVAL);
+    assert_int_equal (
+        trn_config_parse (config, "x", "a\0b", 3, why, sizeof why),
+        TERN_EINVAL);
     tern_config_destroy (&config);
 }
 
@@ -150,8 +148,7 @@ test_environment_replaces_what_was_there (void **state)
     unsetenv ("TERN_DIRECTORY");
     setenv ("TERN_NAME", "from-environment", 1);
     assert_int_equal (tern_config_environment (config, NULL, 0), 0);
-    assert_string_equal (tern_config_get (config, "name"),
-                         "from-environment");
+    assert_string_equal (tern_config_get (config, "name"), "from-environment");
     setenv ("TERN_NAME", "Not A Name", 1);
     assert_int_equal (tern_config_environment (config, NULL, 0), TERN_ENAME);
     unsetenv ("TERN_NAME");

@@ -110,8 +110,7 @@ test_bad_headers_change_nothing (void **state)
         snprintf (name, sizeof name, "h%d", index);
         assert_int_equal (tern_msg_set_header (msg, name, "v"), 0);
     }
-    assert_int_equal (tern_msg_set_header (msg, "one-more", "v"),
-                      TERN_ETOOBIG);
+    assert_int_equal (tern_msg_set_header (msg, "one-more", "v"), TERN_ETOOBIG);
     tern_msg_destroy (&msg);
 }
 

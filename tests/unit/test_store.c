@@ -26,7 +26,7 @@
 #include <cmocka.h>
 
 enum {
-    PATIENCE_MS = 60000   //  long enough for any machine; never slept through
+    PATIENCE_MS = 60000  //  long enough for any machine; never slept through
 };
 
 //  A store on the disk in memory -----------------------------------------
@@ -35,7 +35,7 @@ static trn_store_t *
 s_open (trn_disk_t *disk, const char *name)
 {
     const trn_store_config_t config
-        = { .disk = disk, .path = "data", .name = name };
+        = {.disk = disk, .path = "data", .name = name};
     trn_store_t *store = NULL;
     char why[256];
     char warning[256];
@@ -50,7 +50,7 @@ static int
 s_try_open (trn_disk_t *disk, const char *path, const char *name)
 {
     const trn_store_config_t config
-        = { .disk = disk, .path = path, .name = name };
+        = {.disk = disk, .path = path, .name = name};
     trn_store_t *store = NULL;
     char why[256];
     const int rc = trn_store_open (&store, &config, why, NULL, sizeof why);
@@ -65,7 +65,7 @@ s_try_open (trn_disk_t *disk, const char *path, const char *name)
 static trn_outbox_t *
 s_outbox (trn_store_t *store, const char *name, trn_log_report_t *report)
 {
-    const trn_log_config_t config = { .segment_min = 0 };
+    const trn_log_config_t config = {.segment_min = 0};
     trn_outbox_t *outbox = NULL;
     uint8_t *state = NULL;
     size_t size = 0;
@@ -85,8 +85,8 @@ s_outbox (trn_store_t *store, const char *name, trn_log_report_t *report)
 static uint64_t
 s_send (trn_outbox_t *outbox, const char *text)
 {
-    trn_record_t record = { .body = (const uint8_t *) text,
-                            .body_size = (uint32_t) strlen (text) };
+    trn_record_t record = {.body = (const uint8_t *) text,
+                           .body_size = (uint32_t) strlen (text)};
     uint64_t seq = 0;
     assert_int_equal (trn_outbox_append (outbox, &record, -1, &seq), 0);
     trn_outbox_store (outbox);
@@ -169,9 +169,9 @@ test_outboxes_are_found_again_by_name (void **state)
     trn_outbox_t *outbox = NULL;
     uint8_t *blob = NULL;
     size_t size = 0;
-    const trn_log_config_t config = { .segment_min = 0 };
-    assert_int_equal (trn_store_outbox (store, "hello", &config, &outbox,
-                                        &blob, &size, NULL, NULL, 0),
+    const trn_log_config_t config = {.segment_min = 0};
+    assert_int_equal (trn_store_outbox (store, "hello", &config, &outbox, &blob,
+                                        &size, NULL, NULL, 0),
                       TERN_EBUSY);
     assert_int_equal (trn_store_close (&store), 0);
     store = s_open (disk, "a");
@@ -242,8 +242,7 @@ s_appender (void *arg)
             return arg;
         }
     }
-    return trn_outbox_wait (outbox, last, true, PATIENCE_MS) == 0 ? NULL
-                                                                  : arg;
+    return trn_outbox_wait (outbox, last, true, PATIENCE_MS) == 0 ? NULL : arg;
 }
 
 static void
@@ -317,13 +316,13 @@ test_reads_and_saves_come_back_with_a_notification (void **state)
 {
     (void) state;
     trn_disk_t *disk = trn_disk_memory_new ();
-    s_ear_t ear = { .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .heard = PTHREAD_COND_INITIALIZER };
-    const trn_store_config_t config = { .disk = disk,
-                                        .path = "data",
-                                        .name = "a",
-                                        .notify = s_notify,
-                                        .notify_arg = &ear };
+    s_ear_t ear = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                   .heard = PTHREAD_COND_INITIALIZER};
+    const trn_store_config_t config = {.disk = disk,
+                                       .path = "data",
+                                       .name = "a",
+                                       .notify = s_notify,
+                                       .notify_arg = &ear};
     trn_store_t *store = NULL;
     char why[128];
     assert_int_equal (trn_store_open (&store, &config, why, NULL, sizeof why),
@@ -352,7 +351,7 @@ test_reads_and_saves_come_back_with_a_notification (void **state)
     assert_int_equal (chunk->first_seq, 50);
     trn_chunk_release (&chunk);
 
-    const uint8_t blob[] = { 1, 2, 3 };
+    const uint8_t blob[] = {1, 2, 3};
     trn_outbox_save (outbox, blob, sizeof blob, 90, 7);
     while (trn_outbox_saved (outbox) != 7) {
         const unsigned before = s_heard (&ear);
@@ -363,7 +362,7 @@ test_reads_and_saves_come_back_with_a_notification (void **state)
     assert_int_equal (trn_store_close (&store), 0);
 
     store = s_open (disk, "a");
-    trn_log_config_t log = { .segment_min = 0 };
+    trn_log_config_t log = {.segment_min = 0};
     uint8_t *found = NULL;
     size_t size = 0;
     assert_int_equal (trn_store_outbox (store, "hello", &log, &outbox, &found,
@@ -385,18 +384,15 @@ test_a_failed_sync_reaches_everyone_who_waits (void **state)
     trn_disk_t *disk = trn_disk_faulty_new (memory);
     trn_store_t *store = s_open (disk, "a");
     trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
-    const trn_disk_fault_t fault = { .call = TRN_CALL_FDATASYNC,
-                                     .nth = 1,
-                                     .forever = true,
-                                     .error = EIO };
+    const trn_disk_fault_t fault
+        = {.call = TRN_CALL_FDATASYNC, .nth = 1, .forever = true, .error = EIO};
     trn_disk_faulty_plan (disk, &fault);
     const uint64_t seq = s_send (outbox, "one");
     assert_int_equal (trn_outbox_wait (outbox, seq, true, PATIENCE_MS),
                       TERN_EIO);
-    trn_record_t record = { .body_size = 0 };
+    trn_record_t record = {.body_size = 0};
     uint64_t next = 0;
-    assert_int_equal (trn_outbox_append (outbox, &record, -1, &next),
-                      TERN_EIO);
+    assert_int_equal (trn_outbox_append (outbox, &record, -1, &next), TERN_EIO);
     assert_int_equal (trn_store_close (&store), TERN_EIO);
     trn_disk_faulty_destroy (&disk);
     trn_disk_memory_destroy (&memory);
@@ -412,7 +408,7 @@ test_a_full_disk_is_tried_again_without_being_asked (void **state)
     trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
     trn_disk_memory_limit (disk, trn_disk_memory_used (disk));
     uint8_t *const body = calloc (1, 100000);
-    trn_record_t record = { .body = body, .body_size = 100000 };
+    trn_record_t record = {.body = body, .body_size = 100000};
     uint64_t seq = 0;
     int rc = 0;
     while (rc == 0) {
@@ -447,19 +443,17 @@ test_a_write_without_space_is_tried_again_and_synced (void **state)
     trn_disk_t *memory = trn_disk_memory_new ();
     trn_disk_t *disk = trn_disk_faulty_new (memory);
     atomic_uint news = 0;
-    const trn_store_config_t config = { .disk = disk,
-                                        .path = "data",
-                                        .name = "a",
-                                        .notify = s_count_news,
-                                        .notify_arg = &news };
+    const trn_store_config_t config = {.disk = disk,
+                                       .path = "data",
+                                       .name = "a",
+                                       .notify = s_count_news,
+                                       .notify_arg = &news};
     trn_store_t *store = NULL;
     assert_int_equal (trn_store_open (&store, &config, NULL, NULL, 0), 0);
     trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
     const trn_log_t *log = trn_outbox_log (outbox);
-    const trn_disk_fault_t full = { .call = TRN_CALL_PWRITE,
-                                    .nth = 1,
-                                    .forever = true,
-                                    .error = ENOSPC };
+    const trn_disk_fault_t full
+        = {.call = TRN_CALL_PWRITE, .nth = 1, .forever = true, .error = ENOSPC};
     trn_disk_faulty_plan (disk, &full);
     const uint64_t seq = s_send (outbox, "one");
     for (int ms = 0; ms < PATIENCE_MS && trn_disk_faulty_hits (disk) < 4;
@@ -471,11 +465,11 @@ test_a_write_without_space_is_tried_again_and_synced (void **state)
     const unsigned before = atomic_load (&news);
     assert_true (before > 0);
 
-    const trn_disk_fault_t none = { .nth = 0 };
+    const trn_disk_fault_t none = {.nth = 0};
     trn_disk_faulty_plan (disk, &none);
-    for (int ms = 0; ms < PATIENCE_MS
-                     && (trn_log_synced (log) < seq
-                         || atomic_load (&news) == before);
+    for (int ms = 0;
+         ms < PATIENCE_MS
+         && (trn_log_synced (log) < seq || atomic_load (&news) == before);
          ms++) {
         usleep (1000);
     }
@@ -538,7 +532,7 @@ test_closing_says_the_state_that_a_full_disk_kept_out (void **state)
     }
     //  Once is enough: there is room again when the store closes.
     const trn_disk_fault_t full
-        = { .call = TRN_CALL_PWRITE, .nth = 1, .error = ENOSPC };
+        = {.call = TRN_CALL_PWRITE, .nth = 1, .error = ENOSPC};
     trn_disk_faulty_plan (disk, &full);
     trn_outbox_save (outbox, (const uint8_t *) "newest", 6, 1, 2);
     for (int ms = 0; ms < PATIENCE_MS && trn_disk_faulty_hits (disk) == 0;
@@ -548,7 +542,7 @@ test_closing_says_the_state_that_a_full_disk_kept_out (void **state)
     assert_int_equal (trn_store_close (&store), 0);
 
     store = s_open (disk, "a");
-    const trn_log_config_t config = { .segment_min = 0 };
+    const trn_log_config_t config = {.segment_min = 0};
     uint8_t *found = NULL;
     size_t size = 0;
     trn_log_report_t report;
@@ -581,14 +575,13 @@ test_a_cell_is_old_or_new_after_a_crash (void **state)
                                            contents, sizeof contents),
                           0);
         memset (contents, 2, sizeof contents);
-        assert_int_equal (
-            trn_cell_replace (&cell, contents, sizeof contents), 0);
+        assert_int_equal (trn_cell_replace (&cell, contents, sizeof contents),
+                          0);
         //  The third one is written but not synced.
         memset (contents, 3, sizeof contents);
         trn_disk_t *faulty = trn_disk_faulty_new (disk);
-        const trn_disk_fault_t fault = { .call = TRN_CALL_FDATASYNC,
-                                         .nth = 1,
-                                         .error = EIO };
+        const trn_disk_fault_t fault
+            = {.call = TRN_CALL_FDATASYNC, .nth = 1, .error = EIO};
         trn_disk_faulty_plan (faulty, &fault);
         cell.disk = faulty;
         assert_int_equal (trn_cell_replace (&cell, contents, 2000), TERN_EIO);
@@ -596,17 +589,17 @@ test_a_cell_is_old_or_new_after_a_crash (void **state)
         dir = disk->open_root (disk, "d", 0);
         uint8_t *found = NULL;
         size_t size = 0;
-        assert_int_equal (trn_cell_open (&cell, disk, dir, "CELL", 5, 4096,
-                                         &found, &size),
-                          0);
+        assert_int_equal (
+            trn_cell_open (&cell, disk, dir, "CELL", 5, 4096, &found, &size),
+            0);
         assert_true ((found[0] == 2 && size == 3000)
                      || (found[0] == 3 && size == 2000));
         free (found);
         trn_cell_close (&cell);
         //  Somebody else's cell does not pass for this one.
-        assert_int_equal (trn_cell_read (disk, dir, "CELL", 6, 4096, &found,
-                                         &size),
-                          TERN_ECORRUPT);
+        assert_int_equal (
+            trn_cell_read (disk, dir, "CELL", 6, 4096, &found, &size),
+            TERN_ECORRUPT);
         trn_disk_faulty_destroy (&faulty);
         trn_disk_memory_destroy (&disk);
     }
@@ -624,10 +617,10 @@ test_a_cell_is_replaced_on_a_full_disk (void **state)
     assert_int_equal (
         trn_cell_create (&cell, disk, dir, "CELL", 5, 4096, &byte, 1), 0);
     trn_disk_memory_limit (disk, 0);
-    const uint8_t contents[4000] = { 9 };
+    const uint8_t contents[4000] = {9};
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal (
-            trn_cell_replace (&cell, contents, sizeof contents), 0);
+        assert_int_equal (trn_cell_replace (&cell, contents, sizeof contents),
+                          0);
     }
     trn_cell_close (&cell);
     trn_disk_memory_destroy (&disk);
@@ -645,7 +638,7 @@ test_the_real_disk_locks_checks_and_follows_no_link (void **state)
     snprintf (data, sizeof data, "%s/a/b", path);
     trn_disk_t *const disk = trn_disk_real ();
     trn_store_t *store = NULL;
-    const trn_store_config_t config = { .path = data, .name = "a" };
+    const trn_store_config_t config = {.path = data, .name = "a"};
     char why[256];
     char warning[256];
     assert_int_equal (
@@ -684,8 +677,7 @@ main (void)
         cmocka_unit_test (test_reads_and_saves_come_back_with_a_notification),
         cmocka_unit_test (test_a_failed_sync_reaches_everyone_who_waits),
         cmocka_unit_test (test_a_full_disk_is_tried_again_without_being_asked),
-        cmocka_unit_test (
-            test_a_write_without_space_is_tried_again_and_synced),
+        cmocka_unit_test (test_a_write_without_space_is_tried_again_and_synced),
         cmocka_unit_test (
             test_what_is_in_doubt_stays_so_until_its_owner_has_spoken),
         cmocka_unit_test (

@@ -26,7 +26,7 @@ enum {
 static trn_outbox_t *
 s_outbox (trn_store_t *store, const char *name)
 {
-    const trn_log_config_t config = { .segment_min = 0 };
+    const trn_log_config_t config = {.segment_min = 0};
     trn_outbox_t *outbox = NULL;
     uint8_t *state = NULL;
     size_t size = 0;
@@ -42,7 +42,7 @@ static trn_store_t *
 s_store (trn_disk_t *disk, trn_outbox_t **outbox_p)
 {
     const trn_store_config_t config
-        = { .disk = disk, .path = "data", .name = "orders-1" };
+        = {.disk = disk, .path = "data", .name = "orders-1"};
     trn_store_t *store = NULL;
     assert_int_equal (trn_store_open (&store, &config, NULL, NULL, 0), 0);
     *outbox_p = s_outbox (store, "hello");
@@ -50,11 +50,11 @@ s_store (trn_disk_t *disk, trn_outbox_t **outbox_p)
     for (unsigned i = 1; i <= MESSAGES; i++) {
         char text[200] = "";
         snprintf (text, sizeof text, "text %u", i);
-        trn_record_t record = { .body = (const uint8_t *) text,
-                                .body_size = sizeof text,
-                                .stamp_us = 1000 + i,
-                                .key = (const uint8_t *) "a.b",
-                                .key_size = 3 };
+        trn_record_t record = {.body = (const uint8_t *) text,
+                               .body_size = sizeof text,
+                               .stamp_us = 1000 + i,
+                               .key = (const uint8_t *) "a.b",
+                               .key_size = 3};
         assert_int_equal (trn_outbox_append (*outbox_p, &record, -1, &seq), 0);
     }
     trn_outbox_store (*outbox_p);
@@ -150,10 +150,10 @@ test_peek_shows_from_a_seq_until_told_to_stop (void **state)
     trn_outbox_t *outbox = NULL;
     trn_store_t *store = s_store (disk, &outbox);
     tern_store_t *seen = s_look (disk, "data");
-    s_seen_t all = { .count = 0 };
+    s_seen_t all = {.count = 0};
     assert_int_equal (tern_store_peek (seen, "hello", 0, s_see, &all), 0);
     assert_int_equal (all.count, MESSAGES);
-    s_seen_t some = { .stop_at = 4 };
+    s_seen_t some = {.stop_at = 4};
     assert_int_equal (tern_store_peek (seen, "hello", 20, s_see, &some), 7);
     assert_int_equal (some.first, 20);
     assert_int_equal (some.last, 23);
@@ -174,7 +174,7 @@ test_torn_and_corrupt_are_told_apart_and_nothing_is_changed (void **state)
     char path[128];
     s_segment_path (disk, path);
     const int64_t record = 40 + 3 + 200 + 5;
-    const uint8_t junk[] = { 1, 2, 3 };
+    const uint8_t junk[] = {1, 2, 3};
     trn_disk_memory_poke (disk, path, junk, sizeof junk,
                           128 + MESSAGES * record + 16);
     tern_store_t *seen = s_look (disk, "data");
@@ -182,7 +182,7 @@ test_torn_and_corrupt_are_told_apart_and_nothing_is_changed (void **state)
     assert_int_equal (tern_store_verify (seen, "hello", &info), 0);
     assert_int_equal (info.health, TERN_OUTBOX_TORN);
     assert_int_equal (info.torn_bytes, 19);
-    s_seen_t all = { .count = 0 };
+    s_seen_t all = {.count = 0};
     assert_int_equal (tern_store_peek (seen, "hello", 0, s_see, &all), 0);
     assert_int_equal (all.count, MESSAGES);
 
@@ -197,7 +197,7 @@ test_torn_and_corrupt_are_told_apart_and_nothing_is_changed (void **state)
     assert_int_equal (info.offset, damaged);
     assert_int_equal (info.last_good_seq, 9);
     assert_string_equal (info.problem, "damage");
-    all = (s_seen_t){ .count = 0 };
+    all = (s_seen_t) {.count = 0};
     assert_int_equal (tern_store_peek (seen, "hello", 0, s_see, &all),
                       TERN_ECORRUPT);
     assert_int_equal (all.count, 9);
@@ -220,19 +220,18 @@ test_salvage_copies_what_is_good_on_both_sides_of_damage (void **state)
     char path[128];
     s_segment_path (disk, path);
     const int64_t record = 40 + 3 + 200 + 5;
-    uint8_t zeros[300] = { 0 };
+    uint8_t zeros[300] = {0};
     trn_disk_memory_poke (disk, path, zeros, sizeof zeros,
                           128 + 20 * record + 10);
 
     tern_store_t *seen = s_look (disk, "data");
     tern_salvage_t result;
     char why[128];
-    assert_int_equal (trn_inspect_salvage (seen, disk, "data", &result, why,
-                                           sizeof why),
-                      TERN_EINUSE);
-    assert_int_equal (trn_inspect_salvage (seen, disk, "new", &result, why,
-                                           sizeof why),
-                      0);
+    assert_int_equal (
+        trn_inspect_salvage (seen, disk, "data", &result, why, sizeof why),
+        TERN_EINUSE);
+    assert_int_equal (
+        trn_inspect_salvage (seen, disk, "new", &result, why, sizeof why), 0);
     //  Records 21 and 22 are hit; 1 and 2 were settled.
     assert_int_equal (result.outboxes, 1);
     assert_int_equal (result.messages, MESSAGES - 4);
@@ -246,7 +245,7 @@ test_salvage_copies_what_is_good_on_both_sides_of_damage (void **state)
     assert_int_equal (tern_store_verify (fresh, "hello", &info), 0);
     assert_int_equal (info.health, TERN_OUTBOX_CLEAN);
     assert_int_equal (info.messages, MESSAGES - 4);
-    s_seen_t all = { .count = 0 };
+    s_seen_t all = {.count = 0};
     assert_int_equal (tern_store_peek (fresh, "hello", 0, s_see, &all), 0);
     assert_int_equal (all.count, MESSAGES - 4);
     tern_store_close (&fresh);
