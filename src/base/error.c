@@ -29,6 +29,8 @@ tern_strerror (int error)
     case TERN_ENET: return "network error";
     case TERN_EBUSY: return "still in use in this process";
     case TERN_ENOTSUP: return "not offered by this build";
+    case TERN_ENOROUTE: return "no queue is bound for it";
+    case TERN_ETYPE: return "exchange of another type";
     default: return "unknown error";
     }
 }

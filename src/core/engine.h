@@ -29,6 +29,7 @@
 #define TRN_ENGINE_H
 
 #include "base/ranges.h"
+#include "core/policy.h"
 #include "wire/frame.h"
 
 #include <stdbool.h>
@@ -121,6 +122,14 @@ typedef struct {
     } deliver;
     uint64_t processed;  //  PROGRESS
     struct {
+        uint32_t number;  //  of the queue in its outbox
+        const char *queue;
+        uint64_t seq;
+        const char *reason;    //  "rejected", "spent", "expired"; static
+        uint32_t deliveries;   //  so far
+        const char *consumer;  //  peer that had it last, "" if none
+    } bury;
+    struct {
         const char *id;  //  "TERN-PEER-GONE", static
         int level;       //  0 debug 1 info 2 warning 3 error
         char text[256];  //  key=value, escaped
@@ -194,6 +203,108 @@ trn_engine_on_saved (trn_engine_t *self, trn_outbox_id_t outbox, uint64_t stamp,
 bool
 trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
                     uint64_t seq);
+
+//  Rules and queues of an outbox ------------------------------------------
+//
+//  docs/QUEUES.md has the rules and their order.
+
+//  What the engine has to know of a message that is not plain.  Times are wall
+//  clock milliseconds of this publisher, see on_clock ().
+typedef struct {
+    uint64_t seq;
+    uint64_t due_ms;      //  not before; 0 at once
+    uint64_t expires_ms;  //  not after; 0 never
+    uint64_t order;    //  hash of its ordering key, 0 none; two keys with one
+                       //  hash only wait for each other
+    uint8_t priority;  //  0..9
+    const uint32_t
+        *targets;         //  routed outbox: the queues it goes to, by number,
+    size_t target_count;  //  ascending; elsewhere NULL: all of them
+} trn_rule_t;
+
+//  Before on_appended () covers its seq, in order of seqs; also, after
+//  add_outbox (), for those unsettled messages of earlier lives that are ruled.
+//  In a routed outbox every message is.
+void
+trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
+                       const trn_rule_t *rule);
+
+//  It is wall_ms now, at now_ms.  Before the first outbox, and every few
+//  seconds.
+void
+trn_engine_on_clock (trn_engine_t *self, uint64_t wall_ms, int64_t now_ms);
+
+//  As add_outbox (), for an exchange: it begins without a queue, or with those
+//  that the state knows.  routed: messages go where their targets say, not to
+//  all.
+int
+trn_engine_add_exchange (trn_engine_t *self, const char *name, bool routed,
+                         uint64_t high, const trn_ranges_t *gaps, bool clean,
+                         const uint8_t *state, size_t size,
+                         trn_outbox_id_t *outbox_p);
+
+//  One more queue of an exchange, from seq on (high + 1: only what is new; for a
+//  routed one earlier targets cannot name it, so its past is what the shell
+//  says by on_message () again).  Known already: its number.  Numbers are from 1
+//  on and are never used again in this outbox.  TERN_ETOOBIG: too many.
+int
+trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
+                      const char *queue, uint64_t from, uint32_t *number_p,
+                      int64_t now_ms);
+
+//  It is not bound any more: what waits for it is dropped, counted, reported.
+void
+trn_engine_remove_queue (trn_engine_t *self, trn_outbox_id_t outbox,
+                         uint32_t number, int64_t now_ms);
+
+//  Walk the queues of an outbox, index from 0: false behind the last.  The name
+//  is borrowed until a queue is added or removed.
+bool
+trn_engine_queue_at (const trn_engine_t *self, trn_outbox_id_t outbox,
+                     size_t index, const char **queue_p, uint32_t *number_p);
+
+//  The rules of a queue (number 0: of all queues of the outbox, and those that
+//  come later).  Saved with the state.
+void
+trn_engine_set_policy (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint32_t number, const trn_policy_t *policy,
+                       int64_t now_ms);
+
+const trn_policy_t *
+trn_engine_policy (const trn_engine_t *self, trn_outbox_id_t outbox,
+                   uint32_t number);
+
+//  The copy that DO_BURY asked for is synced as dead_seq in dead_outbox.  The
+//  message is settled here; the copy is not delivered before a state that says
+//  so is durable.  After a restart the shell says this again for every dead
+//  letter found whose first id is of this store; what is settled already is no
+//  news.  dead_seq 0: the record is not there (any more): dropped, counted.
+void
+trn_engine_on_buried (trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint32_t number, uint64_t seq,
+                      trn_outbox_id_t dead_outbox, uint64_t dead_seq,
+                      int64_t now_ms);
+
+//  The copy could not be made now (disk full): DO_BURY comes again after a
+//  pause.
+void
+trn_engine_on_bury_failed (trn_engine_t *self, trn_outbox_id_t outbox,
+                           uint32_t number, uint64_t seq, int64_t now_ms);
+
+//  Drop everything that waits for a queue (not what is with consumers).  Returns
+//  how many.
+uint64_t
+trn_engine_purge (trn_engine_t *self, trn_outbox_id_t outbox, uint32_t number,
+                  int64_t now_ms);
+
+//  Numbers that the application gave (idempotent publishing): the highest one
+//  in this outbox, saved with the state.
+void
+trn_engine_on_number (trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint64_t number);
+
+uint64_t
+trn_engine_number (const trn_engine_t *self, trn_outbox_id_t outbox);
 
 //  Consumers -------------------------------------------------------------
 
@@ -283,6 +394,9 @@ typedef struct {
     uint64_t requeued, rejected, released;  //  settle answers
     uint64_t stale;                         //  refused: that lease is over
     uint64_t dropped;    //  by the outbox's limit, or found missing
+    uint64_t expired;    //  of these dropped: their time was over
+    uint64_t dead;       //  dead-lettered
+    uint64_t delayed;    //  of waiting: not ready before some time
     uint64_t waiting;    //  not assigned yet
     uint64_t in_flight;  //  assigned, not settled
     uint64_t parked;     //  rejected, kept until dead letters take them

@@ -50,6 +50,12 @@ typedef struct {
     uint64_t limit_bytes;     //  of unsettled backlog; 0: none
     uint64_t limit_messages;  //  0: none
     trn_at_limit_t at_limit;
+    //  Called while opening, in order of seqs, for each message record at or
+    //  above the saved low whose flags say TRN_RECORD_RULED.  Borrowed.
+    void (*on_ruled) (void *arg, const trn_record_t *record);
+    void *on_ruled_arg;
+    uint64_t retain_ms;     //  settled records are kept so long,
+    uint64_t retain_bytes;  //  but no more than about so much; 0 and 0: not
 } trn_log_config_t;
 
 //  What opening found; also the answer of verify.

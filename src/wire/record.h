@@ -36,6 +36,10 @@ enum {
     TRN_RECORD_GAP = 2       //  body: u64 last; seqs seq..last name nothing
 };
 
+//  Flags.  A reader ignores those it does not know.  RULED: its properties
+//  concern its delivery, so opening the log looks at it (docs/QUEUES.md).
+#define TRN_RECORD_RULED 1u
+
 typedef struct {
     uint8_t kind;
     uint8_t flags;
