@@ -70,12 +70,13 @@ cli_bench_meter_cpu_us (const cli_bench_meter_t *self)
 uint64_t
 cli_bench_peak_kib (void)
 {
+    static const char label[] = "VmHWM:";
     FILE *file = fopen ("/proc/self/status", "re");
     char line[256];
     uint64_t kib = 0;
-    while (file && fgets (line, sizeof line, file)) {
-        if (sscanf (line, "VmHWM: %" SCNu64, &kib) == 1) {
-            break;
+    while (file && kib == 0 && fgets (line, sizeof line, file)) {
+        if (strncmp (line, label, sizeof label - 1) == 0) {
+            kib = strtoull (line + sizeof label - 1, NULL, 10);
         }
     }
     if (file) {

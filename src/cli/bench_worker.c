@@ -211,17 +211,17 @@ s_publish (publisher_t *self)
 static int
 s_publisher (const cli_bench_job_t *job)
 {
-    publisher_t self = {.job = job};
-    self.body = calloc (1, job->size < 8 ? 8 : job->size);
+    char *body = calloc (1, job->size < 8 ? 8 : job->size);
+    publisher_t self = {.job = job, .body = body};
     const int64_t began_ns = cli_clock_ns ();
-    self.peer = self.body ? s_open_peer (job) : NULL;
+    self.peer = body ? s_open_peer (job) : NULL;
     self.open_ns = cli_clock_ns () - began_ns;
     const bool good = self.peer && s_publish (&self);
     for (uint64_t index = 0; index < job->queues; index++) {
         tern_producer_close (&self.producers[index]);
     }
     tern_peer_close (&self.peer, 0);
-    free (self.body);
+    free (body);
     return good ? CLI_DONE : CLI_FAILED;
 }
 

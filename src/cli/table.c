@@ -12,7 +12,7 @@
 void
 cli_table_init (cli_table_t *self, const char *const *titles, size_t columns)
 {
-    assert (columns <= CLI_TABLE_COLUMNS);
+    assert (columns > 0 && columns <= CLI_TABLE_COLUMNS);
     *self = (cli_table_t) {.titles = titles, .columns = columns};
 }
 
@@ -67,6 +67,7 @@ cli_table_print (cli_table_t *self)
 {
     size_t widths[CLI_TABLE_COLUMNS] = {0};
     const size_t columns = self->columns;
+    assert (columns > 0);
     for (size_t column = 0; column < columns; column++) {
         const char *title = self->titles[column];
         widths[column] = s_width (title + (*title == '>'));

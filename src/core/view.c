@@ -175,7 +175,7 @@ void
 trn_view_claim (trn_view_t *self, uint32_t source, const trn_entry_t *entry,
                 int64_t stale_since_ms)
 {
-    assert (self && source < self->sources && entry);
+    assert (self && self->slots && source < self->sources && entry);
     trn_view_slot_t *slot = s_find (self, entry->name);
     if (!slot) {
         slot = self->memory < self->memory_max ? s_add_slot (self, entry->name)

@@ -382,6 +382,7 @@ s_except (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
                                             self->exception_capacity
                                                 * sizeof *self->exceptions);
         }
+        assert (self->exceptions);
         self->exceptions[self->exception_count++]
             = (trn_exception_t) {flow, outcome, seq, seq};
     }

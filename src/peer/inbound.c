@@ -89,7 +89,7 @@ s_facing_endpoint (const char *node, char *endpoint, size_t size)
     }
     int rc = TERN_ENET;
     const int probe = socket (found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t own_size = sizeof own;
     if (probe >= 0 && connect (probe, found->ai_addr, found->ai_addrlen) == 0
         && getsockname (probe, (struct sockaddr *) &own, &own_size) == 0

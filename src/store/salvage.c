@@ -186,6 +186,7 @@ s_salvage_outbox (trn_salvage_t *self, const trn_inspect_box_t *box)
         if (rc == 0 && self->outbox) {
             rc = trn_outbox_wait (self->outbox, self->last_seq, true, -1);
         }
+        self->name = NULL;
     }
     trn_inspect_close_cells (self->from, &cells);
     return rc;

@@ -159,8 +159,8 @@ s_open_meta (trn_store_t *self, const char *name, char *why, size_t size)
         rc = trn_store_meta_decode (bytes, length, &found);
     }
     free (bytes);
-    return rc < 0 ? s_say (why, size, rc, "META")
-                  : s_renew_meta (self, &found, name, why, size);
+    return rc ? s_say (why, size, rc, "META")
+              : s_renew_meta (self, &found, name, why, size);
 }
 
 static int

@@ -220,11 +220,12 @@ s_add_segment (trn_survey_t *self, uint64_t number, uint64_t size,
 static int
 s_read_segment (trn_survey_t *self, uint64_t number)
 {
-    trn_survey_file_t file;
+    trn_survey_file_t file = {0};
     int rc = s_open_file (self, number, &file);
     uint8_t header[TRN_SEGMENT_HEADER];
     int64_t got = 0;
     if (rc == 0) {
+        assert (file.source.read);
         got = file.source.read (file.source.arg, header, sizeof header, 0);
         rc = got < 0 ? (int) got : 0;
     }
