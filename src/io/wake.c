@@ -54,10 +54,9 @@ trn_wake_clear (trn_wake_t *self)
 void
 trn_wake_up (trn_wake_t *self)
 {
-    //  The caller's work was published before this fence, so a sleeper that
-    //  announced itself after our load will find it.
-    atomic_thread_fence (memory_order_seq_cst);
-    if (atomic_load_explicit (&self->sleeping, memory_order_relaxed)
+    //  The caller's work was published before this load, so a sleeper that
+    //  announces itself after it will find the work.
+    if (atomic_load (&self->sleeping)
         && atomic_exchange (&self->sleeping, false)) {
         const uint64_t one = 1;
         const ssize_t put = write (self->fd, &one, sizeof one);

@@ -11,7 +11,9 @@
 //      trn_wake_clear ()
 //
 //  Both sides use sequentially consistent order, so either the sleeper sees the
-//  work or the other sees the announcement.
+//  work or the other sees the announcement.  Work must therefore be published by
+//  a sequentially consistent store, or be looked for under a mutex that the
+//  other holds while it calls.
 //
 //  SPDX-License-Identifier: MPL-2.0
 

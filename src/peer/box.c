@@ -175,9 +175,8 @@ trn_box_collect (tern_peer_t *self)
         trn_box_t *box = dirty;
         dirty = box->dirty_next;
         //  Cleared before looking: whoever appends after our look marks again.
-        //  The fence is the other half of s_mark_dirty ()'s.
-        atomic_store (&box->queued, false);
-        atomic_thread_fence (memory_order_seq_cst);
+        //  The exchange is the other half of s_mark_dirty ()'s.
+        (void) atomic_exchange (&box->queued, false);
         trn_log_t *log = trn_outbox_log (box->outbox);
         const uint64_t appended = trn_log_appended (log);
         if (appended > box->seen) {

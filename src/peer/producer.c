@@ -70,11 +70,9 @@ tern_producer_close (tern_producer_t **self_p)
 static bool
 s_mark_dirty (trn_box_t *box)
 {
-    //  The append was published before; whoever has the turn clears `queued`
-    //  before looking at how far the log is.  One of the two sees the other.
-    atomic_thread_fence (memory_order_seq_cst);
-    if (atomic_load_explicit (&box->queued, memory_order_relaxed)
-        || atomic_exchange (&box->queued, true)) {
+    //  Exchanged on both sides, never only read: if it was queued, then whoever
+    //  clears `queued` after us sees what we have appended.
+    if (atomic_exchange (&box->queued, true)) {
         return false;
     }
     tern_peer_t *peer = box->peer;
