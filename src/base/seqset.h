@@ -1,16 +1,17 @@
 //  base/seqset.h - a set of seqs that may be scattered
 //
-//  What trn_ranges_t is for few ranges, this is for many: pages of 4096 bits,
-//  where a page that is all in or all out takes no memory but its pointer.  Adding,
-//  removing and asking cost O(1) wherever the seq is; looking for the next one in
-//  or out costs O(1) per page that is passed over.  A million scattered seqs take
-//  some 130 KB.
+//  What trn_ranges_t is for few ranges, this is for many.  Seqs are kept by
+//  pages of 4096: a page that is partly in is a bitmap of 512 bytes, any number
+//  of pages in a row that are all in are one entry of 24 bytes, and what is all
+//  out takes nothing.  So a million scattered seqs of two million take 260 KB,
+//  and a jump of the seqs, or a set that starts at a large seq, costs nothing.
 //
-//  Seqs come and go at both ends: what lies below the first page with a bit that
-//  differs from the pages before is one border, not pages.  So a set that is full
-//  up to some seq, or starts at some seq, is small however large that is.
+//  Finding a page is a binary search, O(1) at the end where seqs come; what
+//  is inside a page costs O(1).  Looking for the next seq in or out passes over
+//  one page, or run of full ones, or hole, per step.  Entries come and go cheaply
+//  at both ends.
 //
-//  Thread: the owner's.  Numbers: 1..TRN_SEQ_MAX.
+//  Thread: the owner's.  Numbers: any but UINT64_MAX; seqs are 1..TRN_SEQ_MAX.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -19,15 +20,23 @@
 
 #include "base/ranges.h"
 
-//  One page: NULL is all out, trn_seqset_full all in, else 64 words that are owned.
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRN_SEQSET_PAGE 4096u
+
+typedef struct {
+    uint64_t page;   //  seq / 4096 of the first
+    uint64_t in;     //  seqs inside: 4096 for each page if bits is NULL
+    uint64_t *bits;  //  one page, neither empty nor full; NULL: full pages
+} trn_seqset_part_t;
+
 //  A zeroed trn_seqset_t is empty.
 typedef struct {
-    uint64_t **page;  //  ring or array of pages, from number `base` on; owned
-    uint64_t base;    //  seq >> 12 of page[head]
+    trn_seqset_part_t *at;  //  sorted, disjoint; owned, live from head on
     size_t head, count, capacity;
-    bool below;      //  everything before `base` is in
-    uint64_t total;  //  in the pages (not what `below` says)
-    size_t bitmaps;  //  pages with memory of their own
+    uint64_t total;
 } trn_seqset_t;
 
 //  Release its memory; empty after.
@@ -58,7 +67,12 @@ trn_seqset_first_out (const trn_seqset_t *self, uint64_t from, uint64_t to,
 uint64_t
 trn_seqset_count (const trn_seqset_t *self, uint64_t from, uint64_t to);
 
-//  Pages with memory of their own (512 bytes each), for bounding.
+//  How many are in the set.  O(1).
+uint64_t
+trn_seqset_total (const trn_seqset_t *self);
+
+//  What bounds its memory: bitmaps, and runs of full pages between them; some
+//  600 bytes each.
 size_t
 trn_seqset_pages (const trn_seqset_t *self);
 
