@@ -20,6 +20,10 @@ trn_name_valid (const char *name, size_t size);
 bool
 trn_queue_valid (const char *name, size_t size);
 
+//  An outbox is named like its queue, or '#' and the name of its exchange.
+bool
+trn_outbox_valid (const char *name, size_t size);
+
 //  Scheme tcp, ipc or inproc, printable, within TRN_ENDPOINT_MAX.
 bool
 trn_endpoint_valid (const char *endpoint, size_t size);

@@ -12,9 +12,13 @@
 trn_text_t
 trn_field_name (trn_unpack_t *in);
 
-//  A queue's or outbox's name: a name, or '@' and a name.
+//  A queue's name: a name, or '@' and a name.
 trn_text_t
 trn_field_queue (trn_unpack_t *in);
+
+//  An outbox's name: a queue's, or '#' and a name.
+trn_text_t
+trn_field_outbox (trn_unpack_t *in);
 
 trn_text_t
 trn_field_endpoint (trn_unpack_t *in);

@@ -119,7 +119,7 @@ s_unpack_offer (trn_unpack_t *in, trn_frame_t *frame)
 {
     frame->offer.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->offer.queue = trn_field_queue (in);
-    frame->offer.outbox = trn_field_queue (in);
+    frame->offer.outbox = trn_field_outbox (in);
     frame->offer.low = trn_field_seq (in, 1);
     frame->offer.high = trn_field_seq (in, 0);
 }

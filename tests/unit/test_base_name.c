@@ -25,6 +25,12 @@ s_queue (const char *text)
 }
 
 static bool
+s_outbox (const char *text)
+{
+    return trn_outbox_valid (text, strlen (text));
+}
+
+static bool
 s_endpoint (const char *text)
 {
     return trn_endpoint_valid (text, strlen (text));
@@ -99,6 +105,29 @@ a_queue_is_a_name_or_at_and_a_name (void **state)
     assert_false (trn_queue_valid (text, TRN_NAME_MAX + 2));
 }
 
+//  T-2
+static void
+an_outbox_is_a_queue_or_hash_and_a_name (void **state)
+{
+    (void) state;
+    assert_true (s_outbox ("hello"));
+    assert_true (s_outbox ("@orders-1"));
+    assert_true (s_outbox ("#prices"));
+    assert_false (s_outbox ("#"));
+    assert_false (s_outbox ("##a"));
+    assert_false (s_outbox ("#@a"));
+    assert_false (s_outbox ("@#a"));
+    assert_false (s_outbox ("a#b"));
+    assert_false (s_outbox (""));
+    assert_false (s_queue ("#prices"));
+    assert_false (trn_outbox_valid (NULL, 0));
+    char text[TRN_NAME_MAX + 2];
+    memset (text, 'a', sizeof text);
+    text[0] = '#';
+    assert_true (trn_outbox_valid (text, TRN_NAME_MAX + 1));
+    assert_false (trn_outbox_valid (text, TRN_NAME_MAX + 2));
+}
+
 //  T-3
 static void
 an_endpoint_has_a_known_scheme_and_no_blank (void **state)
@@ -165,6 +194,7 @@ main (void)
         cmocka_unit_test (every_byte_is_judged_alone_and_in_the_middle),
         cmocka_unit_test (a_name_has_at_most_63_bytes),
         cmocka_unit_test (a_queue_is_a_name_or_at_and_a_name),
+        cmocka_unit_test (an_outbox_is_a_queue_or_hash_and_a_name),
         cmocka_unit_test (an_endpoint_has_a_known_scheme_and_no_blank),
         cmocka_unit_test (foreign_text_is_shown_without_control_characters),
         cmocka_unit_test (the_longest_escape_fits_and_is_cut_after_128_bytes),

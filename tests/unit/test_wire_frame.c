@@ -445,10 +445,11 @@ names_are_checked_in_every_frame_that_has_one (void **state)
         test_path_t path;
         size_t max;
         bool private_too;
-    } fields[] = {{TRN_HELLO, hello, TRN_NAME_MAX, false},
-                  {TRN_WELCOME, welcome, TRN_NAME_MAX, false},
-                  {TRN_OFFER, queue, TRN_NAME_MAX + 1, true},
-                  {TRN_OFFER, outbox, TRN_NAME_MAX + 1, true}};
+        bool exchange_too;
+    } fields[] = {{TRN_HELLO, hello, TRN_NAME_MAX, false, false},
+                  {TRN_WELCOME, welcome, TRN_NAME_MAX, false, false},
+                  {TRN_OFFER, queue, TRN_NAME_MAX + 1, true, false},
+                  {TRN_OFFER, outbox, TRN_NAME_MAX + 1, true, true}};
     for (size_t at = 0; at < 4; at++) {
         const trn_frame_type_t type = fields[at].type;
         const test_path_t path = fields[at].path;
@@ -461,6 +462,8 @@ names_are_checked_in_every_frame_that_has_one (void **state)
         assert_int_equal (s_with_text (type, path, "a\0b", 3), TERN_EPROTO);
         assert_int_equal (s_with_text (type, path, "@a", 2),
                           fields[at].private_too ? 0 : TERN_EPROTO);
+        assert_int_equal (s_with_text (type, path, "#a", 2),
+                          fields[at].exchange_too ? 0 : TERN_EPROTO);
     }
 }
 
