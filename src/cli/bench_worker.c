@@ -25,6 +25,7 @@
 #define QUEUES_MAX 256
 #define CONSUMERS_MS 30000  //  until the consumers must have been found
 #define SAMPLES_MAX 1000000
+#define SINGLE_MS 1000  //  one message; then a look whether the parent is there
 #define PROGRESS_EVERY 65536
 
 //  A seat for a worker -------------------------------------------------------
@@ -250,8 +251,12 @@ s_open_consumers (consumer_t *self)
             cli_fail_tern (rc, name, NULL);
             return false;
         }
-        self->items[index + 1] = (struct pollfd) {
-            .fd = tern_consumer_fd (self->consumers[index]), .events = POLLIN};
+        if (!self->job->single) {
+            self->items[index + 1] = (struct pollfd) {
+                .fd = tern_consumer_fd (self->consumers[index]),
+                .events = POLLIN,
+            };
+        }
     }
     return true;
 }
@@ -277,14 +282,41 @@ s_consume_waiting (consumer_t *self)
         tern_consumer_t *consumer = self->consumers[index];
         tern_msg_t *msg;
         while ((msg = tern_consumer_recv (consumer, 0))) {
-            if (self->samples) {
-                s_take_sample (self, msg);
-            }
             tern_consumer_accept (consumer, msg);
             self->count++;
         }
     }
     self->last_ns = cli_clock_ns ();
+}
+
+//  One message in flight: waiting in the call itself, as libzmq's side does.
+
+static void
+s_consume_single (consumer_t *self)
+{
+    while (self->count < self->job->count) {
+        tern_msg_t *msg = tern_consumer_recv (self->consumers[0], SINGLE_MS);
+        if (msg) {
+            s_take_sample (self, msg);
+            tern_consumer_accept (self->consumers[0], msg);
+            self->count++;
+        } else if (poll (self->items, 1, 0) > 0) {
+            break;
+        }
+    }
+    self->last_ns = cli_clock_ns ();
+}
+
+//  Until the parent says that no more will come.
+
+static void
+s_consume_all (consumer_t *self)
+{
+    do {
+        s_consume_waiting (self);
+        poll (self->items, (nfds_t) self->job->queues + 1, -1);
+    } while (!self->items[0].revents);
+    s_consume_waiting (self);
 }
 
 static bool
@@ -299,11 +331,11 @@ s_consume (consumer_t *self)
         return false;
     }
     cli_bench_meter_start (&meter);
-    do {
-        s_consume_waiting (self);
-        poll (self->items, (nfds_t) self->job->queues + 1, -1);
-    } while (!self->items[0].revents);
-    s_consume_waiting (self);
+    if (self->job->single) {
+        s_consume_single (self);
+    } else {
+        s_consume_all (self);
+    }
     if (!cli_bench_hear ("stop")) {
         return false;
     }

@@ -90,6 +90,29 @@ trn_poller_remove (trn_poller_t *self, trn_poll_item_t *item)
     item->touched = false;
 }
 
+static void
+s_listen (const trn_poller_t *self, trn_poll_item_t *item, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = item};
+    const int rc = epoll_ctl (self->fd, EPOLL_CTL_MOD, item->fd, &event);
+    assert (rc == 0);  //  it was added
+    (void) rc;
+}
+
+void
+trn_poller_mute (const trn_poller_t *self, trn_poll_item_t *item)
+{
+    assert (self && item);
+    s_listen (self, item, 0);
+}
+
+void
+trn_poller_unmute (const trn_poller_t *self, trn_poll_item_t *item)
+{
+    assert (self && item);
+    s_listen (self, item, EPOLLIN);
+}
+
 void
 trn_poller_touch (trn_poller_t *self, trn_poll_item_t *item)
 {

@@ -48,6 +48,14 @@ trn_poller_add (trn_poller_t *self, trn_poll_item_t *item);
 void
 trn_poller_remove (trn_poller_t *self, trn_poll_item_t *item);
 
+//  Somebody else watches the item's descriptor for a while: do not wake for it.
+//  Any thread; listening again reports what has come meanwhile.
+void
+trn_poller_mute (const trn_poller_t *self, trn_poll_item_t *item);
+
+void
+trn_poller_unmute (const trn_poller_t *self, trn_poll_item_t *item);
+
 //  The owner sent or received on the item's socket, or set want_out.
 void
 trn_poller_touch (trn_poller_t *self, trn_poll_item_t *item);

@@ -5,10 +5,12 @@
 //  waits for the disk, and for nobody's lock longer than a pointer takes.
 //
 //  Engine and sockets belong to whoever holds the turn.  That is the actor while
-//  it is awake.  While it sleeps, a publisher after a pause may take the turn
-//  and send its message itself: one thread to wake less on the way of a single
-//  message.  libzmq allows a socket to change threads under a full fence, which
-//  the turn's mutex is.
+//  it is awake.  While it sleeps, others may take the turn: a publisher, to send
+//  a message that has none before it; a consumer that waits, to receive its
+//  message; and again, to send its settlement.  Each is one thread to wake less
+//  on the way of a single message.  Such a turn does a part of the whole, and
+//  what it leaves behind wakes the actor.  libzmq allows a socket to change
+//  threads under a full fence, which the turn's mutex is.
 //
 //      turn:  commands · grown boxes · disk news · settlements · timers
 //             drain actions · announce sleep, look again · poll · frames
@@ -23,6 +25,32 @@
 #include <signal.h>
 #include <stdlib.h>
 
+//  The turn ----------------------------------------------------------------
+
+//  The peer whose turn this thread has in place of its actor.
+static _Thread_local const tern_peer_t *s_turn_of;
+
+//  The settled have moved on since the last turn: tell those who wait.
+static void
+s_tell_progress (tern_peer_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
+//  Told after the turn: who waits will likely send next, and finds it free.
+static void
+s_leave_turn (tern_peer_t *self)
+{
+    const bool progressed = self->progressed;
+    self->progressed = false;
+    pthread_mutex_unlock (&self->turn);
+    if (progressed) {
+        s_tell_progress (self);
+    }
+}
+
 //  Commands ----------------------------------------------------------------
 
 struct trn_command {
@@ -35,7 +63,8 @@ struct trn_command {
 void
 trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg)
 {
-    if (!self->running || pthread_equal (pthread_self (), self->thread)) {
+    if (!self->running || s_turn_of == self
+        || pthread_equal (pthread_self (), self->thread)) {
         fn (self, arg);
         return;
     }
@@ -91,9 +120,7 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
     atomic_store (&box->processed, action->processed);
     trn_outbox_settled (box->outbox, action->processed + 1);
     if (atomic_load (&box->waiters)) {
-        pthread_mutex_lock (&self->lock);
-        pthread_cond_broadcast (&self->changed);
-        pthread_mutex_unlock (&self->lock);
+        self->progressed = true;
     }
 }
 
@@ -142,7 +169,7 @@ s_on_item (tern_peer_t *self, trn_poll_item_t *item)
 {
     switch (item->kind) {
     case TRN_ITEM_WAKE: trn_wake_clear (&self->wake); break;
-    case TRN_ITEM_ROUTER: trn_inbound_ready (self); break;
+    case TRN_ITEM_ROUTER: trn_inbound_ready (self, TRN_ITEM_BURST); break;
     case TRN_ITEM_LINK: trn_outlink_ready (self, item->owner); break;
     case TRN_ITEM_LINK_MONITOR:
         trn_outlink_monitored (self, item->owner);
@@ -164,8 +191,8 @@ s_has_work (tern_peer_t *self)
            || atomic_load (&self->disk_news);
 }
 
-static int
-s_timeout (const tern_peer_t *self, int64_t now_ms)
+static int64_t
+s_deadline (const tern_peer_t *self)
 {
     int64_t at = trn_engine_deadline (self->engine);
     const int64_t others[3]
@@ -173,6 +200,13 @@ s_timeout (const tern_peer_t *self, int64_t now_ms)
     for (size_t index = 0; index < 3; index++) {
         at = others[index] < at ? others[index] : at;
     }
+    return at;
+}
+
+static int
+s_timeout (const tern_peer_t *self, int64_t now_ms)
+{
+    const int64_t at = s_deadline (self);
     if (at <= now_ms) {
         return 0;
     }
@@ -195,31 +229,67 @@ s_on_timers (tern_peer_t *self, int64_t now_ms)
     }
 }
 
-//  Sleep without the turn, so that a publisher can take it.
+//  Sleep without the turn, so that others can take it.
 static void
-s_sleep (tern_peer_t *self, int timeout_ms)
+s_sleep (tern_peer_t *self, int timeout_ms, int64_t now_ms)
 {
-    pthread_mutex_unlock (&self->turn);
+    self->sleeps_until = now_ms + timeout_ms;
+    s_leave_turn (self);
     trn_poller_sleep (self->poller, timeout_ms);
     pthread_mutex_lock (&self->turn);
+}
+
+//  In place of the actor --------------------------------------------------
+
+static bool
+s_take_turn (tern_peer_t *self)
+{
+    //  The actor may have woken and slept since, or be waiting for the turn:
+    //  both is well.
+    if (!atomic_load_explicit (&self->wake.sleeping, memory_order_relaxed)
+        || pthread_mutex_trylock (&self->turn) != 0) {
+        return false;
+    }
+    s_turn_of = self;
+    return true;
+}
+
+//  The actor sleeps, so what is left behind must wake it: something has come in
+//  while our use of the sockets swallowed that news, or a timer is due earlier
+//  than it sleeps.
+static void
+s_give_turn_back (tern_peer_t *self)
+{
+    trn_actor_drain (self);
+    const bool left = trn_poller_pending (self->poller)
+                      || s_deadline (self) < self->sleeps_until;
+    s_turn_of = NULL;
+    s_leave_turn (self);
+    if (left) {
+        trn_wake_up (&self->wake);
+    }
 }
 
 bool
 trn_actor_help (tern_peer_t *self)
 {
-    if (!atomic_load_explicit (&self->wake.sleeping, memory_order_relaxed)
-        || pthread_mutex_trylock (&self->turn) != 0) {
+    if (!s_take_turn (self)) {
         return false;
     }
-    //  It may have woken and slept, or be waiting for the turn: both is well.
     trn_box_collect (self);
-    trn_actor_drain (self);
-    const bool pending = trn_poller_pending (self->poller);
-    pthread_mutex_unlock (&self->turn);
-    if (pending) {
-        //  Our sending swallowed the news that something has come in.
-        trn_wake_up (&self->wake);
+    trn_consumer_collect (self, trn_clock_ms (), false);
+    s_give_turn_back (self);
+    return true;
+}
+
+bool
+trn_actor_receive (tern_peer_t *self)
+{
+    if (!s_take_turn (self)) {
+        return false;
     }
+    trn_inbound_ready (self, 1);
+    s_give_turn_back (self);
     return true;
 }
 
@@ -250,7 +320,10 @@ s_run (void *arg)
             }
         }
         if (timeout > 0) {
-            s_sleep (self, timeout);
+            s_sleep (self, timeout, now);
+        } else if (self->progressed) {
+            self->progressed = false;
+            s_tell_progress (self);
         }
         trn_poller_wait (self->poller, 0);
         trn_wake_cancel (&self->wake);
@@ -259,7 +332,7 @@ s_run (void *arg)
             s_on_item (self, item);
         }
     }
-    pthread_mutex_unlock (&self->turn);
+    s_leave_turn (self);
     return NULL;
 }
 

@@ -13,6 +13,13 @@
 //  and stops when nothing came.  A settlement after which nothing is left to
 //  hand out does not wait for that millisecond.
 //
+//  A message for which recv waits and which comes alone needs no actor.  The
+//  waiting thread watches the router's descriptor beside its own, and takes the
+//  turn to receive, and again to send the settlement.  One consumer of a peer
+//  watches at a time, and while it does the actor's poller is deaf to the
+//  router; the others wait to be called.  When the actor turns out to be awake,
+//  the router is its own again.
+//
 //  Invariant: a settlement is either seen by the actor's last look, or its
 //  author finds `watched` false and calls the actor.
 //
@@ -26,6 +33,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -213,6 +222,7 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     parcel->flow = action->deliver.flow;
     parcel->deliveries = action->deliver.deliveries;
     parcel->redelivered = action->deliver.redelivered;
+    memcpy (parcel->store_uuid, peer->inrun_store, sizeof parcel->store_uuid);
     memcpy (parcel->publisher, peer->inrun_publisher, sizeof parcel->publisher);
     memcpy (parcel->outbox, peer->inrun_outbox, sizeof parcel->outbox);
     memcpy (parcel->queue, self->queue, sizeof parcel->queue);
@@ -227,7 +237,7 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     if (self->sleepers) {
         pthread_cond_signal (&self->arrived);
     }
-    if (self->fd_used && !self->fd_set) {
+    if ((self->fd_used || self->polls) && !self->fd_set) {
         const uint64_t one = 1;
         self->fd_set = write (self->fd, &one, sizeof one) == sizeof one;
     }
@@ -257,18 +267,83 @@ s_end_parcel (tern_consumer_t *self)
     pthread_mutex_unlock (&self->lock);
 }
 
-//  Take the next parcel; false after timeout_ms.  The one before is done.
+//  Sleep until the router may have something; false if a parcel has come
+//  meanwhile or the time is over.
 static bool
-s_next_parcel (tern_consumer_t *self, int timeout_ms)
+s_watch_router (tern_consumer_t *self, int64_t until_ms)
 {
-    const struct timespec until
-        = trn_clock_after (timeout_ms < 0 ? 0 : timeout_ms);
+    struct pollfd items[2] = {
+        {.fd = self->peer->router_item.fd, .events = POLLIN},
+        {.fd = self->fd, .events = POLLIN},
+    };
+    for (;;) {
+        const int64_t left = until_ms - trn_clock_ms ();
+        pthread_mutex_lock (&self->lock);
+        const bool sleeps = !self->queue_first && left > 0;
+        self->polls = sleeps;
+        pthread_mutex_unlock (&self->lock);
+        if (!sleeps) {
+            return false;
+        }
+        const int rc = poll (items, 2, left > INT_MAX ? -1 : (int) left);
+        pthread_mutex_lock (&self->lock);
+        self->polls = false;
+        pthread_mutex_unlock (&self->lock);
+        if (rc > 0 && items[0].revents) {
+            return true;
+        }
+    }
+}
+
+//  Receive in the actor's place until a parcel has come or the time is over, or
+//  until the actor or another consumer does so anyway.
+static void
+s_receive (tern_consumer_t *self, int timeout_ms)
+{
+    tern_peer_t *peer = self->peer;
+    if (atomic_exchange (&peer->router_led, true)) {
+        return;
+    }
+    const int64_t until_ms
+        = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
+    trn_poller_mute (peer->poller, &peer->router_item);
+    while (s_watch_router (self, until_ms) && trn_actor_receive (peer)) {
+        self->direct++;
+    }
+    trn_poller_unmute (peer->poller, &peer->router_item);
+    atomic_store (&peer->router_led, false);
+}
+
+//  The current parcel is walked.  True if there is another, else no message
+//  waits.
+static bool
+s_end_current (tern_consumer_t *self)
+{
     pthread_mutex_lock (&self->lock);
     if (self->current) {
         self->current->next = self->done;
         self->done = self->current;
         self->current = NULL;
     }
+    const bool more = self->queue_first != NULL;
+    if (!more) {
+        s_clear_fd (self);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return more;
+}
+
+//  Take the next parcel; false after timeout_ms.  The one before is done.
+static bool
+s_next_parcel (tern_consumer_t *self, int timeout_ms)
+{
+    const struct timespec until
+        = trn_clock_after (timeout_ms < 0 ? 0 : timeout_ms);
+    const bool waits = !s_end_current (self) && timeout_ms != 0;
+    if (waits) {
+        s_receive (self, timeout_ms);
+    }
+    pthread_mutex_lock (&self->lock);
     int rc = timeout_ms == 0;
     while (!self->queue_first && rc == 0) {
         self->sleepers++;
@@ -286,6 +361,7 @@ s_next_parcel (tern_consumer_t *self, int timeout_ms)
         }
         atomic_fetch_sub (&self->ready, 1);
         self->current = parcel;
+        atomic_store (&self->lone, waits && parcel->from == parcel->to);
     } else {
         s_clear_fd (self);
     }
@@ -355,9 +431,12 @@ s_call_actor (tern_consumer_t *self, bool urgent)
         do {
             self->settled_next = first;
         } while (!atomic_compare_exchange_weak (&peer->settled, &first, self));
-        trn_wake_up (&peer->wake);
     } else if (urgent) {
         atomic_store (&peer->urgent, true);
+    } else {
+        return;
+    }
+    if (!atomic_load (&self->lone) || !trn_actor_help (peer)) {
         trn_wake_up (&peer->wake);
     }
 }
@@ -521,17 +600,18 @@ trn_consumer_collect (tern_peer_t *peer, int64_t now_ms, bool all)
     tern_consumer_t **link = &peer->watched;
     while (*link) {
         tern_consumer_t *self = *link;
-        bool found = s_collect (self, now_ms);
-        if (!found) {
-            //  Nothing for a while: stop watching, then look once more.
+        bool stays = s_collect (self, now_ms) && !atomic_load (&self->lone);
+        if (!stays) {
+            //  Nothing for a while, or nothing more to come: stop watching,
+            //  then look once more.
             atomic_store (&self->watched, false);
             if (s_collect (self, now_ms)) {
-                found = atomic_exchange (&self->watched, true) == false;
+                stays = atomic_exchange (&self->watched, true) == false;
                 //  Already true: its author has called us, so it is on the
                 //  settled list and must leave this one.
             }
         }
-        if (found) {
+        if (stays) {
             link = &self->watched_next;
         } else {
             *link = self->watched_next;

@@ -31,12 +31,14 @@ struct tern_consumer {
     //  The consumer's thread.
     trn_parcel_t *current;  //  being walked; `lock` to replace it
     tern_msg_t lent;
+    uint64_t direct;  //  frames that it took from the router itself
 
     //  Consumer and actor, see consumer.c.
     atomic_bool watched;
     tern_consumer_t *settled_next;  //  on the peer's settled list
     tern_consumer_t *watched_next;  //  on the actor's list
     atomic_uint ready;              //  parcels in the queue
+    atomic_bool lone;  //  current is one message, and recv had to wait for it
 
     pthread_mutex_t lock;  //  the rest
     pthread_cond_t arrived;
@@ -48,6 +50,7 @@ struct tern_consumer {
     uint32_t sleepers;
     int fd;        //  eventfd
     bool fd_used;  //  somebody asked for it
+    bool polls;    //  recv waits for it
     bool fd_set;   //  it is readable
 };
 

@@ -204,6 +204,7 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
     snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
               publisher);
     snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", outbox);
+    memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
     self->inrun = trn_inrun_new (run);
     self->inrun_first = frame->data.first_seq;
     trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
@@ -240,10 +241,10 @@ s_on_message (tern_peer_t *self, zmq_msg_t *parts, int count, int64_t now_ms)
 }
 
 void
-trn_inbound_ready (tern_peer_t *self)
+trn_inbound_ready (tern_peer_t *self, int burst)
 {
     const int64_t now = trn_clock_ms ();
-    for (int index = 0; index < TRN_ITEM_BURST; index++) {
+    for (int index = 0; index < burst; index++) {
         zmq_msg_t parts[TRN_PARTS_MAX];
         const int count = trn_socket_recv (self->router, parts, TRN_PARTS_MAX);
         if (count == 0) {

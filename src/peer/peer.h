@@ -49,6 +49,7 @@ typedef struct trn_box {
     struct trn_box *dirty_next;
     atomic_uint_fast64_t refused;
     atomic_uint_fast64_t helped_us;  //  when a publisher last sent by itself
+    atomic_uint_fast64_t helped;     //  how often
     atomic_uint_fast64_t processed;  //  all up to here settled
     atomic_uint waiters;             //  in tern_producer_wait () for processed
 
@@ -100,8 +101,8 @@ struct tern_peer {
     bool draining;  //  tern drain: consume nothing, name of others
     trn_store_t *store;
 
-    //  Whoever holds the turn: the actor while it is awake, else a publisher
-    //  that helps itself (trn_actor_help ()).  Everything marked "actor".
+    //  Whoever holds the turn: the actor while it is awake, else a publisher or
+    //  consumer that helps itself (actor.c).  Everything marked "actor".
     pthread_mutex_t turn;
     trn_engine_t *engine;
     trn_roster_t *roster;
@@ -115,12 +116,15 @@ struct tern_peer {
     trn_node_t nodes[TRN_NODES_MAX];
     trn_inrun_t *inrun;  //  of the DATA frame being handled
     uint64_t inrun_first;
+    uint8_t inrun_store[16];
     char inrun_outbox[TRN_NAME_MAX + 2];
     char inrun_publisher[TRN_NAME_MAX + 1];
     tern_consumer_t *consumers;  //  all of them
     tern_consumer_t *watched;    //  settling: looked at every millisecond
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
     int64_t sample_at;
+    int64_t sleeps_until;  //  the actor, when it last went to sleep
+    bool progressed;       //  and those who wait for it are not told yet
     bool queues_changed;
     bool running;      //  set before the thread starts
     bool view_wanted;  //  the roster's view is to be noted
@@ -135,6 +139,7 @@ struct tern_peer {
     atomic_bool urgent;  //  settlements that should not wait
     atomic_bool disk_news;
     atomic_bool registered;
+    atomic_bool router_led;  //  a waiting consumer watches the router
     trn_events_t events;
 
     pthread_mutex_t opening;  //  one outbox is opened at a time
@@ -156,12 +161,19 @@ trn_actor_start (tern_peer_t *self);
 void
 trn_actor_stop (tern_peer_t *self);
 
-//  A publisher has something to send and the actor sleeps: take its turn and
-//  send, which saves waking it.  False if somebody else has the turn.
+//  The caller has something to send, a message or a settlement, and the actor
+//  sleeps: take its turn and send, which saves waking it.  False if somebody
+//  else has the turn.
 bool
 trn_actor_help (tern_peer_t *self);
 
-//  Run fn on the actor's thread and wait until it has returned.
+//  The router's descriptor is readable and the actor sleeps: take its turn and
+//  one frame.  False if somebody else has the turn.
+bool
+trn_actor_receive (tern_peer_t *self);
+
+//  Run fn on the actor's thread and wait until it has returned; at once if the
+//  caller is that thread, or has its turn.
 void
 trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg);
 
@@ -195,8 +207,9 @@ trn_outlink_close_all (tern_peer_t *self);
 int
 trn_inbound_open (tern_peer_t *self, char *why, size_t why_size);
 
+//  The socket has frames for us: take up to burst of them.
 void
-trn_inbound_ready (tern_peer_t *self);
+trn_inbound_ready (tern_peer_t *self, int burst);
 
 void
 trn_inbound_reply (tern_peer_t *self, trn_route_t route,

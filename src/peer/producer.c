@@ -62,8 +62,9 @@ tern_producer_close (tern_producer_t **self_p)
     }
 }
 
-//  A publisher helps itself at most so often: at higher rates the actor, once
-//  awake, sends many messages for one wake-up.
+//  A publisher sends by itself what has no unsettled message before it: waiting
+//  for the actor is all that would happen to it.  Else at most so often: at
+//  higher rates the actor, once awake, sends many messages for one wake-up.
 #define HELP_EVERY_US 100
 
 //  Put the box on the dirty list, once until somebody has looked.
@@ -83,19 +84,23 @@ s_mark_dirty (trn_box_t *box)
     return true;
 }
 
-//  The box has grown at this time: see that it is sent.
+//  The box has grown by this message at this time: see that it is sent.
 static void
-s_begin_delivery (trn_box_t *box, uint64_t now_us)
+s_begin_delivery (trn_box_t *box, uint64_t seq, uint64_t now_us)
 {
     if (!s_mark_dirty (box)) {
         return;
     }
     const uint64_t helped_us
         = atomic_load_explicit (&box->helped_us, memory_order_relaxed);
+    const bool lone
+        = atomic_load_explicit (&box->processed, memory_order_relaxed) + 1
+          == seq;
     //  A clock that was set back looks like a long pause; so be it.
-    if (now_us - helped_us > HELP_EVERY_US) {
+    if (lone || now_us - helped_us > HELP_EVERY_US) {
         atomic_store_explicit (&box->helped_us, now_us, memory_order_relaxed);
         if (trn_actor_help (box->peer)) {
+            atomic_fetch_add_explicit (&box->helped, 1, memory_order_relaxed);
             return;
         }
     }
@@ -117,7 +122,7 @@ s_send (tern_producer_t *self, trn_record_t *record, int timeout_ms,
         return rc;
     }
     //  The consumer need not wait for the disk, so its way begins first.
-    s_begin_delivery (self->box, record->stamp_us);
+    s_begin_delivery (self->box, seq, record->stamp_us);
     trn_outbox_store (self->box->outbox);
     if (seq_p) {
         *seq_p = seq;
