@@ -47,6 +47,7 @@ struct trn_parcel {
     uint32_t flow;                  //  for trn_engine_on_settle ()
     uint32_t deliveries;
     bool redelivered;
+    uint8_t store_uuid[16];
     char publisher[TRN_NAME_MAX + 1];
     char outbox[TRN_NAME_MAX + 2];
     char queue[TRN_NAME_MAX + 2];
