@@ -8,6 +8,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "support/disk_log.h"
+#include "support/effort.h"
 
 #include <tern/error.h>
 
@@ -67,7 +68,8 @@ static void
 s_sweep (bool power)
 {
     const uint64_t one = s_environment ("TERN_SEED", 0);
-    const uint64_t runs = one ? 1 : s_environment ("TERN_RUNS", 3000);
+    const uint64_t runs
+        = one ? 1 : s_environment ("TERN_RUNS", test_effort (3000, 500));
     for (uint64_t i = 0; i < runs; i++) {
         s_run (one ? one : i + 1, power);
     }

@@ -8,6 +8,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "support/disk_log.h"
+#include "support/effort.h"
 
 #include <tern/error.h>
 
@@ -94,8 +95,9 @@ s_inject (uint64_t seed, const trn_disk_fault_t *fault, bool power)
 static void
 s_sweep (int error, bool forever)
 {
+    const uint64_t seeds = test_effort (14, 2);
     for (trn_disk_call_t call = TRN_CALL_ANY; call < TRN_CALLS; call++) {
-        for (uint64_t seed = 1; seed <= 14; seed++) {
+        for (uint64_t seed = 1; seed <= seeds; seed++) {
             trn_disk_fault_t fault
                 = {.call = call, .nth = 1, .forever = forever, .error = error};
             while (s_inject (seed, &fault, fault.nth % 2)) {

@@ -4,11 +4,13 @@
 //  zeroed, overwritten and flipped at every single byte; each time the verdict
 //  of trn_segment_recover () must equal that of an oracle below, which knows
 //  nothing of it: it was written from docs/STORAGE.md, tries every 8th byte,
-//  and takes no short cut.
+//  and takes no short cut.  (Under valgrind, at every 61st byte.)
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "store/segment.h"
+
+#include "support/effort.h"
 
 #include <tern/error.h>
 
@@ -222,6 +224,7 @@ typedef struct {
     s_image_t image;
     s_image_t stale;
     uint8_t bytes[SIZE];
+    size_t stride;  //  a prime: every alignment and every field meets damage
     uint64_t judged;
     uint64_t verdicts[4];
 } s_sweep_t;
@@ -229,6 +232,9 @@ typedef struct {
 static void
 s_compare (s_sweep_t *self, size_t size, const char *damage, size_t at)
 {
+    if (at % self->stride) {
+        return;
+    }
     trn_memory_source_t memory = {.bytes = self->bytes, .size = size};
     const trn_source_t source = trn_source_memory (&memory);
     const trn_place_t place
@@ -267,6 +273,7 @@ s_new (void)
     s_sweep_t *const self = malloc (sizeof *self);
     assert_non_null (self);
     memset (self, 0, sizeof *self);
+    self->stride = test_effort (1, 61);
     s_make_image (&self->image, 1);
     s_make_image (&self->stale, 2);
     assert_in_range (self->image.records, 150, 250);
@@ -289,7 +296,7 @@ s_finish (s_sweep_t *self)
                    (unsigned long long) self->verdicts[SAYS_TORN],
                    (unsigned long long) self->verdicts[SAYS_CORRUPT],
                    (unsigned long long) self->verdicts[SAYS_BAD_HEADER]);
-    assert_int_equal (self->judged, SIZE);
+    assert_int_equal (self->judged, (SIZE + self->stride - 1) / self->stride);
     free (self);
 }
 
