@@ -71,17 +71,18 @@
 #define TRN_LINKS_MAX 1024
 #define TRN_FLOWS_MAX 4096
 #define TRN_OUTBOXES_MAX 4096
-#define TRN_DEDUP_RANGES_MAX 65536
+#define TRN_DEDUP_PAGES_MAX 32768
 
 //  What a consumer remembers: publishing stores, and outbox and queue pairs of
 //  one store.
 #define TRN_STORES_MAX 4096
 #define TRN_STREAMS_MAX 1024
 
-//  Ranges that a consumer remembers of all streams together; beyond that only
-//  streams that need no more than a little get credit.
-#define TRN_REMEMBERED_MAX (1024 * 1024)
-#define TRN_REMEMBERED_LITTLE 1024
+//  Pages (base/seqset.h: 4096 seqs, some 600 bytes) that a consumer remembers
+//  of all streams together; beyond that only streams that need no more than a
+//  little get credit.
+#define TRN_REMEMBERED_MAX 65536
+#define TRN_REMEMBERED_LITTLE 16
 
 //  What a publisher lets one flow hold unsettled, whatever credit it was given;
 //  how scattered a subscription may become before nothing new is assigned.

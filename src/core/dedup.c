@@ -19,8 +19,8 @@ void
 trn_dedup_clear (trn_dedup_t *self)
 {
     assert (self);
-    trn_ranges_clear (&self->settled);
-    trn_ranges_clear (&self->promised);
+    trn_seqset_clear (&self->settled);
+    trn_seqset_clear (&self->promised);
     free (self->hand);
     *self = (trn_dedup_t) {0};
 }
@@ -29,6 +29,13 @@ size_t
 trn_dedup_held (const trn_dedup_t *self)
 {
     return self->count - self->head;
+}
+
+size_t
+trn_dedup_pages (const trn_dedup_t *self)
+{
+    return trn_seqset_pages (&self->settled)
+           + trn_seqset_pages (&self->promised);
 }
 
 //  Index of the first entry in hand that ends at or after seq.
@@ -90,10 +97,10 @@ s_remove (trn_dedup_t *self, size_t index)
 
 //  Is from in the set, and how far towards *end_p does that answer reach?
 static bool
-s_is_in (const trn_ranges_t *set, uint64_t from, uint64_t *end_p)
+s_is_in (const trn_seqset_t *set, uint64_t from, uint64_t *end_p)
 {
     trn_range_t part;
-    if (!trn_ranges_first_in (set, from, *end_p, &part)) {
+    if (!trn_seqset_first_in (set, from, *end_p, &part)) {
         return false;
     }
     *end_p = part.from > from ? part.from - 1 : part.to;
@@ -122,7 +129,7 @@ trn_dedup_promised (const trn_dedup_t *self, uint64_t from, uint64_t to)
     assert (self && from <= to);
     trn_range_t part;
     return from < self->floor
-           || trn_ranges_first_in (&self->promised, from, to, &part);
+           || trn_seqset_first_in (&self->promised, from, to, &part);
 }
 
 trn_seq_state_t
@@ -219,11 +226,16 @@ trn_dedup_settle (trn_dedup_t *self, uint64_t from, uint64_t to)
     if (to < self->floor) {
         return;
     }
-    trn_ranges_add (&self->settled, from > self->floor ? from : self->floor,
+    trn_seqset_add (&self->settled, from > self->floor ? from : self->floor,
                     to);
 #ifdef TERN_BUG_9
-    while (self->settled.count > 2) {
-        trn_ranges_remove (&self->settled, 0, self->settled.at[0].to);
+    trn_range_t at[3];
+    while (trn_seqset_first_in (&self->settled, 0, TRN_SEQ_MAX, &at[0])
+           && trn_seqset_first_in (&self->settled, at[0].to + 1, TRN_SEQ_MAX,
+                                   &at[1])
+           && trn_seqset_first_in (&self->settled, at[1].to + 1, TRN_SEQ_MAX,
+                                   &at[2])) {
+        trn_seqset_remove (&self->settled, 0, at[0].to);
     }
 #endif
 }
@@ -243,8 +255,8 @@ trn_dedup_raise (trn_dedup_t *self, uint64_t floor)
     assert (self);
     if (floor > self->floor) {
         self->floor = floor;
-        trn_ranges_remove (&self->settled, 0, floor - 1);
-        trn_ranges_remove (&self->promised, 0, floor - 1);
+        trn_seqset_remove (&self->settled, 0, floor - 1);
+        trn_seqset_remove (&self->promised, 0, floor - 1);
     }
 }
 
@@ -254,8 +266,9 @@ void
 trn_dedup_promise (trn_dedup_t *self, uint64_t from, uint64_t to)
 {
     assert (self && from <= to);
-    if (from >= self->floor && self->promised.count < TRN_DEDUP_RANGES_MAX) {
-        trn_ranges_add (&self->promised, from, to);
-        trn_ranges_remove (&self->settled, from, to);
+    if (from >= self->floor
+        && trn_seqset_pages (&self->promised) < TRN_DEDUP_PAGES_MAX) {
+        trn_seqset_add (&self->promised, from, to);
+        trn_seqset_remove (&self->settled, from, to);
     }
 }

@@ -8,15 +8,16 @@
 //
 //  What was settled here is replaced by the publisher's promise never to send it
 //  again, never by time (reliability rule 7).  Promises are kept as well: they
-//  join to few ranges, as they cover what all consumers settled, and whoever
-//  breaks one has an older state than it had.
+//  cover what all consumers settled, and whoever breaks one has an older state
+//  than it had.  Both are sets of bits, so that it does not matter in which
+//  order messages come and are settled: priorities, delays and keys scatter it.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #ifndef TRN_DEDUP_H
 #define TRN_DEDUP_H
 
-#include "base/ranges.h"
+#include "base/seqset.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +34,8 @@ typedef struct {
 typedef struct {
     uint64_t seen;          //  highest seq that ever came
     uint64_t floor;         //  nothing below is ever sent again
-    trn_ranges_t settled;   //  here, at or above floor, not promised
-    trn_ranges_t promised;  //  at or above floor
+    trn_seqset_t settled;   //  here, at or above floor, not promised
+    trn_seqset_t promised;  //  at or above floor
     trn_hand_t *hand;       //  sorted by from, disjoint; live from head on
     size_t head, count, capacity;
 } trn_dedup_t;
@@ -90,5 +91,9 @@ trn_dedup_promise (trn_dedup_t *self, uint64_t from, uint64_t to);
 //  Entries in hand.
 size_t
 trn_dedup_held (const trn_dedup_t *self);
+
+//  What bounds the memory of settled and promised: pages of base/seqset.h.
+size_t
+trn_dedup_pages (const trn_dedup_t *self);
 
 #endif

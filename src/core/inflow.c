@@ -184,8 +184,12 @@ s_accept (trn_engine_t *engine, trn_inflow_t *self)
     frame->accept.flow = self->number;
     frame->accept.seen = self->stream->seen_before;
     uint32_t count = 0;
-    for (; count < dedup->settled.count && count < TRN_RANGES_MAX; count++) {
-        frame->accept.ranges[count] = dedup->settled.at[count];
+    uint64_t from = 0;
+    trn_range_t *part = frame->accept.ranges;
+    for (; count < TRN_RANGES_MAX
+           && trn_seqset_first_in (&dedup->settled, from, TRN_SEQ_MAX, part);
+         count++) {
+        from = part++->to + 1;
     }
     frame->accept.range_count = count;
 }

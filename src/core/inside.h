@@ -91,6 +91,7 @@ typedef struct trn_link {
     uint64_t connection;
     trn_list_t flows;      //  of trn_flow_t; owned
     uint32_t flow_number;  //  last one used in this connection
+    trn_list_t seats;      //  of trn_seat_t (call_out.h); owned
 
     //  Who was there the last time.
     bool known;
@@ -126,7 +127,7 @@ typedef struct trn_stream {
     trn_dedup_t dedup;
     uint64_t seen_before;  //  highest seq from earlier lives of the publisher
     bool went_back;        //  once older than that: never trusted again
-    size_t remembered;     //  ranges, as last counted
+    size_t remembered;     //  pages, as last counted
     struct trn_inflow *flow;    //  NULL: nobody sends it now
     uint64_t held, held_bytes;  //  in hand
 } trn_stream_t;
@@ -148,6 +149,8 @@ typedef struct trn_inbound {
     int64_t heard_ms, sent_ms;
     trn_list_t flows;      //  of trn_inflow_t; owned
     uint32_t flow_number;  //  highest one offered
+    trn_list_t guests;     //  of trn_guest_t (call_in.h); owned
+    trn_list_t tasks;      //  of trn_task_t, those not over
 } trn_inbound_t;
 
 typedef struct trn_inflow {
@@ -169,6 +172,24 @@ typedef struct trn_inflow {
     uint32_t entry_count;
     trn_settle_t entries[TRN_SETTLES_MAX];
 } trn_inflow_t;
+
+//  Calls ---------------------------------------------------------------------
+
+typedef struct {
+    trn_list_t needs;       //  of trn_need_t, services called; owned
+    trn_table_t by_number;  //  of trn_call_t, all that are open; owned
+    uint64_t number;        //  highest one used
+    int64_t due_ms;         //  look at all of them then; 0 is never yet
+} trn_calls_out_t;
+
+typedef struct {
+    trn_list_t services;  //  of trn_service_t; owned
+    trn_list_t tasks;     //  of trn_task_t, those with a service; owned
+    trn_table_t by_id;    //  the same
+    trn_list_t hungry;    //  of trn_guest_t, told that there was no room
+    uint64_t id;          //  last one used, of services and tasks
+    int64_t due_ms;
+} trn_calls_in_t;
 
 //  The machine ---------------------------------------------------------------
 
@@ -202,8 +223,11 @@ struct trn_engine {
     trn_table_t streams_by_handle;
     uint32_t stream_handle;
     size_t inflow_count;
-    size_t remembered;    //  ranges of all streams, see known.h
+    size_t remembered;    //  pages of all streams, see known.h
     trn_list_t settling;  //  inflows with entries that wait
+
+    trn_calls_out_t calls_out;  //  see call_out.h
+    trn_calls_in_t calls_in;    //  see call_in.h
 };
 
 //  The identity this engine speaks with.

@@ -255,8 +255,8 @@ s_tell_credit (trn_engine_t *engine, trn_inflow_t *flow)
 static bool
 s_is_scattered (const trn_engine_t *engine, const trn_inflow_t *flow)
 {
-    const size_t settled = flow->stream->dedup.settled.count;
-    return settled >= TRN_DEDUP_RANGES_MAX
+    const size_t settled = trn_seqset_pages (&flow->stream->dedup.settled);
+    return settled >= TRN_DEDUP_PAGES_MAX
            || (engine->remembered >= TRN_REMEMBERED_MAX
                && settled >= TRN_REMEMBERED_LITTLE);
 }

@@ -42,8 +42,7 @@ void
 trn_known_count (trn_engine_t *engine, trn_stream_t *stream)
 {
     assert (engine && stream);
-    const size_t now
-        = stream->dedup.settled.count + stream->dedup.promised.count;
+    const size_t now = trn_dedup_pages (&stream->dedup);
     engine->remembered = engine->remembered - stream->remembered + now;
     stream->remembered = now;
 }
@@ -91,7 +90,7 @@ s_weight (const trn_known_t *known)
         if (stream->held) {
             return 2;
         }
-        if (stream->dedup.settled.count) {
+        if (trn_seqset_total (&stream->dedup.settled)) {
             weight = 1;
         }
     }

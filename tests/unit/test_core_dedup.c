@@ -111,7 +111,7 @@ test_knowledge_goes_with_the_floor_only (void **state)
     trn_dedup_settle (self, 1, 10);
     s_expect (self, 1, 10, TRN_SEQ_SETTLED, 10);
     trn_dedup_raise (self, 6);
-    assert_int_equal (self->settled.at[0].from, 6);
+    assert_int_equal (trn_seqset_count (&self->settled, 1, 5), 0);
     assert_true (trn_dedup_promised (self, 1, 10));
     assert_false (trn_dedup_promised (self, 6, 10));
     s_expect (self, 6, 10, TRN_SEQ_SETTLED, 10);
@@ -128,15 +128,39 @@ test_promises_join_what_was_scattered (void **state)
         s_release (self, seq, seq);
         trn_dedup_settle (self, seq, seq);
     }
-    assert_int_equal (self->settled.count, 995);
+    assert_int_equal (trn_seqset_total (&self->settled), 995);
     trn_dedup_promise (self, 11, 1999);
-    assert_int_equal (self->settled.count, 0);
-    assert_int_equal (self->promised.count, 1);
+    assert_int_equal (trn_seqset_total (&self->settled), 0);
+    assert_int_equal (trn_dedup_pages (self), 1);
     assert_true (trn_dedup_promised (self, 12, 12));
     assert_true (trn_dedup_promised (self, 1999, 3000));
     assert_false (trn_dedup_promised (self, 2000, 3000));
     trn_dedup_raise (self, 2000);
-    assert_int_equal (self->promised.count, 0);
+    assert_int_equal (trn_dedup_pages (self), 0);
+}
+
+//  T-34.  Whatever order priorities, delays and keys bring.
+static void
+test_a_million_scattered_settlements_take_little (void **state)
+{
+    trn_dedup_t *self = *state;
+    enum {
+        SEQS = 1000003
+    };
+    for (uint64_t index = 1; index < SEQS; index++) {
+        const uint64_t seq = 1 + index * 7919 % SEQS * 2;
+        s_take (self, seq, seq, 9);
+        s_release (self, seq, seq);
+        trn_dedup_settle (self, seq, seq);
+    }
+    assert_int_equal (trn_seqset_total (&self->settled), SEQS - 1);
+    assert_true (trn_dedup_pages (self) * 600 < 300 * 1000);
+    trn_dedup_promise (self, 1, SEQS);
+    assert_true (trn_dedup_pages (self) * 600 < 300 * 1000);
+    assert_true (trn_dedup_promised (self, SEQS, SEQS));
+    uint64_t end;
+    assert_int_equal (trn_dedup_look (self, SEQS + 2, SEQS + 2, &end),
+                      TRN_SEQ_SETTLED);
 }
 
 //  Against a model that knows each seq by itself.
@@ -201,6 +225,7 @@ main (void)
         TEST (test_a_consumer_cannot_settle_what_another_holds),
         TEST (test_knowledge_goes_with_the_floor_only),
         TEST (test_promises_join_what_was_scattered),
+        TEST (test_a_million_scattered_settlements_take_little),
         TEST (test_every_seq_is_what_a_slow_model_says),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
