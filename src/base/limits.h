@@ -25,9 +25,15 @@
 #define TRN_KEY_MAX 255
 #define TRN_PROPS_MAX 65535
 
-//  Its properties: how many, and the bytes of one key.
-#define TRN_PROPS_COUNT 64
+//  Its properties: how many, and the bytes of one key.  The application's
+//  headers leave room for what Tern itself has to say.
+#define TRN_PROPS_COUNT 80
 #define TRN_PROPS_KEY_MAX 127
+#define TRN_HEADERS_COUNT 64
+#define TRN_HEADERS_BYTES (63 * 1024)
+
+//  Texts in Tern's own properties: ordering key, correlation.
+#define TRN_WORD_MAX 127
 
 //  One record: header, key, properties, body, padded to 8.
 #define TRN_RECORD_HEADER 40u

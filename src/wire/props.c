@@ -299,6 +299,21 @@ trn_propset_remove (trn_propset_t *self, trn_text_t key)
     return true;
 }
 
+void
+trn_propset_copy (trn_propset_t *self, const trn_propset_t *from)
+{
+    assert (self && from && self != from);
+    if (from->used > self->capacity) {
+        self->capacity = from->used;
+        self->bytes = trn_realloc (self->bytes, self->capacity);
+    }
+    if (from->used) {
+        memcpy (self->bytes, from->bytes, from->used);
+    }
+    self->used = from->used;
+    self->count = from->count;
+}
+
 const uint8_t *
 trn_propset_map (trn_propset_t *self, size_t *size_p)
 {

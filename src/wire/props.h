@@ -92,6 +92,10 @@ trn_propset_bytes (trn_propset_t *self, trn_text_t key, const void *bytes,
 bool
 trn_propset_remove (trn_propset_t *self, trn_text_t key);
 
+//  Replace what is in self by a copy.
+void
+trn_propset_copy (trn_propset_t *self, const trn_propset_t *from);
+
 //  The map as it goes into a record; NULL and 0 if empty.  Borrowed until the
 //  next change.
 const uint8_t *
