@@ -8,6 +8,7 @@
 
 #include <tern/error.h>
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -138,6 +139,27 @@ test_removed_item_is_not_reported (void **state)
     close (plain.fd);
 }
 
+//  So that another thread may watch its descriptor meanwhile.
+static void
+test_muted_item_is_heard_again_when_unmuted (void **state)
+{
+    setup_t *setup = *state;
+    //  The first look is due to adding it.
+    trn_poller_wait (setup->poller, 0);
+    while (trn_poller_next (setup->poller)) {
+    }
+    trn_poller_mute (setup->poller, &setup->router_item);
+    assert_int_equal (trn_socket_send (setup->dealer, "x", 1, false), 0);
+    struct pollfd other = {.fd = setup->router_item.fd, .events = POLLIN};
+    assert_int_equal (poll (&other, 1, WAIT_MS), 1);
+    trn_poller_wait (setup->poller, 0);
+    assert_null (trn_poller_next (setup->poller));
+
+    trn_poller_unmute (setup->poller, &setup->router_item);
+    s_wait_router (setup);
+    assert_int_equal (s_take (setup, 1), 1);
+}
+
 static void
 test_too_many_parts_are_dropped_whole (void **state)
 {
@@ -187,6 +209,8 @@ main (void)
                                          s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_removed_item_is_not_reported,
                                          s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (
+            test_muted_item_is_heard_again_when_unmuted, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_too_many_parts_are_dropped_whole,
                                          s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_nobody_there_takes_nothing,
