@@ -51,7 +51,8 @@ typedef struct {
     uint64_t limit_messages;  //  0: none
     trn_at_limit_t at_limit;
     //  Called while opening, in order of seqs, for each message record at or
-    //  above the saved low whose flags say TRN_RECORD_RULED.  Borrowed.
+    //  above the saved low whose flags say TRN_RECORD_RULED.  Borrowed.  What
+    //  it was told is void if opening fails.
     void (*on_ruled) (void *arg, const trn_record_t *record);
     void *on_ruled_arg;
     uint64_t retain_ms;     //  settled records are kept so long,

@@ -305,6 +305,11 @@ s_index_record (void *arg, size_t index, const trn_record_t *record,
                              self->state.first_segment + log->segment_count, 0);
     }
     trn_log_mark (&log->segments[index], record->seq, offset);
+    if (record->kind == TRN_RECORD_MESSAGE
+        && (record->flags & TRN_RECORD_RULED) != 0
+        && record->seq >= self->state.low && log->config.on_ruled) {
+        log->config.on_ruled (log->config.on_ruled_arg, record);
+    }
 }
 
 //  What the survey found becomes the log's list.

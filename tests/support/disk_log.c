@@ -75,6 +75,7 @@ trn_disk_log_destroy (trn_disk_log_t **self_p)
         trn_disk_faulty_destroy (&self->disk);
         trn_disk_memory_destroy (&self->memory);
         free (self->tags);
+        free (self->ruled);
         free (self);
     }
 }
@@ -86,6 +87,23 @@ s_fill_body (uint8_t *body, uint32_t size, uint64_t tag)
     for (uint32_t i = 0; i < size; i++) {
         body[i] = (uint8_t) (tag >> (i % 8 * 8)) ^ (uint8_t) (i / PATTERN);
     }
+}
+
+//  Every fourth message is one with rules; its tag says so.
+static uint8_t
+s_flags_of (uint64_t tag)
+{
+    return (tag >> 21 & 3) == 0 ? TRN_RECORD_RULED : 0;
+}
+
+static void
+s_on_ruled (void *arg, const trn_record_t *record)
+{
+    trn_disk_log_t *const self = arg;
+    TRN_REQUIRE (self, record->flags == TRN_RECORD_RULED);
+    self->ruled = trn_realloc (self->ruled,
+                               (self->ruled_count + 1) * sizeof *self->ruled);
+    self->ruled[self->ruled_count++] = record->seq;
 }
 
 static uint64_t
@@ -118,6 +136,7 @@ s_check_record (trn_disk_log_t *self, const trn_record_t *record, uint64_t seq)
     const uint64_t tag = self->tags[seq];
     const uint32_t size = (uint32_t) (tag & 0xfffff);
     TRN_REQUIRE (self, record->body_size == size);
+    TRN_REQUIRE (self, record->flags == s_flags_of (tag));
     s_fill_body (expected, size, tag);
     TRN_REQUIRE (self, size == 0 || memcmp (record->body, expected, size) == 0);
 }
@@ -133,6 +152,16 @@ s_check_chunk (trn_disk_log_t *self, const trn_chunk_t *chunk)
             = trn_record_peek (chunk->data + at, chunk->filled - at, &record);
         TRN_REQUIRE (self, size > 0);
         s_check_record (self, &record, chunk->first_seq + i);
+    }
+}
+
+//  Opening was told of this seq if it has rules and may still be delivered.
+static void
+s_check_ruled (trn_disk_log_t *self, uint64_t seq, size_t *next_p)
+{
+    if (seq >= self->saved_low && s_flags_of (self->tags[seq])) {
+        TRN_REQUIRE (self, *next_p < self->ruled_count);
+        TRN_REQUIRE (self, self->ruled[(*next_p)++] == seq);
     }
 }
 
@@ -158,6 +187,7 @@ s_check_contents (trn_disk_log_t *self)
         }
     }
     uint64_t messages = 0;
+    size_t ruled = 0;
     uint64_t seq = self->report.first_seq;
     for (uint64_t at = self->saved_low; at < seq && at < self->tag_count;
          at++) {
@@ -178,10 +208,13 @@ s_check_contents (trn_disk_log_t *self)
         TRN_REQUIRE (self, rc == 0);
         s_check_chunk (self, chunk);
         messages += atomic_load (&chunk->count);
-        seq += atomic_load (&chunk->count);
+        for (uint32_t i = 0; i < atomic_load (&chunk->count); i++) {
+            s_check_ruled (self, seq++, &ruled);
+        }
         trn_chunk_release (&chunk);
     }
     TRN_REQUIRE (self, messages == self->report.messages);
+    TRN_REQUIRE (self, ruled == self->ruled_count);
 }
 
 static void
@@ -207,6 +240,9 @@ trn_disk_log_open (trn_disk_log_t *self)
         return TERN_EIO;
     }
     self->config.dir = self->root;
+    self->config.on_ruled = s_on_ruled;
+    self->config.on_ruled_arg = self;
+    self->ruled_count = 0;
     uint8_t *state = NULL;
     size_t size = 0;
     const int rc = trn_log_open (&self->log, &self->config, &state, &size,
@@ -233,7 +269,8 @@ trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size)
     assert_true (body_size <= BODY_MAX);
     const uint64_t tag = s_make_tag (self, body_size);
     s_fill_body (body, body_size, tag);
-    trn_record_t record = {.body = body, .body_size = body_size};
+    trn_record_t record
+        = {.flags = s_flags_of (tag), .body = body, .body_size = body_size};
     uint64_t seq = 0;
     const int rc = trn_log_append (self->log, &record, &seq);
     if (rc == 0) {

@@ -32,6 +32,8 @@ typedef struct {
     uint64_t saved_stamp;  //  stamps rise with each save
     uint64_t tried_stamp;  //  of the last state that was offered
     uint64_t low;          //  settled in this test's opinion
+    uint64_t *ruled;       //  what opening said of ruled records
+    size_t ruled_count;
 } trn_disk_log_t;
 
 //  Small segments and reservations, so that a short script meets every edge.

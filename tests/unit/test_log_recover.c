@@ -95,6 +95,54 @@ test_a_torn_tail_is_kept_aside_and_cut (void **state)
 }
 
 static void
+s_add_more (trn_disk_log_t *self, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        while (trn_disk_log_append (self, i % 90) == TERN_EAGAIN) {
+            assert_true (trn_log_write (self->log) >= 0);
+            assert_true (trn_disk_log_sync (self) >= 0);
+        }
+    }
+    assert_true (trn_log_write (self->log) >= 0);
+}
+
+//  Every opening compares what it was told with what was appended.
+static void
+test_opening_tells_of_each_message_with_rules_in_order (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = trn_disk_log_new (7);
+    self->config.reserve = 5000;
+    assert_int_equal (trn_disk_log_open (self), 0);
+    s_add_more (self, 8000);
+    assert_true (trn_disk_log_sync (self) >= 0);
+    trn_disk_log_kill (self);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_false (self->report.clean);
+    assert_in_range (self->ruled_count, 1500, 2500);
+
+    //  Behind a gap, with a low in the middle of a segment and a torn tail.
+    s_add_more (self, 4000);
+    assert_int_equal (trn_disk_log_save (self, 4001), 0);
+    trn_disk_log_crash (self, 3);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_true (self->report.first_seq < 4001);
+    assert_in_range (self->ruled_count, 900, 2500);
+    s_add_more (self, 100);
+    assert_int_equal (trn_disk_log_close (self), 0);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_true (self->report.clean);
+    assert_in_range (self->ruled_count, 900, 2500);
+
+    //  All settled: none is left.
+    assert_int_equal (trn_disk_log_save (self, self->appended + 1), 0);
+    assert_int_equal (trn_disk_log_close (self), 0);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (self->ruled_count, 0);
+    trn_disk_log_destroy (&self);
+}
+
+static void
 test_only_the_newest_four_torn_tails_are_kept (void **state)
 {
     (void) state;
@@ -352,6 +400,8 @@ main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_a_torn_tail_is_kept_aside_and_cut),
+        cmocka_unit_test (
+            test_opening_tells_of_each_message_with_rules_in_order),
         cmocka_unit_test (test_only_the_newest_four_torn_tails_are_kept),
         cmocka_unit_test (test_damage_in_synced_records_refuses_and_says_where),
         cmocka_unit_test (test_a_hole_before_unsynced_records_is_torn),
