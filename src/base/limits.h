@@ -96,6 +96,16 @@
 #define TRN_WINDOW_BYTES (64 * 1024 * 1024)
 #define TRN_SCATTER_MAX (256 * 1024)
 
+//  Bindings: of one table, of one exchange, and bytes that the table may take;
+//  headers of one (as a packed map), words of its topic pattern, and its latest
+//  stamp (the year 2200).
+#define TRN_BINDINGS_MAX 100000
+#define TRN_BINDINGS_OF_ONE 32768
+#define TRN_BINDINGS_BYTES (32 * 1024 * 1024)
+#define TRN_BINDING_HEADERS_MAX 4096
+#define TRN_BINDING_WORDS_MAX 32
+#define TRN_STAMP_MAX UINT64_C (7258118400000000)
+
 //  The saved state of an outbox.
 #define TRN_STATE_MAX (60 * 1024)
 

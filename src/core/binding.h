@@ -10,6 +10,9 @@
 //  each other what they know agree in the end, and a directory that was wiped
 //  learns them again.
 //
+//  One binding is core/binding.c, the table core/bindings.c; what becomes of a
+//  message is core/router.h.
+//
 //  SPDX-License-Identifier: MPL-2.0
 
 #ifndef TRN_BINDING_H
@@ -56,11 +59,44 @@ typedef struct {
 } trn_binding_t;
 
 //  0, or TERN_ENAME (a name), TERN_EINVAL (a pattern or headers that this type
-//  of exchange cannot have, an unknown type or start).
+//  of exchange cannot have, an unknown type or start, any with no header, a
+//  stamp beyond TRN_STAMP_MAX), TERN_ETOOBIG (pattern, headers).  The stamp may
+//  be 0 and the writer empty: not written yet.
 int
 trn_binding_check (const trn_binding_t *binding);
 
+//  The same headers in the one form that tables and routers compare: sorted by
+//  name, shortest encoding, nothing if there are none.  bytes passed the check;
+//  returns the size.
+size_t
+trn_binding_headers (const uint8_t *bytes, size_t size,
+                     uint8_t to[TRN_BINDING_HEADERS_MAX]);
+
+//  Order of identities, as memcmp () tells it: exchange, queue, pattern,
+//  headers, any.  Both have their headers in the one form.
+int
+trn_binding_order (const trn_binding_t *one, const trn_binding_t *other);
+
+//  The later stamp, then the greater writer, then the removed one, then what
+//  is greater in its content: of two versions all parties choose the same.
+bool
+trn_binding_later (const trn_binding_t *one, const trn_binding_t *other);
+
+//  A number for its identity, and one for its whole content.
+uint64_t
+trn_binding_identity (const trn_binding_t *binding);
+
+uint64_t
+trn_binding_content (const trn_binding_t *binding);
+
 //  The table ---------------------------------------------------------------
+
+//  Bindings are in one of so many buckets by their identity.  Two parties
+//  compare the digests of all buckets, and tell each other those that differ.
+#define TRN_BINDING_BUCKETS 256
+
+//  Changes that trn_bindings_next_news () knows.
+#define TRN_BINDINGS_NEWS 1024
 
 typedef struct trn_bindings trn_bindings_t;
 
@@ -71,15 +107,28 @@ void
 trn_bindings_destroy (trn_bindings_t **self_p);
 
 typedef enum {
-    TRN_BINDING_OLD,       //  known, or older than what is known
-    TRN_BINDING_NEW,       //  the table has changed
-    TRN_BINDING_CONFLICT,  //  the exchange has another type
-    TRN_BINDING_FULL
+    TRN_BINDING_OLD,  //  known, or older than what is known
+    TRN_BINDING_NEW,  //  the table has changed
+    TRN_BINDING_FULL  //  no room in the table, or for this exchange
 } trn_binding_verdict_t;
 
-//  Take a binding in (copied), if it is news.
+//  Take a binding in (copied), if it is news.  It passed the check, with stamp
+//  and writer.  When the table is full, the oldest removed ones make room.
+//  The type is not looked at, or parties that heard of two types in another
+//  order would never agree: ask trn_bindings_conflict () before making one.
 trn_binding_verdict_t
 trn_bindings_take (trn_bindings_t *self, const trn_binding_t *binding);
+
+//  Has the exchange live bindings of another type, besides this very one?
+bool
+trn_bindings_conflict (const trn_bindings_t *self,
+                       const trn_binding_t *binding);
+
+//  The one with this identity, removed or not; its headers may be in any form.
+//  Borrowed until the next change.
+bool
+trn_bindings_find (const trn_bindings_t *self, const trn_binding_t *identity,
+                   trn_binding_t *binding);
 
 //  index from 0 in the order of exchange, queue, pattern; removed ones too;
 //  false behind the last.  Borrowed until the next change.
@@ -90,47 +139,45 @@ trn_bindings_at (const trn_bindings_t *self, size_t index,
 size_t
 trn_bindings_count (const trn_bindings_t *self);
 
-//  Type of an exchange that has a live binding, 0 none.
+//  Bytes that count against bytes_max.
+size_t
+trn_bindings_bytes (const trn_bindings_t *self);
+
+//  Type of an exchange that has live bindings, 0 none.  If they are of several
+//  types, the one that was written first counts.
 trn_exchange_type_t
 trn_bindings_type (const trn_bindings_t *self, trn_text_t exchange);
 
-//  Forget removed ones whose stamp is below.
+//  Forget removed ones whose stamp is below, and do not learn them again.
 void
 trn_bindings_forget (trn_bindings_t *self, uint64_t below_us);
 
 //  One number over all content, the same for equal tables in any order of
-//  arrival: two parties compare it and tell each other only if it differs.
+//  arrival; 0 if empty.
 uint64_t
 trn_bindings_digest (const trn_bindings_t *self);
 
-//  Routing: one exchange, made ready for matching ---------------------------
+//  The same of one bucket, 0..TRN_BINDING_BUCKETS - 1.
+uint64_t
+trn_bindings_bucket (const trn_bindings_t *self, uint32_t bucket);
 
-typedef struct trn_router trn_router_t;
-
-trn_router_t *
-trn_router_new (trn_exchange_type_t type);
-
-void
-trn_router_destroy (trn_router_t **self_p);
-
-//  target is the caller's number of the queue; several bindings may have the
-//  same one.  0, or TERN_EINVAL as trn_binding_check ().
-int
-trn_router_bind (trn_router_t *self, const trn_binding_t *binding,
-                 uint32_t target);
-
-//  Was it there?
+//  index from 0 in a bucket, in no order that means anything.
 bool
-trn_router_unbind (trn_router_t *self, const trn_binding_t *binding,
-                   uint32_t target);
+trn_bindings_in_bucket (const trn_bindings_t *self, uint32_t bucket,
+                        size_t index, trn_binding_t *binding);
 
-//  Targets of a message, ascending, each once; returns how many there are, of
-//  which the first max were filled.  props may be NULL.  Costs the key's length
-//  for direct; for topic the nodes of the trie that match; never the number of
-//  bindings.  Thread: one at a time (it keeps scratch memory).
-size_t
-trn_router_route (trn_router_t *self, const void *key, size_t key_size,
-                  const uint8_t *props, size_t props_size, uint32_t *targets,
-                  size_t max);
+//  Count of changes so far.
+uint64_t
+trn_bindings_number (const trn_bindings_t *self);
+
+//  Next binding that changed after *number_p, as it is now, once; *number_p
+//  moves on.  false if there is none.  Only the last TRN_BINDINGS_NEWS changes
+//  are known: who may be further behind asks trn_bindings_missed () first.
+bool
+trn_bindings_next_news (const trn_bindings_t *self, uint64_t *number_p,
+                        trn_binding_t *binding);
+
+bool
+trn_bindings_missed (const trn_bindings_t *self, uint64_t number);
 
 #endif

@@ -29,12 +29,12 @@ typedef enum {
 //  One property; borrowed from the bytes it was read in.
 typedef struct {
     trn_text_t key;
-    trn_prop_kind_t kind;
     trn_text_t text;       //  TRN_PROP_TEXT
     int64_t number;        //  TRN_PROP_NUMBER
-    bool flag;             //  TRN_PROP_FLAG
     const uint8_t *bytes;  //  TRN_PROP_BYTES
     size_t bytes_size;
+    trn_prop_kind_t kind;
+    bool flag;  //  TRN_PROP_FLAG
 } trn_prop_t;
 
 bool
