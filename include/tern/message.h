@@ -89,6 +89,13 @@ tern_msg_set_reply_to (tern_msg_t *self, const char *queue);
 TERN_EXPORT TERN_MUST_CHECK int
 tern_msg_set_correlation (tern_msg_t *self, const char *id);
 
+//  What was set of a message to send; 0 if nothing was, and of a received one.
+TERN_EXPORT uint64_t
+tern_msg_ttl (const tern_msg_t *self);
+
+TERN_EXPORT uint64_t
+tern_msg_delay (const tern_msg_t *self);
+
 //  What was set, of messages to send and received ones: 0 (priority) or NULL
 //  and size 0 if nothing was.  Texts are not terminated, and borrowed as long as
 //  the message.
@@ -152,6 +159,14 @@ tern_msg_publisher (const tern_msg_t *self);
 
 TERN_EXPORT const char *
 tern_msg_queue (const tern_msg_t *self);
+
+//  A promise of the publisher, on its disk: no message of this store and outbox
+//  with a lower seq is ever sent to this queue again.  Copies that were sent
+//  before may still be with a slow consumer.  0 of a replay, whose seq belongs
+//  to another stream of messages than the one that brought it.  What has to
+//  remember messages (an inbox) may forget those below.
+TERN_EXPORT uint64_t
+tern_msg_floor (const tern_msg_t *self);
 
 //  The exchange through which it came, NULL if none.
 TERN_EXPORT const char *

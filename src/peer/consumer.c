@@ -220,6 +220,7 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
         = trn_parcel_new (peer->inrun, peer->inrun_first, action->deliver.from,
                           action->deliver.to);
     parcel->flow = action->deliver.flow;
+    parcel->floor = peer->inrun_floor;
     parcel->deliveries = action->deliver.deliveries;
     parcel->redelivered = action->deliver.redelivered;
     memcpy (parcel->store_uuid, peer->inrun_store, sizeof parcel->store_uuid);

@@ -207,6 +207,7 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
     memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
     self->inrun = trn_inrun_new (run);
     self->inrun_first = frame->data.first_seq;
+    self->inrun_floor = frame->data.low;
     trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
     trn_actor_drain (self);
     trn_inrun_release (&self->inrun);

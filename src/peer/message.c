@@ -246,6 +246,20 @@ tern_msg_set_delay (tern_msg_t *self, uint64_t ms)
     return TERN_OK;
 }
 
+uint64_t
+tern_msg_ttl (const tern_msg_t *self)
+{
+    assert (self);
+    return self->ttl_ms;
+}
+
+uint64_t
+tern_msg_delay (const tern_msg_t *self)
+{
+    assert (self);
+    return self->delay_ms;
+}
+
 int
 tern_msg_set_priority (tern_msg_t *self, int priority)
 {
@@ -620,6 +634,14 @@ tern_msg_queue (const tern_msg_t *self)
 {
     assert (self && self->parcel);
     return self->parcel->queue;
+}
+
+uint64_t
+tern_msg_floor (const tern_msg_t *self)
+{
+    assert (self && self->parcel);
+    s_identity_t first;
+    return s_first (self, &first) ? 0 : self->parcel->floor;
 }
 
 uint64_t

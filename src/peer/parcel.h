@@ -45,6 +45,7 @@ struct trn_parcel {
     atomic_uint_fast64_t accepted;  //  last accepted in order; from - 1: none
     uint64_t collected;             //  the actor has told the engine up to here
     uint32_t flow;                  //  for trn_engine_on_settle ()
+    uint64_t floor;                 //  the publisher never sends below again
     uint32_t deliveries;
     bool redelivered;
     uint8_t store_uuid[16];

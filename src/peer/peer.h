@@ -115,7 +115,7 @@ struct tern_peer {
     trn_outlink_t *links[TRN_LINK_BUCKETS];
     trn_node_t nodes[TRN_NODES_MAX];
     trn_inrun_t *inrun;  //  of the DATA frame being handled
-    uint64_t inrun_first;
+    uint64_t inrun_first, inrun_floor;
     uint8_t inrun_store[16];
     char inrun_outbox[TRN_NAME_MAX + 2];
     char inrun_publisher[TRN_NAME_MAX + 1];

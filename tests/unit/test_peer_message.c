@@ -131,6 +131,8 @@ test_delivery_is_set_within_its_ranges (void **state)
     assert_int_equal (tern_msg_set_delay (msg, 0), TERN_EINVAL);
     assert_int_equal (tern_msg_set_delay (msg, most), TERN_OK);
     assert_int_equal (tern_msg_set_delay (msg, most + 1), TERN_EINVAL);
+    assert_int_equal (tern_msg_ttl (msg), most);
+    assert_int_equal (tern_msg_delay (msg), most);
     assert_int_equal (tern_msg_set_priority (msg, -1), TERN_EINVAL);
     assert_int_equal (tern_msg_set_priority (msg, 10), TERN_EINVAL);
     assert_int_equal (tern_msg_priority (msg), 0);
@@ -327,6 +329,7 @@ s_received (trn_propset_t *props)
     snprintf (msg->parcel->publisher, sizeof msg->parcel->publisher, "p-1");
     snprintf (msg->parcel->outbox, sizeof msg->parcel->outbox, "q.dead");
     memset (msg->parcel->store_uuid, 0xaa, 16);
+    msg->parcel->floor = 3;
     assert_true (trn_parcel_step (msg->parcel, &msg->record));
     return msg;
 }
@@ -347,6 +350,7 @@ test_a_replay_has_the_first_id_and_its_headers (void **state)
     tern_msg_t *dead = s_received (&props);
     assert_string_equal (tern_msg_id (dead), "p-1/q.dead/7");
     s_assert_header (dead, TRN_OWN_DEAD_REASON, "spent");
+    assert_int_equal (tern_msg_floor (dead), 3);
     tern_msg_t *out = tern_msg_replay (dead);
     assert_non_null (out);
     s_assert_header (out, "kind", "order");
@@ -364,6 +368,7 @@ test_a_replay_has_the_first_id_and_its_headers (void **state)
     assert_string_equal (tern_msg_id (again), "p-1/#x/5");
     assert_string_equal (tern_msg_outbox (again), "#x");
     assert_int_equal (tern_msg_seq (again), 5);
+    assert_int_equal (tern_msg_floor (again), 0);
     assert_int_equal (tern_msg_store_uuid (again)[0], 0xaa);
     tern_msg_t *third = tern_msg_replay (again);
     assert_non_null (third);
