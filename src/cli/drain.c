@@ -48,11 +48,10 @@ typedef struct {
     char *path;
     state_t state;
     tern_peer_t *peer;
-    uint64_t first_left;  //  when it was opened
-    uint64_t left;        //  still to deliver
-    int64_t moved_ms;     //  when that changed last
-    int64_t changed_ns;   //  newest file of the store when we closed it
-    bool noted;           //  in use: said once
+    uint64_t left;       //  still to deliver
+    int64_t moved_ms;    //  when that changed last
+    int64_t changed_ns;  //  newest file of the store when we closed it
+    bool noted;          //  in use: said once
 } store_t;
 
 typedef struct {
@@ -172,7 +171,7 @@ s_open (drain_t *self, store_t *store)
     }
     store->state = STORE_OPEN;
     store->noted = false;
-    store->left = store->first_left = cli_seat_left (store->peer);
+    store->left = cli_seat_work (store->peer).left;
     store->moved_ms = cli_clock_ms ();
     self->open++;
     if (store->left > 0) {
@@ -204,9 +203,11 @@ s_close (drain_t *self, store_t *store, state_t state)
 {
     char peer[64];
     snprintf (peer, sizeof peer, "%s", tern_peer_name (store->peer));
-    store->left = cli_seat_left (store->peer);
-    const uint64_t delivered
-        = store->first_left > store->left ? store->first_left - store->left : 0;
+    //  Counted by the peer: it delivers from the moment it is open, so what was
+    //  left when we looked first may have been less than what it found.
+    const cli_seat_work_t work = cli_seat_work (store->peer);
+    const uint64_t delivered = work.delivered;
+    store->left = work.left;
     tern_peer_close (&store->peer, 0);
     store->state = state;
     store->changed_ns = s_changed_ns (store->path);
@@ -261,7 +262,7 @@ s_look (drain_t *self)
         if (store->state != STORE_OPEN) {
             continue;
         }
-        const uint64_t left = cli_seat_left (store->peer);
+        const uint64_t left = cli_seat_work (store->peer).left;
         if (left != store->left) {
             store->left = left;
             store->moved_ms = now_ms;

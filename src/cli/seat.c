@@ -124,8 +124,8 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
     return code;
 }
 
-uint64_t
-cli_seat_left (tern_peer_t *peer)
+cli_seat_work_t
+cli_seat_work (tern_peer_t *peer)
 {
     const size_t count = tern_peer_stats (peer, NULL, 0);
     tern_stats_t *rows = calloc (count + 1, sizeof *rows);
@@ -133,20 +133,21 @@ cli_seat_left (tern_peer_t *peer)
         abort ();
     }
     tern_peer_stats (peer, rows, count);
-    uint64_t left = 0;
+    cli_seat_work_t work = {0};
     for (size_t index = 0; index < count; index++) {
         if (rows[index].role == TERN_ROLE_PUBLISHER) {
-            left += rows[index].depth - rows[index].parked;
+            work.left += rows[index].depth - rows[index].parked;
+            work.delivered += rows[index].consumed.total;
         }
     }
     free (rows);
-    return left;
+    return work;
 }
 
 uint64_t
 cli_seat_close (tern_peer_t **peer_p)
 {
-    const uint64_t left = cli_seat_left (*peer_p);
+    const uint64_t left = cli_seat_work (*peer_p).left;
     const uint64_t unsettled = tern_peer_close (peer_p, 0);
     return left < unsettled ? left : unsettled;
 }

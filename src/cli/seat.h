@@ -17,9 +17,14 @@ int
 cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
                const char *command);
 
-//  Messages that wait for a consumer or are with one; rejected ones do not.
-uint64_t
-cli_seat_left (tern_peer_t *peer);
+typedef struct {
+    uint64_t left;       //  wait for a consumer or are with one; rejected: no
+    uint64_t delivered;  //  accepted by consumers since the peer was opened
+} cli_seat_work_t;
+
+//  Of all outboxes of the peer.
+cli_seat_work_t
+cli_seat_work (tern_peer_t *peer);
 
 //  Leave at once.  What is left stays in the store; returns how many.
 uint64_t
