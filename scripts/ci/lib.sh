@@ -23,10 +23,11 @@ configure_and_build () {
     make -C "$build" -s "-j$jobs"
 }
 
-#  check [COMMAND...]: make check, under a command if one is given; what a
+#  check [COMMAND...]: make $target, under a command if one is given; what a
 #  failed test said is shown, up to a limit.
+target=check
 check () {
-    if "$@" make -C "$build" -k -s "-j$jobs" check; then
+    if "$@" make -C "$build" -k -s "-j$jobs" "$target"; then
         return 0
     fi
     echo "--- the end of $build/test-suite.log"
