@@ -95,8 +95,12 @@ trn_log_add_segment (trn_log_t *self, uint64_t segment, int64_t size)
 }
 
 void
-trn_log_mark (trn_log_segment_t *segment, uint64_t seq, int64_t offset)
+trn_log_mark (trn_log_segment_t *segment, const trn_record_t *record,
+              int64_t offset)
 {
+    if (record->stamp_us > segment->stamp_us) {
+        segment->stamp_us = record->stamp_us;
+    }
     if (segment->mark_count
         && offset - segment->marks[segment->mark_count - 1].offset
                < TRN_MARK_STEP) {
@@ -108,7 +112,7 @@ trn_log_mark (trn_log_segment_t *segment, uint64_t seq, int64_t offset)
             segment->marks, segment->mark_capacity * sizeof *segment->marks);
     }
     segment->marks[segment->mark_count++]
-        = (trn_mark_t) {.seq = seq, .offset = offset};
+        = (trn_mark_t) {.seq = record->seq, .offset = offset};
 }
 
 trn_log_segment_t *
@@ -569,7 +573,7 @@ s_put_record (trn_log_t *self, trn_chunk_t *chunk, trn_record_t *record,
     record->unsynced = behind < UINT32_MAX ? (uint32_t) behind : UINT32_MAX;
     trn_record_write (chunk->data + chunk->filled, record, self->tail_seed,
                       tail->end);
-    trn_log_mark (tail, record->seq, tail->end);
+    trn_log_mark (tail, record, tail->end);
 
     const uint32_t count
         = atomic_load_explicit (&chunk->count, memory_order_relaxed);

@@ -55,8 +55,9 @@ typedef struct {
     //  it was told is void if opening fails.
     void (*on_ruled) (void *arg, const trn_record_t *record);
     void *on_ruled_arg;
-    uint64_t retain_ms;     //  settled records are kept so long,
-    uint64_t retain_bytes;  //  but no more than about so much; 0 and 0: not
+    uint64_t retain_ms;  //  see trn_log_retain ()
+    uint64_t retain_bytes;
+    uint64_t (*wall_us) (void);  //  for retain_ms; NULL: the newest stamp
 } trn_log_config_t;
 
 //  What opening found; also the answer of verify.
@@ -143,6 +144,33 @@ int
 trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
                     uint64_t low);
 
+//  Keep settled records for replay: those younger than ms, if not 0, and of
+//  them the newest that take about so many bytes, if not 0; by whole segments.
+//  0 and 0: none, as a log begins unless its config says otherwise.  Looked at
+//  by save_state (); so an owner that lets it begin with 0 and 0 must say what
+//  holds before it saves for the first time.  While a log retains, save_state ()
+//  also takes a low below the last one, down to first_retained ().  Any thread.
+void
+trn_log_retain (trn_log_t *self, uint64_t ms, uint64_t bytes);
+
+//  The oldest seq that can be read, settled or not; what comes next if there is
+//  none.  Grows when segments go.  Any thread.
+uint64_t
+trn_log_first_retained (trn_log_t *self);
+
+//  Somebody needs space: the older half of what is only retained goes.  1, 0 if
+//  nothing is, or a negative error.  write () and prepare () do it by
+//  themselves before they say TERN_EFULL.  Disk side.
+int
+trn_log_yield (trn_log_t *self);
+
+//  The first message at or above first_retained () whose stamp is not before
+//  wall_us; what comes next if there is none.  Reads at most one segment.  0,
+//  TERN_ECORRUPT, TERN_EFULL (too many files), TERN_EIO.  Disk side or a tool's
+//  thread.
+int
+trn_log_find_time (trn_log_t *self, uint64_t wall_us, uint64_t *seq_p);
+
 //  Nothing below low is needed any more, though that is not durable yet: it no
 //  longer counts towards the limits.  Any thread.
 void
@@ -181,8 +209,9 @@ typedef struct {
 void
 trn_log_stats (trn_log_t *self, trn_log_stats_t *stats);
 
-//  Lowest seq that may still be delivered: grows by save_state () and by
-//  drop_oldest.  The owner then saves the new low.  Any thread.
+//  Lowest seq that may still be delivered, or read again while the log retains:
+//  grows by save_state () and by drop_oldest.  The owner then saves the new
+//  low.  Any thread.
 uint64_t
 trn_log_floor (const trn_log_t *self);
 

@@ -1,7 +1,8 @@
 //  store/log_private.h - what the files of the log share
 //
 //      log.c          appending, runs, progress        appenders, actor
-//      log_write.c    write, sync, prepare, save       disk threads
+//      log_write.c    write, sync, prepare             disk threads
+//      log_save.c     save, trim, retain               disk threads
 //      log_read.c     reading back                     disk side, tools
 //      log_recover.c  opening, closing                 one thread
 //      log_repair.c   torn tails, after a survey       one thread
@@ -49,6 +50,7 @@ typedef struct {
     uint64_t base;       //  log bytes before this segment
     uint64_t first_seq;  //  0: no record yet
     uint64_t last_seq;
+    uint64_t stamp_us;  //  the latest in a record of it
     int file;           //  open for writing, or -1
     bool dirty;         //  written since its last sync
     int64_t wiped;      //  bytes that were really written, zeros included
@@ -113,6 +115,8 @@ struct trn_log {
     atomic_uint_least64_t syncs;
     atomic_uint_least64_t sync_us_last;
     atomic_uint_least64_t sync_us_max;
+    atomic_uint_least64_t retain_ms;
+    atomic_uint_least64_t retain_bytes;
     atomic_size_t unwritten;
     atomic_bool wants_segment;
     atomic_bool full;
@@ -135,9 +139,11 @@ trn_log_fail (trn_log_t *self, const char *call, uint64_t segment);
 trn_log_segment_t *
 trn_log_add_segment (trn_log_t *self, uint64_t segment, int64_t size);
 
-//  Remember where a record lies; under lock or while opening.
+//  Remember where a record lies, and when it was made; under lock or while
+//  opening.
 void
-trn_log_mark (trn_log_segment_t *segment, uint64_t seq, int64_t offset);
+trn_log_mark (trn_log_segment_t *segment, const trn_record_t *record,
+              int64_t offset);
 
 //  Under lock: the segment that holds seq, or NULL.
 trn_log_segment_t *

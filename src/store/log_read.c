@@ -2,7 +2,8 @@
 //
 //  A read begins at a mark and passes over what lies before the seq by lengths
 //  alone; what it hands out has been checked.  Reads in order begin where the
-//  last one ended, with the file still open.
+//  last one ended, with the file still open.  Finding a time means finding its
+//  segment in memory and walking that one.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -230,5 +231,116 @@ trn_log_read (trn_log_t *self, uint64_t seq, uint32_t max_bytes,
         self->read_next_offset = offset + (int64_t) (*chunk_p)->filled;
     }
     pthread_mutex_unlock (&self->read_lock);
+    return rc;
+}
+
+//  Times ----------------------------------------------------------------------
+
+typedef struct {
+    uint64_t wall_us;
+    uint64_t last;  //  seqs beyond are not wholly in the file
+    uint64_t seq;   //  found; 0: not yet
+} trn_time_search_t;
+
+static int
+s_look_at_time (void *arg, const trn_record_t *record, int64_t offset,
+                uint32_t size)
+{
+    (void) offset;
+    (void) size;
+    trn_time_search_t *const search = arg;
+    if (record->seq > search->last) {
+        return 1;
+    }
+    if (record->kind == TRN_RECORD_MESSAGE
+        && record->stamp_us >= search->wall_us) {
+        search->seq = record->seq;
+        return 1;
+    }
+    return 0;
+}
+
+static int
+s_search_segment (trn_log_t *self, uint64_t segment, trn_time_search_t *search)
+{
+    char name[TRN_SEGMENT_NAME];
+    trn_segment_name (name, segment);
+    trn_file_source_t file = {.disk = self->disk};
+    file.file = self->disk->open (self->disk, self->dir, name, O_RDONLY);
+    if (file.file == -ENOENT) {
+        return TERN_ENOENT;
+    }
+    if (file.file < 0) {
+        return trn_io_error (file.file);
+    }
+    const trn_source_t source = trn_source_file (&file);
+    const trn_place_t place = trn_log_place (self, segment);
+    trn_walk_t walk;
+    const int rc = source.size < 0
+                       ? trn_io_error ((int) source.size)
+                       : trn_segment_walk (&source, &place, TRN_SEGMENT_HEADER,
+                                           0, s_look_at_time, search, &walk);
+    (void) self->disk->close (self->disk, file.file);
+    return rc;
+}
+
+//  What the files do not have yet is in memory.
+static void
+s_search_memory (trn_log_t *self, trn_time_search_t *search)
+{
+    const uint64_t appended = trn_log_appended (self);
+    uint64_t seq = search->last + 1;
+    while (!search->seq && seq <= appended) {
+        trn_run_t run;
+        if (trn_log_run (self, seq, 1, UINT32_MAX, &run) != 1) {
+            break;  //  left memory meanwhile: rather one too early
+        }
+        trn_record_t record;
+        if (trn_record_peek (run.data, run.size, &record) > 0
+            && record.stamp_us >= search->wall_us) {
+            search->seq = seq;
+        }
+        seq++;
+        trn_chunk_release (&run.chunk);
+    }
+    search->seq = search->seq ? search->seq : seq;
+}
+
+//  The first segment from number `from` on that has a record so young.
+static bool
+s_segment_of_time (trn_log_t *self, uint64_t wall_us, uint64_t from,
+                   uint64_t *segment_p)
+{
+    bool found = false;
+    pthread_mutex_lock (&self->lock);
+    for (size_t i = 0; i <= self->tail && !found; i++) {
+        const trn_log_segment_t *const segment = &self->segments[i];
+        found = segment->segment >= from && segment->first_seq
+                && segment->stamp_us >= wall_us;
+        *segment_p = segment->segment;
+    }
+    pthread_mutex_unlock (&self->lock);
+    return found;
+}
+
+int
+trn_log_find_time (trn_log_t *self, uint64_t wall_us, uint64_t *seq_p)
+{
+    assert (self && seq_p);
+    trn_time_search_t search
+        = {.wall_us = wall_us, .last = trn_log_written (self)};
+    uint64_t segment = 0;
+    int rc = 0;
+    //  A segment may be trimmed while we look for it: then the next one is it.
+    while (rc == 0 && !search.seq
+           && s_segment_of_time (self, wall_us, segment, &segment)) {
+        rc = s_search_segment (self, segment, &search);
+        rc = rc == TERN_ENOENT ? 0 : rc;
+        segment++;
+    }
+    if (rc == 0 && !search.seq) {
+        s_search_memory (self, &search);
+    }
+    *seq_p = search.seq;
     return rc;
 }

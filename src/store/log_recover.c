@@ -304,7 +304,7 @@ s_index_record (void *arg, size_t index, const trn_record_t *record,
         trn_log_add_segment (log,
                              self->state.first_segment + log->segment_count, 0);
     }
-    trn_log_mark (&log->segments[index], record->seq, offset);
+    trn_log_mark (&log->segments[index], record, offset);
     if (record->kind == TRN_RECORD_MESSAGE
         && (record->flags & TRN_RECORD_RULED) != 0
         && record->seq >= self->state.low && log->config.on_ruled) {
@@ -467,6 +467,7 @@ s_reserve (trn_opening_t *self)
         rc = trn_log_put_meta (log, reserved, false);
     }
     atomic_store (&log->reserved, reserved);
+    trn_log_retain (log, log->config.retain_ms, log->config.retain_bytes);
     self->report->high = high;
     if (self->report->first_seq == 0) {
         self->report->first_seq = high + 1;

@@ -1,12 +1,12 @@
-//  store/log_write.c - the disk side of the log: write, sync, prepare, save
+//  store/log_write.c - the disk side of the log: write, sync, prepare
 //
 //  Knows: which file what goes to, and in which order things become durable.
 //
 //  Invariants: `written` and `synced` are ends of records; `synced` is
 //  published only after the fdatasync of every file below it returned success
 //  (L12); a segment is used only after its header, its size and its name were
-//  synced (L2, L14); it is unlinked only after the state that allows it was
-//  (L24); after the first failed write or sync nothing is written (L16).
+//  synced (L2, L14); after the first failed write or sync nothing is written
+//  (L16).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -150,14 +150,9 @@ s_write_ahead (trn_log_t *self, const trn_piece_t *piece)
     }
 }
 
-int
-trn_log_push (trn_log_t *self)
+static int
+s_push (trn_log_t *self)
 {
-    assert (self);
-    //  Most turns find nothing new; they cost no lock.
-    if (trn_log_unwritten (self) == 0) {
-        return s_failed (self) ? TERN_EIO : 0;
-    }
     trn_piece_t pieces[PIECES];
     int rc = 0;
     pthread_mutex_lock (&self->write_lock);
@@ -189,6 +184,21 @@ trn_log_push (trn_log_t *self)
         atomic_store_explicit (&self->full, false, memory_order_release);
     }
     pthread_mutex_unlock (&self->write_lock);
+    return rc;
+}
+
+int
+trn_log_push (trn_log_t *self)
+{
+    assert (self);
+    //  Most turns find nothing new; they cost no lock.
+    if (trn_log_unwritten (self) == 0) {
+        return s_failed (self) ? TERN_EIO : 0;
+    }
+    int rc = s_push (self);
+    while (rc == TERN_EFULL && trn_log_yield (self) > 0) {
+        rc = s_push (self);
+    }
     return rc;
 }
 
@@ -261,16 +271,9 @@ trn_log_create_segment (trn_log_t *self, uint64_t segment, int64_t *size_p)
     return file;
 }
 
-int
-trn_log_prepare (trn_log_t *self)
+static int
+s_prepare (trn_log_t *self)
 {
-    assert (self);
-    if (!trn_log_wants_segment (self)) {
-        return 0;
-    }
-    if (s_failed (self)) {
-        return TERN_EIO;
-    }
     pthread_mutex_lock (&self->prepare_lock);
     //  Taken back first: who asks from here on asks for the one after.
     atomic_store_explicit (&self->wants_segment, false, memory_order_release);
@@ -301,6 +304,20 @@ trn_log_prepare (trn_log_t *self)
                                memory_order_release);
     }
     pthread_mutex_unlock (&self->prepare_lock);
+    return rc;
+}
+
+int
+trn_log_prepare (trn_log_t *self)
+{
+    assert (self);
+    if (!trn_log_wants_segment (self)) {
+        return 0;
+    }
+    int rc = s_failed (self) ? TERN_EIO : s_prepare (self);
+    while (rc == TERN_EFULL && trn_log_yield (self) > 0) {
+        rc = s_prepare (self);
+    }
     return rc;
 }
 
@@ -448,109 +465,5 @@ trn_log_sync (trn_log_t *self)
         rc = extended != 0 ? extended : rc;
     }
     pthread_mutex_unlock (&self->sync_lock);
-    return rc;
-}
-
-//  Saving the owner's state ----------------------------------------------
-
-//  The first segment that is still needed when nothing below low is: all
-//  before it are complete, synced and hold only what is below.
-static void
-s_find_first_needed (trn_log_t *self, trn_log_state_t *state)
-{
-    pthread_mutex_lock (&self->lock);
-    const uint64_t synced = trn_log_synced (self);
-    size_t i = 0;
-    while (i < self->tail && self->segments[i].last_seq < state->low
-           && self->segments[i].last_seq <= synced
-           && self->segments[i].file < 0) {
-        i++;
-    }
-    const trn_log_segment_t *const first = &self->segments[i];
-    state->first_segment = first->segment;
-    state->first_seq = first->first_seq ? first->first_seq
-                       : self->gap_from ? self->gap_from
-                                        : self->next_seq;
-    pthread_mutex_unlock (&self->lock);
-}
-
-//  Take the first segment off the list if it is below first.
-static bool
-s_take_segment (trn_log_t *self, uint64_t first, uint64_t *segment_p)
-{
-    bool taken = false;
-    pthread_mutex_lock (&self->lock);
-    if (self->segments[0].segment < first) {
-        *segment_p = self->segments[0].segment;
-        free (self->segments[0].marks);
-        self->segment_count--;
-        self->tail--;
-        memmove (self->segments, self->segments + 1,
-                 self->segment_count * sizeof *self->segments);
-        taken = true;
-    }
-    pthread_mutex_unlock (&self->lock);
-    return taken;
-}
-
-//  The directory is synced with the next new segment: a name that comes back
-//  after a crash is below first_segment and goes at the next opening.
-static void
-s_trim (trn_log_t *self, uint64_t first)
-{
-    uint64_t segment = 0;
-    while (s_take_segment (self, first, &segment)) {
-        char name[TRN_SEGMENT_NAME];
-        trn_segment_name (name, segment);
-        (void) self->disk->unlink (self->disk, self->dir, name);
-    }
-}
-
-int
-trn_log_save_state (trn_log_t *self, const uint8_t *state, size_t size,
-                    uint64_t low)
-{
-    assert (self && (state || size == 0) && size <= TRN_LOG_STATE_MAX);
-    if (s_failed (self)) {
-        return TERN_EIO;
-    }
-    pthread_mutex_lock (&self->state_lock);
-    pthread_mutex_lock (&self->lock);
-    const uint64_t dropped = self->dropped;
-    const uint64_t next_seq = self->next_seq;
-    pthread_mutex_unlock (&self->lock);
-    //  What was trimmed does not come back.
-    if (low < self->saved_low) {
-        low = self->saved_low;
-    }
-    if (low > next_seq) {
-        low = next_seq;
-    }
-    trn_log_state_t saved = {
-        .low = low,
-        .durable = atomic_load_explicit (&self->proved, memory_order_acquire),
-        .dropped = dropped,
-        .blob = state,
-        .blob_size = size};
-    s_find_first_needed (self, &saved);
-#ifdef TERN_BUG_13
-    s_trim (self, saved.first_segment);
-#endif
-    size_t length = 0;
-    uint8_t *const bytes = trn_log_state_encode (&saved, &length);
-    int rc = trn_cell_replace (&self->state, bytes, length);
-    free (bytes);
-    if (rc == 0) {
-        self->saved_low = low;
-        uint64_t floor = trn_log_floor (self);
-        while (floor < low
-               && !atomic_compare_exchange_weak (&self->floor, &floor, low)) {
-        }
-        trn_log_settled (self, low);
-        s_trim (self, saved.first_segment);
-    } else if (rc != TERN_EFULL) {
-        rc = trn_log_fail (self, "saving the state", 0);
-    }
-    pthread_mutex_unlock (&self->state_lock);
     return rc;
 }

@@ -42,6 +42,14 @@ s_clock_us (void)
 }
 
 static uint64_t
+s_wall_us (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_REALTIME, &now);
+    return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static uint64_t
 s_random (void)
 {
     uint8_t bytes[8];
@@ -381,8 +389,9 @@ s_open_log (trn_outbox_t *outbox, const trn_log_config_t *config,
     own.dir = outbox->dir;
     own.incarnation = store->incarnation;
     own.name = outbox->name;
-    if (!own.clock_us && store->disk == trn_disk_real ()) {
-        own.clock_us = s_clock_us;
+    if (store->disk == trn_disk_real ()) {
+        own.clock_us = own.clock_us ? own.clock_us : s_clock_us;
+        own.wall_us = own.wall_us ? own.wall_us : s_wall_us;
     }
     memcpy (own.store_uuid, store->uuid, sizeof own.store_uuid);
     return trn_log_open (&outbox->log, &own, state_p, state_size_p, report, why,

@@ -216,6 +216,19 @@ s_serve_save (trn_outbox_t *self)
     return rc;
 }
 
+//  One outbox has no space: what others only retain goes before anything that
+//  waits has to.
+static void
+s_yield_all (trn_store_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    trn_outbox_t *outbox = self->outboxes;
+    pthread_mutex_unlock (&self->lock);
+    for (; outbox; outbox = outbox->next) {
+        (void) trn_log_yield (outbox->log);
+    }
+}
+
 //  What this outbox wants of the writer.
 static void
 s_write_one (trn_outbox_t *self)
@@ -232,6 +245,9 @@ s_write_one (trn_outbox_t *self)
     s_told (self, prepared);
     self->stuck
         = pushed == TERN_EFULL || saved == TERN_EFULL || prepared == TERN_EFULL;
+    if (self->stuck) {
+        s_yield_all (self->store);
+    }
 }
 
 static void

@@ -66,6 +66,14 @@ trn_disk_log_new (uint64_t seed)
 }
 
 void
+trn_disk_log_vary_retention (trn_disk_log_t *self)
+{
+    const uint64_t kind = self->seed % 4;
+    self->config.retain_ms = kind == 1 || self->seed % 8 == 2 ? 40 : 0;
+    self->config.retain_bytes = kind == 2 ? 30000 : 0;
+}
+
+void
 trn_disk_log_destroy (trn_disk_log_t **self_p)
 {
     trn_disk_log_t *const self = *self_p;
@@ -269,14 +277,17 @@ trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size)
     assert_true (body_size <= BODY_MAX);
     const uint64_t tag = s_make_tag (self, body_size);
     s_fill_body (body, body_size, tag);
-    trn_record_t record
-        = {.flags = s_flags_of (tag), .body = body, .body_size = body_size};
+    trn_record_t record = {.flags = s_flags_of (tag),
+                           .stamp_us = self->clock_us + 1000,
+                           .body = body,
+                           .body_size = body_size};
     uint64_t seq = 0;
     const int rc = trn_log_append (self->log, &record, &seq);
     if (rc == 0) {
         TRN_REQUIRE (self, seq > self->appended);
         s_remember (self, seq, tag);
         self->appended = seq;
+        self->clock_us += 1000;
     }
     return rc;
 }
@@ -334,6 +345,12 @@ trn_disk_log_crash (trn_disk_log_t *self, uint64_t seed)
     trn_disk_memory_crash (self->memory, seed);
 }
 
+static bool
+s_retains (const trn_disk_log_t *self)
+{
+    return self->config.retain_ms || self->config.retain_bytes;
+}
+
 //  Sizes are mostly small, sometimes several sectors, rarely a segment.
 static uint32_t
 s_random_size (trn_disk_log_t *self)
@@ -362,6 +379,9 @@ trn_disk_log_step (trn_disk_log_t *self)
     case 7:
     case 8: return trn_disk_log_sync (self);
     case 9:
+        if (s_retains (self) && trn_disk_log_random (self, 8) == 0) {
+            self->low = trn_log_first_retained (self->log);
+        }
         self->low += trn_disk_log_random (self, self->appended - self->low + 2);
         return trn_disk_log_save (self, self->low);
     case 10:

@@ -32,6 +32,7 @@ typedef struct {
     uint64_t saved_stamp;  //  stamps rise with each save
     uint64_t tried_stamp;  //  of the last state that was offered
     uint64_t low;          //  settled in this test's opinion
+    uint64_t clock_us;     //  of the stamps: one millisecond for each
     uint64_t *ruled;       //  what opening said of ruled records
     size_t ruled_count;
 } trn_disk_log_t;
@@ -39,6 +40,10 @@ typedef struct {
 //  Small segments and reservations, so that a short script meets every edge.
 trn_disk_log_t *
 trn_disk_log_new (uint64_t seed);
+
+//  Half of the seeds retain what is settled: by age, by size or by both.
+void
+trn_disk_log_vary_retention (trn_disk_log_t *self);
 
 void
 trn_disk_log_destroy (trn_disk_log_t **self_p);

@@ -50,6 +50,7 @@ static void
 s_run (uint64_t seed, bool power)
 {
     trn_disk_log_t *self = trn_disk_log_new (seed);
+    trn_disk_log_vary_retention (self);
     for (unsigned life = 0; life < 4; life++) {
         s_live (self);
         if (power) {

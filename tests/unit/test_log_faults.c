@@ -65,6 +65,7 @@ s_inject (uint64_t seed, const trn_disk_fault_t *fault, bool power)
 {
     static const trn_disk_fault_t none;
     trn_disk_log_t *self = trn_disk_log_new (seed);
+    trn_disk_log_vary_retention (self);
     snprintf (self->why, sizeof self->why, "%s", "");
     trn_disk_faulty_plan (self->disk, fault);
     bool confirmed = false;
