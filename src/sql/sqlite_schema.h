@@ -1,0 +1,12 @@
+//  sql/sqlite_schema.h - the tables in an SQLite database
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TRN_SQL_SQLITE_SCHEMA_H
+#define TRN_SQL_SQLITE_SCHEMA_H
+
+//  Entry n leads from version n to n + 1; NULL after the last.
+extern const char *const trn_sqlite_inbox_schema[];
+extern const char *const trn_sqlite_relay_schema[];
+
+#endif

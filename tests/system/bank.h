@@ -1,0 +1,65 @@
+//  tests/system/bank.h - an application with a database of its own
+//
+//  One table, "payment", with a text and no key: what was done twice is there
+//  twice.  One implementation for each database; a test program links one.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef TEST_BANK_H
+#define TEST_BANK_H
+
+#include <tern.h>
+#include <tern/inbox.h>
+
+#include <stdint.h>
+
+typedef struct bank bank_t;
+
+//  Start what a test program needs, in a folder of its own; NULL if it is here,
+//  or why it is not: then the tests are skipped.  To be ended at exit.
+const char *
+bank_begin_all (const char *folder);
+
+void
+bank_end_all (void);
+
+//  Where the database called name is, to be handed to other processes.  The
+//  caller frees it.
+char *
+bank_place (const char *name);
+
+bank_t *
+bank_open (const char *place);
+
+void
+bank_close (bank_t **self_p);
+
+tern_inbox_t *
+bank_inbox (bank_t *self);
+
+//  What opening an inbox returns; it is closed again.
+int
+bank_try_inbox (bank_t *self, char *why, size_t why_size);
+
+//  These fail the test if the database fails.
+void
+bank_do (bank_t *self, const char *sql);
+
+void
+bank_begin (bank_t *self);
+
+void
+bank_commit (bank_t *self);
+
+void
+bank_rollback (bank_t *self);
+
+//  The effect: a payment for this text.
+void
+bank_pay (bank_t *self, const char *text, size_t size);
+
+//  The number that a query gives.
+int64_t
+bank_number (bank_t *self, const char *sql);
+
+#endif

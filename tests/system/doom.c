@@ -1,0 +1,28 @@
+//  tests/system/doom.c - a process that kills itself at a step of its choice
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "doom.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static atomic_ulong s_steps;
+static atomic_ulong s_last;
+
+void
+doom_at (unsigned long step)
+{
+    atomic_store (&s_steps, 0);
+    atomic_store (&s_last, step);
+}
+
+void
+doom (void)
+{
+    const unsigned long last = atomic_load (&s_last);
+    if (last && atomic_fetch_add (&s_steps, 1) + 1 == last) {
+        kill (getpid (), SIGKILL);
+    }
+}
