@@ -101,18 +101,27 @@ trn_log_mark (trn_log_segment_t *segment, const trn_record_t *record,
     if (record->stamp_us > segment->stamp_us) {
         segment->stamp_us = record->stamp_us;
     }
-    if (segment->mark_count
-        && offset - segment->marks[segment->mark_count - 1].offset
+    const size_t count = segment->mark_count;
+    if (count
+        && offset - (int64_t) segment->marks[count - 1].offset
                < TRN_MARK_STEP) {
         return;
     }
-    if (segment->mark_count == segment->mark_capacity) {
+    if (count == 0) {
+        segment->mark_seq = record->seq;
+    }
+    //  Seqs that jump too far, as behind many gaps, are found without a mark.
+    const uint64_t after = record->seq - segment->mark_seq;
+    if (after > UINT32_MAX) {
+        return;
+    }
+    if (count == segment->mark_capacity) {
         segment->mark_capacity = segment->mark_capacity * 2 + 4;
         segment->marks = trn_realloc (
             segment->marks, segment->mark_capacity * sizeof *segment->marks);
     }
-    segment->marks[segment->mark_count++]
-        = (trn_mark_t) {.seq = record->seq, .offset = offset};
+    segment->marks[segment->mark_count++] = (trn_kept_mark_t) {
+        .after = (uint32_t) after, .offset = (uint32_t) offset};
 }
 
 trn_log_segment_t *
@@ -136,6 +145,17 @@ trn_log_find_segment (trn_log_t *self, uint64_t seq)
     return &self->segments[low - 1];
 }
 
+uint64_t
+trn_log_first_seq (const trn_log_t *self, size_t index)
+{
+    while (index < self->tail && self->segments[index].first_seq == 0) {
+        index++;
+    }
+    return self->segments[index].first_seq ? self->segments[index].first_seq
+           : self->gap_from                ? self->gap_from
+                                           : self->next_seq;
+}
+
 trn_mark_t
 trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq)
 {
@@ -143,15 +163,19 @@ trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq)
     size_t high = segment->mark_count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (segment->marks[middle].seq <= seq) {
+        if (segment->mark_seq + segment->marks[middle].after <= seq) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low ? segment->marks[low - 1]
-               : (trn_mark_t) {.seq = segment->first_seq,
-                               .offset = TRN_SEGMENT_HEADER};
+    if (low == 0) {
+        return (trn_mark_t) {.seq = segment->first_seq,
+                             .offset = TRN_SEGMENT_HEADER};
+    }
+    const trn_kept_mark_t *const mark = &segment->marks[low - 1];
+    return (trn_mark_t) {.seq = segment->mark_seq + mark->after,
+                         .offset = mark->offset};
 }
 
 //  The ring of chunks ----------------------------------------------------
@@ -360,8 +384,9 @@ s_next_low (trn_log_t *self)
         return low + 1;
     }
     for (size_t i = 0; i < found->mark_count; i++) {
-        if (found->marks[i].seq > low) {
-            return found->marks[i].seq;
+        const uint64_t seq = found->mark_seq + found->marks[i].after;
+        if (seq > low) {
+            return seq;
         }
     }
     return found->last_seq + 1;
@@ -705,7 +730,7 @@ trn_log_stats (trn_log_t *self, trn_log_stats_t *stats)
     pthread_mutex_lock (&self->lock);
     const trn_log_segment_t *const first = &self->segments[0];
     const trn_log_segment_t *const tail = &self->segments[self->tail];
-    stats->first_seq = first->first_seq ? first->first_seq : self->next_seq;
+    stats->first_seq = trn_log_first_seq (self, 0);
     stats->bytes = tail->base + (uint64_t) tail->end - first->base;
     for (size_t i = 0; i < self->segment_count; i++) {
         stats->disk_bytes += (uint64_t) self->segments[i].size;

@@ -229,6 +229,18 @@ int
 trn_log_read (trn_log_t *self, uint64_t seq, uint32_t max_bytes,
               trn_chunk_t **chunk_p);
 
+//  Read single records in one pass: seqs rise.  fn gets a chunk (its reference)
+//  with a seq and those of the seqs that follow it without a hole, each
+//  checked; or for one seq what read () would say.  It stops after about
+//  max_bytes; returns how many seqs fn has been told of, at least one.  Disk
+//  side or a tool's thread.
+typedef void
+trn_log_picked_fn (void *arg, uint64_t seq, int rc, trn_chunk_t *chunk);
+
+size_t
+trn_log_pick (trn_log_t *self, const uint64_t *seqs, size_t count,
+              uint64_t max_bytes, trn_log_picked_fn *fn, void *arg);
+
 //  A slice of a chunk that read () gave, as run () does for memory.
 int
 trn_chunk_run (trn_chunk_t *chunk, uint64_t seq, uint32_t max_count,

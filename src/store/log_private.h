@@ -3,7 +3,8 @@
 //      log.c          appending, runs, progress        appenders, actor
 //      log_write.c    write, sync, prepare             disk threads
 //      log_save.c     save, trim, retain               disk threads
-//      log_read.c     reading back                     disk side, tools
+//      log_read.c     reading back in order            disk side, tools
+//      log_pick.c     reading back single records      disk side, tools
 //      log_recover.c  opening, closing                 one thread
 //      log_repair.c   torn tails, after a survey       one thread
 //
@@ -34,14 +35,20 @@
 //  A gap record: header and the last seq.
 #define TRN_GAP_SIZE (TRN_RECORD_HEADER + 8u)
 
-//  One mark per so many bytes of log: 16 bytes of memory for each.
-#define TRN_MARK_STEP (64 * 1024)
+//  One mark per so many bytes of log: 8 bytes of memory for each.
+#define TRN_MARK_STEP (16 * 1024)
 
 //  Where a record starts, to begin a search there.
 typedef struct {
     uint64_t seq;
     int64_t offset;
 } trn_mark_t;
+
+//  The same, as a segment keeps it.
+typedef struct {
+    uint32_t after;  //  seqs after the first mark's
+    uint32_t offset;
+} trn_kept_mark_t;
 
 typedef struct {
     uint64_t segment;
@@ -50,11 +57,12 @@ typedef struct {
     uint64_t base;       //  log bytes before this segment
     uint64_t first_seq;  //  0: no record yet
     uint64_t last_seq;
-    uint64_t stamp_us;  //  the latest in a record of it
-    int file;           //  open for writing, or -1
-    bool dirty;         //  written since its last sync
-    int64_t wiped;      //  bytes that were really written, zeros included
-    trn_mark_t *marks;  //  rising
+    uint64_t stamp_us;       //  the latest in a record of it
+    int file;                //  open for writing, or -1
+    bool dirty;              //  written since its last sync
+    int64_t wiped;           //  bytes that were really written, zeros included
+    trn_kept_mark_t *marks;  //  rising
+    uint64_t mark_seq;       //  of the first one
     size_t mark_count;
     size_t mark_capacity;
 } trn_log_segment_t;
@@ -149,6 +157,11 @@ trn_log_mark (trn_log_segment_t *segment, const trn_record_t *record,
 trn_log_segment_t *
 trn_log_find_segment (trn_log_t *self, uint64_t seq);
 
+//  Under lock: what the first record from the index-th segment on is, or will
+//  be.  Segments in front may be empty: a crash can leave them so.
+uint64_t
+trn_log_first_seq (const trn_log_t *self, size_t index);
+
 //  Under lock: the last mark at or before seq.
 trn_mark_t
 trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq);
@@ -165,6 +178,28 @@ trn_log_move_backlog (trn_log_t *self, uint64_t low);
 //  Durably write META.  Under sync_lock or while opening and closing.
 int
 trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean);
+
+//  Where to begin to look for a record, and how far its segment is filled.
+typedef struct {
+    uint64_t segment;
+    trn_mark_t from;
+    int64_t end;
+} trn_read_plan_t;
+
+//  0, or TERN_ENOENT for what names nothing that is written.
+int
+trn_log_plan_read (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan);
+
+//  Under read_lock: make read_file this segment's.
+int
+trn_log_open_read (trn_log_t *self, uint64_t segment);
+
+//  Index and check the messages in the first size bytes of the chunk, of which
+//  the first must be seq; stop in front of a gap, of what is not written, and of
+//  a record that is cut.  0, a negative error, or how many bytes the first
+//  record needs if it is the one that is cut.
+int64_t
+trn_log_index_chunk (trn_log_t *self, trn_chunk_t *chunk, uint32_t size);
 
 //  Create, allocate and sync one segment file under its name.  The file, or an
 //  error; *size_p comes back as what the file was given.

@@ -21,20 +21,14 @@
 #include <stdlib.h>
 
 enum {
-    READ_MIN = 64 * 1024,
+    READ_MIN = 4 * 1024,
+    SKIP = 32 * 1024,  //  read at once to pass over records
     READ_MAX = 4 * 1024 * 1024,
     BYTES_PER_RECORD = 64
 };
 
-//  Where to begin, and how far records are written.
-typedef struct {
-    uint64_t segment;
-    trn_mark_t from;
-    int64_t end;
-} trn_read_plan_t;
-
-static int
-s_plan (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
+int
+trn_log_plan_read (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
 {
     if (seq > trn_log_written (self)) {
         return TERN_ENOENT;
@@ -58,8 +52,8 @@ s_plan (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
     return found ? 0 : TERN_ENOENT;
 }
 
-static int
-s_open_file (trn_log_t *self, uint64_t segment)
+int
+trn_log_open_read (trn_log_t *self, uint64_t segment)
 {
     if (self->read_file >= 0 && self->read_segment == segment) {
         return 0;
@@ -71,10 +65,15 @@ s_open_file (trn_log_t *self, uint64_t segment)
     trn_segment_name (name, segment);
     self->read_file = self->disk->open (self->disk, self->dir, name, O_RDONLY);
     self->read_segment = segment;
-    //  Still on our list, so somebody has taken the file away: not trimmed.
-    return self->read_file == -ENOENT ? TERN_ECORRUPT
-           : self->read_file < 0      ? trn_io_error (self->read_file)
-                                      : 0;
+    if (self->read_file != -ENOENT) {
+        return self->read_file < 0 ? trn_io_error (self->read_file) : 0;
+    }
+    //  Trimmed meanwhile; or still on our list, so that somebody else has taken
+    //  the file away.
+    pthread_mutex_lock (&self->lock);
+    const bool trimmed = self->segments[0].segment > segment;
+    pthread_mutex_unlock (&self->lock);
+    return trimmed ? TERN_ENOENT : TERN_ECORRUPT;
 }
 
 //  Pass over records up to seq.  Their lengths are only trusted to find the
@@ -84,7 +83,7 @@ s_skip_to (trn_log_t *self, const trn_read_plan_t *plan, uint64_t seq,
            int64_t *offset_p)
 {
     uint8_t header[TRN_RECORD_HEADER + 8];
-    const size_t block = READ_MIN + TRN_RECORD_HEADER + 8;
+    const size_t block = SKIP + TRN_RECORD_HEADER + 8;
     uint8_t *bytes = NULL;
     int64_t bytes_from = 0;
     int64_t bytes_size = 0;
@@ -123,14 +122,13 @@ s_skip_to (trn_log_t *self, const trn_read_plan_t *plan, uint64_t seq,
     return rc;
 }
 
-//  Index the messages in data[0..size), the first of which must be seq, and
-//  check each.  Stops in front of a gap, of what is not written, and of a
-//  record that is cut.  Returns how many bytes the first one needs if it is the
-//  one that is cut, else 0 or an error.
-static int64_t
-s_index (trn_chunk_t *chunk, uint32_t size, uint64_t seq, uint64_t written,
-         uint64_t seed)
+int64_t
+trn_log_index_chunk (trn_log_t *self, trn_chunk_t *chunk, uint32_t size)
 {
+    const uint64_t seq = chunk->first_seq;
+    const uint64_t written = trn_log_written (self);
+    const uint64_t seed
+        = trn_record_seed (self->store_uuid, self->name, chunk->segment);
     uint32_t at = 0;
     uint32_t count = 0;
     while (seq + count <= written && count < chunk->index_size
@@ -185,11 +183,7 @@ s_read_chunk (trn_log_t *self, const trn_read_plan_t *plan, uint64_t seq,
         const int64_t got = trn_io_read (self->disk, self->read_file,
                                          chunk->data, capacity, offset);
         const int64_t rc
-            = got < 0
-                  ? got
-                  : s_index (chunk, (uint32_t) got, seq, trn_log_written (self),
-                             trn_record_seed (self->store_uuid, self->name,
-                                              plan->segment));
+            = got < 0 ? got : trn_log_index_chunk (self, chunk, (uint32_t) got);
         if (rc == 0) {
             *chunk_p = chunk;
             return 0;
@@ -213,9 +207,9 @@ trn_log_read (trn_log_t *self, uint64_t seq, uint32_t max_bytes,
     }
     trn_read_plan_t plan;
     pthread_mutex_lock (&self->read_lock);
-    int rc = s_plan (self, seq, &plan);
+    int rc = trn_log_plan_read (self, seq, &plan);
     if (rc == 0) {
-        rc = s_open_file (self, plan.segment);
+        rc = trn_log_open_read (self, plan.segment);
     }
     int64_t offset = 0;
     if (rc == 0) {

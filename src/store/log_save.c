@@ -87,11 +87,8 @@ s_first_retained (const trn_log_t *self, size_t needed)
 static void
 s_begin_at (const trn_log_t *self, size_t index, trn_log_state_t *state)
 {
-    const trn_log_segment_t *const first = &self->segments[index];
-    state->first_segment = first->segment;
-    state->first_seq = first->first_seq ? first->first_seq
-                       : self->gap_from ? self->gap_from
-                                        : self->next_seq;
+    state->first_segment = self->segments[index].segment;
+    state->first_seq = trn_log_first_seq (self, index);
 }
 
 //  Take the first segment off the list if it is below first.
@@ -159,8 +156,8 @@ s_replace_state (trn_log_t *self, const trn_log_state_t *state)
 static uint64_t
 s_legal_low (const trn_log_t *self, uint64_t low)
 {
-    const uint64_t first = self->segments[0].first_seq;
-    const bool retained = s_retains (self) && first && first < self->saved_low;
+    const uint64_t first = trn_log_first_seq (self, 0);
+    const bool retained = s_retains (self) && first < self->saved_low;
     const uint64_t least = retained ? first : self->saved_low;
     low = low > least ? low : least;
     return low < self->next_seq ? low : self->next_seq;
@@ -200,8 +197,8 @@ trn_log_retain (trn_log_t *self, uint64_t ms, uint64_t bytes)
     atomic_store (&self->retain_ms, ms);
     atomic_store (&self->retain_bytes, bytes);
     //  What is there may be read from now on.
-    const uint64_t first = self->segments[0].first_seq;
-    if (s_retains (self) && first && first < trn_log_floor (self)) {
+    const uint64_t first = trn_log_first_seq (self, 0);
+    if (s_retains (self) && first < trn_log_floor (self)) {
         atomic_store (&self->floor, first);
     }
     pthread_mutex_unlock (&self->lock);

@@ -184,6 +184,43 @@ s_give_up (trn_disk_log_t *self, uint64_t seq)
     }
 }
 
+static void
+s_on_picked (void *arg, uint64_t seq, int rc, trn_chunk_t *chunk)
+{
+    trn_disk_log_t *const self = arg;
+    if (rc == TERN_ENOENT) {
+        TRN_REQUIRE (self, seq >= self->tag_count || self->tags[seq] == 0
+                               || self->tags[seq] == GIVEN_UP);
+    } else if (rc == 0) {
+        TRN_REQUIRE (self, chunk->first_seq == seq);
+        s_check_chunk (self, chunk);
+    } else {
+        TRN_REQUIRE (self, trn_disk_faulty_hits (self->disk) > 0);
+    }
+    trn_chunk_release (&chunk);
+}
+
+//  Single records are found as well as all of them.
+static void
+s_check_picks (trn_disk_log_t *self)
+{
+    uint64_t seqs[64];
+    size_t count = 0;
+    const uint64_t step = 1 + trn_disk_log_random (self, 60);
+    uint64_t seq = self->report.first_seq;
+    while (count < 64 && seq <= self->report.high) {
+        seqs[count++] = seq;
+        seq += trn_disk_log_random (self, 3)
+                   ? 1
+                   : 1 + trn_disk_log_random (self, step);
+    }
+    if (count) {
+        const size_t done = trn_log_pick (self->log, seqs, count, UINT64_MAX,
+                                          s_on_picked, self);
+        TRN_REQUIRE (self, done == count);
+    }
+}
+
 //  Everything that was promised is there, and nothing that was never said.
 static void
 s_check_contents (trn_disk_log_t *self)
@@ -263,6 +300,7 @@ trn_disk_log_open (trn_disk_log_t *self)
         TRN_REQUIRE (self, self->report.high >= self->synced);
         self->appended = self->report.high;
         s_check_contents (self);
+        s_check_picks (self);
         self->synced = trn_log_synced (self->log);
     }
     free (state);
