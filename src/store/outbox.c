@@ -58,9 +58,7 @@ trn_outbox_destroy (trn_outbox_t **self_p)
     if (!self) {
         return;
     }
-    for (unsigned i = 0; i < TRN_OUTBOX_READS; i++) {
-        trn_chunk_release (&self->reads[i].chunk);
-    }
+    trn_reads_clear (self);
     trn_log_abandon (&self->log);
     free (self->save.bytes);
     free (self->last_state);
@@ -205,6 +203,25 @@ trn_outbox_store (trn_outbox_t *self)
     s_call_disk (self);
 }
 
+int
+trn_outbox_wait_room (trn_outbox_t *self, uint32_t size, int timeout_ms)
+{
+    assert (self);
+    s_call_disk (self);
+    const struct timespec deadline
+        = s_deadline (timeout_ms > 0 ? timeout_ms : 0);
+    bool time_left = timeout_ms != 0;
+    bool room;
+    pthread_mutex_lock (&self->lock);
+    //  Under the lock: progress made from here on is announced after we sleep.
+    while (!(room = trn_log_room (self->log, size)) && time_left
+           && !s_closing (self)) {
+        time_left = s_wait_progress (self, timeout_ms, &deadline);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return room ? TERN_OK : s_closing (self) ? TERN_ECLOSED : TERN_ETIMEOUT;
+}
+
 static int
 s_reached (const trn_outbox_t *self, uint64_t seq, bool synced)
 {
@@ -277,52 +294,4 @@ uint64_t
 trn_outbox_saved (const trn_outbox_t *self)
 {
     return atomic_load_explicit (&self->saved, memory_order_acquire);
-}
-
-//  Reads -----------------------------------------------------------------
-
-bool
-trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes)
-{
-    assert (self);
-    bool taken = false;
-    pthread_mutex_lock (&self->lock);
-    bool known = false;
-    for (unsigned i = 0; i < self->read_count; i++) {
-        const unsigned slot = (self->read_first + i) % TRN_OUTBOX_READS;
-        known = known || self->reads[slot].seq == seq;
-    }
-    if (!known && self->read_count < TRN_OUTBOX_READS) {
-        const unsigned slot
-            = (self->read_first + self->read_count) % TRN_OUTBOX_READS;
-        self->reads[slot] = (trn_read_request_t) {
-            .phase = TRN_READ_WAITS, .seq = seq, .max_bytes = max_bytes};
-        self->read_count++;
-        taken = true;
-    }
-    pthread_mutex_unlock (&self->lock);
-    if (taken) {
-        trn_outbox_mark (self, TRN_FOR_WRITER);
-    }
-    return taken;
-}
-
-int
-trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p)
-{
-    assert (self && seq_p && chunk_p);
-    int rc = 0;
-    *chunk_p = NULL;
-    pthread_mutex_lock (&self->lock);
-    trn_read_request_t *const oldest = &self->reads[self->read_first];
-    if (self->read_count && oldest->phase == TRN_READ_DONE) {
-        rc = oldest->rc < 0 ? oldest->rc : 1;
-        *seq_p = oldest->seq;
-        *chunk_p = oldest->chunk;
-        *oldest = (trn_read_request_t) {.phase = TRN_READ_FREE};
-        self->read_first = (self->read_first + 1) % TRN_OUTBOX_READS;
-        self->read_count--;
-    }
-    pthread_mutex_unlock (&self->lock);
-    return rc;
 }

@@ -95,6 +95,11 @@ trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
 void
 trn_outbox_store (trn_outbox_t *self);
 
+//  Wait until an append of so many bytes need not say TERN_EAGAIN, if nobody
+//  else is faster.  0, TERN_ETIMEOUT, TERN_ECLOSED.  Any thread.
+int
+trn_outbox_wait_room (trn_outbox_t *self, uint32_t size, int timeout_ms);
+
 //  Wait until seq is written (or synced).  0, TERN_ETIMEOUT, TERN_EIO,
 //  TERN_ECLOSED.  Any thread.
 int
@@ -124,13 +129,35 @@ trn_outbox_saved (const trn_outbox_t *self);
 bool
 trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes);
 
+//  Ask for single records, in any order, the most urgent first; beyond
+//  TRN_OUTBOX_BATCH they are ignored.  They are read in one pass, and fetched as
+//  above: each chunk holds the seq it is fetched for and those wanted that
+//  follow it without a hole.  Of more than about TRN_OUTBOX_BATCH_BYTES the rest
+//  is left out.  false while the batch before this one is not all fetched.
+//  Actor.
+#define TRN_OUTBOX_BATCH 257
+#define TRN_OUTBOX_BATCH_BYTES (8 * 1024 * 1024)
+
+bool
+trn_outbox_want_many (trn_outbox_t *self, const uint64_t *seqs, size_t count);
+
+//  Ask which seq is the first at or after a wall time, see trn_log_find_time ().
+//  Takes the place of a question that was not answered yet.  The answer is
+//  taken, after the notification, by trn_outbox_time (): 1 and the seq, 0 while
+//  there is none, or a negative error.  Actor.
+void
+trn_outbox_want_time (trn_outbox_t *self, uint64_t wall_us);
+
+int
+trn_outbox_time (trn_outbox_t *self, uint64_t *seq_p);
+
 int
 trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p);
 
 //  Replace the owner's note, a file beside META, in the background and without
 //  syncing it: whether it survives a crash is not promised, and its owner must
 //  be able to tell damage.  bytes are copied.  Any thread.
-#define TRN_STORE_NOTE_MAX (4 * 1024 * 1024)
+#define TRN_STORE_NOTE_MAX (24 * 1024 * 1024)
 
 void
 trn_store_note (trn_store_t *self, const uint8_t *bytes, size_t size);

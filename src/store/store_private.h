@@ -2,6 +2,7 @@
 //
 //      store.c     identity, lock, opening and closing
 //      outbox.c    what the actor and the appenders call
+//      reads.c     what the actor wants read, and reading it
 //      threads.c   the syncer and the writer
 //
 //  Locks: an outbox's lock and the store's lock are never held together, and
@@ -37,6 +38,31 @@ typedef struct {
     trn_chunk_t *chunk;
 } trn_read_request_t;
 
+//  What was read of a batch: a chunk from seq on, or an error for seq.
+typedef struct {
+    uint64_t seq;
+    int rc;
+    trn_chunk_t *chunk;
+} trn_picked_t;
+
+//  Single records that are read together.
+typedef struct {
+    trn_read_phase_t phase;
+    uint64_t seqs[TRN_OUTBOX_BATCH];  //  the first is urgent, the rest rises
+    size_t count;
+    trn_picked_t picked[TRN_OUTBOX_BATCH];
+    size_t picked_count;
+    size_t fetched;
+} trn_batch_t;
+
+//  A time whose first seq is looked for.
+typedef struct {
+    trn_read_phase_t phase;
+    uint64_t wall_us;
+    int rc;
+    uint64_t seq;
+} trn_time_request_t;
+
 //  A state that waits to be saved.
 typedef struct {
     uint8_t *bytes;  //  owned; NULL with waits false
@@ -71,6 +97,8 @@ struct trn_outbox {
     trn_read_request_t reads[TRN_OUTBOX_READS];
     unsigned read_first;  //  oldest request
     unsigned read_count;
+    trn_batch_t *batch;  //  made when first wanted
+    trn_time_request_t time;
     trn_save_request_t save;
     uint8_t *last_state;  //  what closing says again
     size_t last_state_size;
@@ -126,6 +154,17 @@ trn_store_write_note (trn_store_t *self);
 //  Put the outbox on a thread's list and wake the thread if it sleeps.
 void
 trn_outbox_mark (trn_outbox_t *self, trn_duty_t duty);
+
+//  The writer's part of the reads of an outbox.
+void
+trn_reads_serve (trn_outbox_t *self);
+
+void
+trn_reads_clear (trn_outbox_t *self);
+
+//  Tell the owner that there is news.
+void
+trn_store_tell (trn_store_t *self);
 
 //  Wake whoever waits for progress of this outbox, and the actor.
 void

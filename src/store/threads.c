@@ -64,8 +64,8 @@ s_unmark (trn_outbox_t *self, trn_duty_t duty)
     return next;
 }
 
-static void
-s_notify (trn_store_t *self)
+void
+trn_store_tell (trn_store_t *self)
 {
     if (self->notify) {
         self->notify (self->notify_arg);
@@ -87,7 +87,7 @@ s_told (trn_outbox_t *self, int rc)
     if (rc < 0
         || (rc > 0 && trn_log_status (self->log) != TERN_EFULL
             && atomic_exchange (&self->told_full, false))) {
-        s_notify (self->store);
+        trn_store_tell (self->store);
     }
 }
 
@@ -143,46 +143,6 @@ s_syncer (void *arg)
 
 //  The writer ------------------------------------------------------------
 
-//  The next read that waits, taken; under no lock.
-static bool
-s_take_read (trn_outbox_t *self, unsigned *slot_p, uint64_t *seq_p,
-             uint32_t *max_bytes_p)
-{
-    bool found = false;
-    pthread_mutex_lock (&self->lock);
-    for (unsigned i = 0; i < self->read_count && !found; i++) {
-        const unsigned slot = (self->read_first + i) % TRN_OUTBOX_READS;
-        trn_read_request_t *const request = &self->reads[slot];
-        if (request->phase == TRN_READ_WAITS) {
-            request->phase = TRN_READ_RUNS;
-            *slot_p = slot;
-            *seq_p = request->seq;
-            *max_bytes_p = request->max_bytes;
-            found = true;
-        }
-    }
-    pthread_mutex_unlock (&self->lock);
-    return found;
-}
-
-static void
-s_serve_reads (trn_outbox_t *self)
-{
-    unsigned slot = 0;
-    uint64_t seq = 0;
-    uint32_t max_bytes = 0;
-    while (s_take_read (self, &slot, &seq, &max_bytes)) {
-        trn_chunk_t *chunk = NULL;
-        const int rc = trn_log_read (self->log, seq, max_bytes, &chunk);
-        pthread_mutex_lock (&self->lock);
-        self->reads[slot].rc = rc;
-        self->reads[slot].chunk = chunk;
-        self->reads[slot].phase = TRN_READ_DONE;
-        pthread_mutex_unlock (&self->lock);
-        s_notify (self->store);
-    }
-}
-
 //  The state that waits goes out; on a full disk it waits on.
 static int
 s_serve_save (trn_outbox_t *self)
@@ -212,7 +172,7 @@ s_serve_save (trn_outbox_t *self)
     pthread_mutex_unlock (&self->lock);
     free (unused);
     trn_outbox_progress (self);
-    s_notify (self->store);
+    trn_store_tell (self->store);
     return rc;
 }
 
@@ -233,7 +193,7 @@ s_yield_all (trn_store_t *self)
 static void
 s_write_one (trn_outbox_t *self)
 {
-    s_serve_reads (self);
+    trn_reads_serve (self);
     const int pushed = trn_log_push (self->log);
     s_told (self, pushed);
     if (pushed > 0) {

@@ -376,6 +376,132 @@ test_reads_and_saves_come_back_with_a_notification (void **state)
     trn_disk_memory_destroy (&disk);
 }
 
+//  What comes of the reads that were asked for; 0 or the error.
+static int
+s_fetch (s_ear_t *ear, trn_outbox_t *outbox, uint64_t *seq_p, unsigned *count_p)
+{
+    trn_chunk_t *chunk = NULL;
+    int rc = 0;
+    for (;;) {
+        const unsigned before = s_heard (ear);
+        rc = trn_outbox_fetch (outbox, seq_p, &chunk);
+        if (rc != 0) {
+            break;
+        }
+        s_listen (ear, before);
+    }
+    *count_p = 0;
+    if (chunk) {
+        assert_int_equal (chunk->first_seq, *seq_p);
+        *count_p = atomic_load (&chunk->count);
+    }
+    trn_chunk_release (&chunk);
+    return rc < 0 ? rc : 0;
+}
+
+static void
+test_single_records_are_read_together_the_urgent_one_first (void **state)
+{
+    (void) state;
+    trn_disk_t *disk = trn_disk_memory_new ();
+    s_ear_t ear = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                   .heard = PTHREAD_COND_INITIALIZER};
+    const trn_store_config_t config = {.disk = disk,
+                                       .path = "data",
+                                       .name = "a",
+                                       .notify = s_notify,
+                                       .notify_arg = &ear};
+    trn_store_t *store = NULL;
+    char why[128];
+    assert_int_equal (trn_store_open (&store, &config, why, NULL, sizeof why),
+                      0);
+    trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
+    for (unsigned i = 0; i < 500; i++) {
+        s_send (outbox, "text");
+    }
+    assert_int_equal (trn_outbox_wait (outbox, 500, true, PATIENCE_MS), 0);
+
+    const uint64_t wanted[] = {300, 7, 450, 5, 9999, 300, 6, 7};
+    assert_true (trn_outbox_want_many (outbox, wanted, 8));
+    assert_false (trn_outbox_want_many (outbox, wanted, 1));
+    const struct {
+        uint64_t seq;
+        unsigned count;
+        int rc;
+    } expected[]
+        = {{300, 1, 0}, {5, 3, 0}, {450, 1, 0}, {9999, 0, TERN_ENOENT}};
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t seq = 0;
+        unsigned count = 0;
+        assert_int_equal (s_fetch (&ear, outbox, &seq, &count), expected[i].rc);
+        assert_int_equal (seq, expected[i].seq);
+        assert_int_equal (count, expected[i].count);
+    }
+
+    //  Bytes are bounded, but the urgent one always comes.
+    static char large[TRN_BODY_MAX + 1];
+    memset (large, 'x', TRN_BODY_MAX);
+    uint64_t many[20];
+    for (unsigned i = 0; i < 20; i++) {
+        many[19 - i] = s_send (outbox, large);
+    }
+    assert_int_equal (trn_outbox_wait (outbox, many[0], true, PATIENCE_MS), 0);
+    assert_true (trn_outbox_want_many (outbox, many, 20));
+    uint64_t seq = 0;
+    unsigned got = 0;
+    unsigned count = 0;
+    assert_int_equal (s_fetch (&ear, outbox, &seq, &count), 0);
+    assert_int_equal (seq, many[0]);
+    while (!trn_outbox_want_many (outbox, wanted, 1)) {
+        assert_int_equal (s_fetch (&ear, outbox, &seq, &count), 0);
+        got += count;
+    }
+    assert_in_range (got, 7, 10);
+    //  What was not fetched goes with the store.
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_memory_destroy (&disk);
+}
+
+static void
+test_a_time_is_looked_for_by_the_writer (void **state)
+{
+    (void) state;
+    trn_disk_t *disk = trn_disk_memory_new ();
+    s_ear_t ear = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                   .heard = PTHREAD_COND_INITIALIZER};
+    const trn_store_config_t config = {.disk = disk,
+                                       .path = "data",
+                                       .name = "a",
+                                       .notify = s_notify,
+                                       .notify_arg = &ear};
+    trn_store_t *store = NULL;
+    char why[128];
+    assert_int_equal (trn_store_open (&store, &config, why, NULL, sizeof why),
+                      0);
+    trn_outbox_t *outbox = s_outbox (store, "hello", NULL);
+    uint64_t seq = 0;
+    for (unsigned i = 1; i <= 50; i++) {
+        trn_record_t record = {.stamp_us = i * 1000};
+        assert_int_equal (trn_outbox_append (outbox, &record, -1, &seq), 0);
+    }
+    assert_int_equal (trn_outbox_time (outbox, &seq), 0);
+    trn_outbox_want_time (outbox, 7000);
+    trn_outbox_want_time (outbox, 31500);
+    for (;;) {
+        const unsigned before = s_heard (&ear);
+        const int rc = trn_outbox_time (outbox, &seq);
+        if (rc != 0) {
+            assert_int_equal (rc, 1);
+            break;
+        }
+        s_listen (&ear, before);
+    }
+    assert_int_equal (seq, 32);
+    assert_int_equal (trn_outbox_time (outbox, &seq), 0);
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_memory_destroy (&disk);
+}
+
 static void
 test_a_failed_sync_reaches_everyone_who_waits (void **state)
 {
@@ -675,6 +801,9 @@ main (void)
         cmocka_unit_test (test_waiting_ends_at_the_deadline),
         cmocka_unit_test (test_many_threads_append_and_each_is_woken),
         cmocka_unit_test (test_reads_and_saves_come_back_with_a_notification),
+        cmocka_unit_test (
+            test_single_records_are_read_together_the_urgent_one_first),
+        cmocka_unit_test (test_a_time_is_looked_for_by_the_writer),
         cmocka_unit_test (test_a_failed_sync_reaches_everyone_who_waits),
         cmocka_unit_test (test_a_full_disk_is_tried_again_without_being_asked),
         cmocka_unit_test (test_a_write_without_space_is_tried_again_and_synced),
