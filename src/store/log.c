@@ -156,26 +156,37 @@ trn_log_first_seq (const trn_log_t *self, size_t index)
                                            : self->next_seq;
 }
 
+static trn_mark_t
+s_mark_at (const trn_log_segment_t *segment, size_t index)
+{
+    const trn_kept_mark_t *const mark = &segment->marks[index];
+    return (trn_mark_t) {.seq = segment->mark_seq + mark->after,
+                         .offset = mark->offset};
+}
+
 trn_mark_t
-trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq)
+trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq,
+                   trn_mark_t *next_p)
 {
     size_t low = 0;
     size_t high = segment->mark_count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (segment->mark_seq + segment->marks[middle].after <= seq) {
+        if (s_mark_at (segment, middle).seq <= seq) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low == 0) {
-        return (trn_mark_t) {.seq = segment->first_seq,
-                             .offset = TRN_SEGMENT_HEADER};
+    if (next_p) {
+        *next_p = low < segment->mark_count
+                      ? s_mark_at (segment, low)
+                      : (trn_mark_t) {.seq = segment->last_seq + 1,
+                                      .offset = segment->end};
     }
-    const trn_kept_mark_t *const mark = &segment->marks[low - 1];
-    return (trn_mark_t) {.seq = segment->mark_seq + mark->after,
-                         .offset = mark->offset};
+    return low ? s_mark_at (segment, low - 1)
+               : (trn_mark_t) {.seq = segment->first_seq,
+                               .offset = TRN_SEGMENT_HEADER};
 }
 
 //  The ring of chunks ----------------------------------------------------
@@ -316,7 +327,7 @@ s_position (trn_log_t *self, uint64_t seq)
         return found->base + (uint64_t) chunk->offset
                + chunk->index[seq - chunk->first_seq];
     }
-    return found->base + (uint64_t) trn_log_find_mark (found, seq).offset;
+    return found->base + (uint64_t) trn_log_find_mark (found, seq, NULL).offset;
 }
 
 //  Numbers in from..to that are inside a gap.
@@ -384,9 +395,8 @@ s_next_low (trn_log_t *self)
         return low + 1;
     }
     for (size_t i = 0; i < found->mark_count; i++) {
-        const uint64_t seq = found->mark_seq + found->marks[i].after;
-        if (seq > low) {
-            return seq;
+        if (s_mark_at (found, i).seq > low) {
+            return s_mark_at (found, i).seq;
         }
     }
     return found->last_seq + 1;

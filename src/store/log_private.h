@@ -162,9 +162,11 @@ trn_log_find_segment (trn_log_t *self, uint64_t seq);
 uint64_t
 trn_log_first_seq (const trn_log_t *self, size_t index);
 
-//  Under lock: the last mark at or before seq.
+//  Under lock: the last mark at or before seq, and in *next_p (may be NULL) the
+//  one behind it, or where the segment ends.
 trn_mark_t
-trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq);
+trn_log_find_mark (const trn_log_segment_t *segment, uint64_t seq,
+                   trn_mark_t *next_p);
 
 //  Under lock: let chunks go that need not stay.  They are put into gone (which
 //  has room for max), to be released without the lock; returns how many.
@@ -179,10 +181,11 @@ trn_log_move_backlog (trn_log_t *self, uint64_t low);
 int
 trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean);
 
-//  Where to begin to look for a record, and how far its segment is filled.
+//  Between which marks a record lies, and how far its segment is filled.
 typedef struct {
     uint64_t segment;
-    trn_mark_t from;
+    trn_mark_t from;  //  at or before it
+    trn_mark_t to;    //  behind it; the end of the segment at the latest
     int64_t end;
 } trn_read_plan_t;
 

@@ -41,7 +41,7 @@ trn_log_plan_read (trn_log_t *self, uint64_t seq, trn_read_plan_t *plan)
     if (found) {
         plan->segment = found->segment;
         plan->end = found->end;
-        plan->from = trn_log_find_mark (found, seq);
+        plan->from = trn_log_find_mark (found, seq, &plan->to);
         if (self->read_segment == found->segment
             && self->read_next_seq == seq) {
             plan->from

@@ -165,7 +165,7 @@ trn_log_harden (trn_log_t *self, uint64_t proved)
         if (segment->last_seq <= proved || !segment->first_seq) {
             continue;
         }
-        const trn_mark_t from = trn_log_find_mark (segment, proved + 1);
+        const trn_mark_t from = trn_log_find_mark (segment, proved + 1, NULL);
         char name[TRN_SEGMENT_NAME];
         trn_segment_name (name, segment->segment);
         const int file = self->disk->open (self->disk, self->dir, name, O_RDWR);
