@@ -16,6 +16,7 @@
 #include <tern/message.h>
 #include <tern/peer.h>
 #include <tern/producer.h>
+#include <tern/request.h>
 #include <tern/stats.h>
 #include <tern/store.h>
 #include <tern/version.h>

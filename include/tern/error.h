@@ -35,7 +35,9 @@ enum {
     TERN_EBUSY = -19,     //  In use in this process; close the other first
     TERN_ENOTSUP = -20,   //  This build or peer does not offer it
     TERN_ENOROUTE = -21,  //  No queue is bound that would get the message
-    TERN_ETYPE = -22      //  The exchange is of another type
+    TERN_ETYPE = -22,     //  The exchange is of another type
+    TERN_EFAILED = -23,   //  A server says that it failed; it says why
+    TERN_ELOST = -24      //  A server is gone; it may have done it or not
 };
 
 //  One short English phrase for a value, never NULL, for people to read.  The

@@ -31,6 +31,8 @@ tern_strerror (int error)
     case TERN_ENOTSUP: return "not offered by this build";
     case TERN_ENOROUTE: return "no queue is bound for it";
     case TERN_ETYPE: return "exchange of another type";
+    case TERN_EFAILED: return "the server failed";
+    case TERN_ELOST: return "the server is gone";
     default: return "unknown error";
     }
 }

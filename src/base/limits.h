@@ -79,6 +79,12 @@
 #define TRN_OUTBOXES_MAX 4096
 #define TRN_DEDUP_PAGES_MAX 32768
 
+//  Calls: services that one link is asked for, and calls open at once for one
+//  of them over one link; services that one peer calls.
+#define TRN_SEATS_MAX 256
+#define TRN_SEAT_CALLS 64
+#define TRN_NEEDS_MAX 256
+
 //  What a consumer remembers: publishing stores, and outbox and queue pairs of
 //  one store.
 #define TRN_STORES_MAX 4096

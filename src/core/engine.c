@@ -10,6 +10,8 @@
 
 #include "base/memory.h"
 #include "base/name.h"
+#include "core/call_in.h"
+#include "core/call_out.h"
 #include "core/callees.h"
 #include "core/dispatch.h"
 #include "core/flow.h"
@@ -57,6 +59,8 @@ trn_engine_new (const trn_engine_config_t *config,
     self->source = *source;
     self->rng.state = config->seed;
     self->token = config->incarnation << TOKEN_BITS;
+    self->calls_out.due_ms = INT64_MAX;
+    self->calls_in.due_ms = INT64_MAX;
     return self;
 }
 
@@ -110,6 +114,8 @@ trn_engine_destroy (trn_engine_t **self_p)
     }
     s_destroy_consumer_side (self);
     s_destroy_publisher_side (self);
+    trn_call_out_clear (self);
+    trn_call_in_clear (self);
     trn_actions_clear (&self->actions, &self->source);
     free (self);
     *self_p = NULL;
@@ -155,6 +161,7 @@ s_conclude (trn_engine_t *self)
     trn_intake_run (self);
     trn_dispatch_run (self);
     trn_publication_run (self);
+    trn_call_out_run (self);
 }
 
 const trn_action_t *
@@ -213,7 +220,8 @@ trn_engine_deadline (const trn_engine_t *self)
         const trn_intake_t *intake = self->intakes.at[index];
         first = s_earlier (first, intake->due_ms);
     }
-    return first;
+    first = s_earlier (first, self->calls_out.due_ms);
+    return s_earlier (first, self->calls_in.due_ms);
 }
 
 static void
@@ -265,6 +273,8 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms)
     for (size_t index = self->inbounds.count; index; index--) {
         trn_link_in_on_tick (self, self->inbounds.at[index - 1]);
     }
+    trn_call_out_on_tick (self);
+    trn_call_in_on_tick (self);
 }
 
 //  Consumers ----------------------------------------------------------------
@@ -376,10 +386,19 @@ trn_engine_on_frame (trn_engine_t *self, trn_link_id_t link,
                      const trn_frame_t *frame, int64_t now_ms)
 {
     assert (self && frame);
+    trn_engine_on_answered (self, link, frame, 0, now_ms);
+}
+
+void
+trn_engine_on_answered (trn_engine_t *self, trn_link_id_t link,
+                        const trn_frame_t *frame, uint32_t answer_size,
+                        int64_t now_ms)
+{
+    assert (self && frame);
     trn_engine_advance (self, now_ms);
     trn_link_t *known = trn_table_get (&self->links_by_id, link);
     if (known && !self->closed) {
-        trn_link_out_on_frame (self, known, frame);
+        trn_link_out_on_frame (self, known, frame, answer_size);
     }
 }
 

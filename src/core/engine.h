@@ -101,8 +101,24 @@ typedef enum {
     TRN_DO_DELIVER,     //  consumer: part of the run just given to inbound
     TRN_DO_SAVE,        //  outbox: ask trn_engine_state () and save it
     TRN_DO_PROGRESS,    //  outbox: processed moved (all up to it settled)
+    TRN_DO_CALL,        //  link: frame (CALL) and the record of call.number
+    TRN_DO_ANSWERED,    //  call.number: the record just given to on_answered ()
+    TRN_DO_CALL_OVER,   //  call.number: no (more) answers; call.end, words
+    TRN_DO_SERVE,       //  service: call.number is a task, its record that just
+                        //  given to inbound
+    TRN_DO_TASK_ROOM,   //  call.number, a task: so many answers may be sent
+    TRN_DO_TASK_GONE,   //  call.number, a task: nobody waits for answers
+    TRN_DO_ANSWER,      //  route: frame (ANSWER) and the record of on_answer ()
     TRN_DO_REPORT       //  tell the application: an event with a stable id
 } trn_action_type_t;
+
+//  Why a call is over without its last answer.
+typedef enum {
+    TRN_CALL_FAILED,    //  the server says so, in words
+    TRN_CALL_TIME_OUT,  //  its time is over
+    TRN_CALL_NOBODY,    //  ... and nobody has served it all that time
+    TRN_CALL_LOST       //  the server is gone, and another cannot go on
+} trn_call_end_t;
 
 typedef struct {
     trn_action_type_t type;
@@ -120,6 +136,17 @@ typedef struct {
         uint32_t deliveries;  //  1 = first time
         bool redelivered;
     } deliver;
+    struct {
+        uint64_t number;  //  of the call, or of the task
+        uint32_t service;
+        int64_t due_ms;           //  SERVE: nobody waits after; INT64_MAX none
+        bool repeated;            //  SERVE: somebody else may have seen it
+        bool last;                //  ANSWERED
+        uint64_t answers, bytes;  //  SERVE, TASK_ROOM: limits, absolute
+        trn_call_end_t end;       //  CALL_OVER
+        const char *words;        //  CALL_OVER: as long as the frame at hand
+        size_t words_size;
+    } call;
     uint64_t processed;  //  PROGRESS
     struct {
         uint32_t number;  //  of the queue in its outbox
@@ -348,6 +375,13 @@ void
 trn_engine_on_frame (trn_engine_t *self, trn_link_id_t link,
                      const trn_frame_t *frame, int64_t now_ms);
 
+//  The same for an ANSWER with its record, which the shell has verified, see
+//  answering ().  Drain before the next one, as TRN_DO_ANSWERED speaks of it.
+void
+trn_engine_on_answered (trn_engine_t *self, trn_link_id_t link,
+                        const trn_frame_t *frame, uint32_t answer_size,
+                        int64_t now_ms);
+
 //  The shell could not connect, or found the socket dead.
 void
 trn_engine_on_disconnected (trn_engine_t *self, trn_link_id_t link,
@@ -385,6 +419,84 @@ trn_engine_on_garbage (trn_engine_t *self, trn_route_t route, bool run,
 //  is held here.  Later events are ignored.
 void
 trn_engine_on_close (trn_engine_t *self, int64_t now_ms);
+
+//  Calls -----------------------------------------------------------------
+//
+//  A call is a request that is not stored.  It goes to one of the peers that
+//  serve its service; if that one is gone before an answer, to another.
+
+//  This service will be called: links to its servers are kept open from now on.
+//  Counted.  TERN_ETOOBIG: too many.
+int
+trn_engine_add_need (trn_engine_t *self, const char *service, int64_t now_ms);
+
+//  Its calls are over or abandoned.
+void
+trn_engine_remove_need (trn_engine_t *self, const char *service,
+                        int64_t now_ms);
+
+typedef struct {
+    uint64_t number;          //  the shell's, 1..TRN_SEQ_MAX, never used again
+    uint64_t answers, bytes;  //  room, at least 1
+    int64_t due_ms;           //  INT64_MAX: none
+    bool once;                //  one server at most may see it
+} trn_call_terms_t;
+
+//  The service is one that is needed.
+void
+trn_engine_on_call (trn_engine_t *self, const char *service,
+                    const trn_call_terms_t *terms, int64_t now_ms);
+
+//  The application took answers: room for so many, absolute.
+void
+trn_engine_on_take (trn_engine_t *self, uint64_t number, uint64_t answers,
+                    uint64_t bytes, int64_t now_ms);
+
+//  Nobody waits for it; no CALL_OVER follows.
+void
+trn_engine_on_abandon (trn_engine_t *self, uint64_t number, int64_t now_ms);
+
+//  What the shell needs to verify an ANSWER: false (give it to on_answered ()
+//  as it is, to be counted) if nobody waits for it here.
+bool
+trn_engine_answering (const trn_engine_t *self, trn_link_id_t link,
+                      uint64_t connection, uint64_t number,
+                      const uint8_t **store_uuid_p, const char **service_p,
+                      const char **peer_p);
+
+//  The record of an ANSWER failed its sum: that link is over.
+void
+trn_engine_on_damage (trn_engine_t *self, trn_link_id_t link, int64_t now_ms);
+
+//  Serve: at most so many calls, and about so many record bytes, are in hand.
+uint32_t
+trn_engine_add_service (trn_engine_t *self, const char *name, uint32_t calls,
+                        uint64_t bytes, int64_t now_ms);
+
+//  The requesters of what is in hand are told to ask others.
+void
+trn_engine_remove_service (trn_engine_t *self, uint32_t service,
+                           int64_t now_ms);
+
+//  What the shell needs to verify the record of a CALL, as inbound_flow ().
+bool
+trn_engine_calling (const trn_engine_t *self, trn_route_t route,
+                    uint64_t connection, uint32_t seat,
+                    const uint8_t **store_uuid_p, const char **service_p,
+                    const char **peer_p);
+
+//  An answer of size bytes, within the task's room; drain before the next event,
+//  as TRN_DO_ANSWER speaks of it.  The task is over with the last one.
+void
+trn_engine_on_answer (trn_engine_t *self, uint64_t task, uint32_t size,
+                      bool last, int64_t now_ms);
+
+//  The task is over without (more) answers: failed in these words, or with
+//  another reason.  Of a task that is gone: it is out of hand.
+void
+trn_engine_on_task_over (trn_engine_t *self, uint64_t task,
+                         trn_failure_t reason, const char *words,
+                         int64_t now_ms);
 
 //  Counters for stats (totals since the start).
 typedef struct {
@@ -427,6 +539,14 @@ typedef struct {
     uint64_t unknown;     //  settled by the application, but not in its hands
     uint64_t garbage;     //  frames and runs dropped as nonsense
     uint64_t late;        //  frames of an old connection
+    uint64_t calls;       //  sent, again included
+    uint64_t calls_repeated;   //  of these, to another server
+    uint64_t answers;          //  taken in
+    uint64_t answers_late;     //  dropped: nobody waited any more
+    uint64_t served;           //  calls taken in
+    uint64_t served_busy;      //  calls sent away: no room, or not served
+    uint32_t calls_open;       //  now
+    uint32_t tasks_open;       //  now
 } trn_engine_stats_t;
 
 void

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/name.h"
+#include "core/call_in.h"
 #include "core/inflow.h"
 #include "core/intake.h"
 #include "core/known.h"
@@ -59,6 +60,7 @@ trn_link_in_close (trn_engine_t *engine, trn_inbound_t *self,
         trn_inflow_end (engine, &flow);
     }
     trn_list_clear (&self->flows);
+    trn_call_in_end (engine, self);
     if (goodbye) {
         trn_link_in_send (engine, self, TRN_BYE)->bye.reason
             = trn_text (goodbye);
@@ -287,7 +289,18 @@ s_on_known_frame (trn_engine_t *engine, trn_inbound_t *self,
     case TRN_ACCEPT:
     case TRN_CREDIT:
     case TRN_SETTLE:
+    case TRN_ROOM:
+    case TRN_ANSWER:
+    case TRN_FAIL:
     case TRN_CANCEL: verdict = TRN_INFLOW_BROKEN; break;
+    case TRN_SEEK:
+    case TRN_CALL:
+    case TRN_TAKE:
+    case TRN_ABANDON:
+        if (!trn_call_in_on_frame (engine, self, frame, run_size)) {
+            verdict = TRN_INFLOW_BROKEN;
+        }
+        break;
     }
     if (verdict == TRN_INFLOW_BROKEN) {
         s_end_protocol (engine, self, frame);

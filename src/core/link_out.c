@@ -8,6 +8,7 @@
 #include "core/link_out.h"
 
 #include "base/memory.h"
+#include "core/call_out.h"
 #include "core/flow.h"
 
 #include <assert.h>
@@ -96,7 +97,8 @@ static bool
 s_has_work (trn_engine_t *engine, trn_link_t *self)
 {
     return self->listed && !engine->closed
-           && !s_each_wanted (engine, self, s_stop);
+           && (!s_each_wanted (engine, self, s_stop)
+               || trn_call_out_wants (engine, self));
 }
 
 static bool
@@ -123,6 +125,7 @@ s_offer_all (trn_engine_t *engine, trn_link_t *self)
 {
     self->offer_ms = INT64_MAX;
     s_each_wanted (engine, self, s_offer);
+    trn_call_out_seek (engine, self);
 }
 
 //  Coming and going ---------------------------------------------------------
@@ -153,6 +156,7 @@ s_hang_up (trn_engine_t *engine, trn_link_t *self)
     self->flow_number = 0;
     self->offer_ms = INT64_MAX;
     self->connection = 0;
+    trn_call_out_lose (engine, self);
     trn_actions_add (&engine->actions, TRN_DO_DISCONNECT)->link = self->id;
 }
 
@@ -393,7 +397,7 @@ s_on_flow_frame (trn_engine_t *engine, trn_link_t *self, uint32_t number,
 
 static void
 s_on_open_frame (trn_engine_t *engine, trn_link_t *self,
-                 const trn_frame_t *frame)
+                 const trn_frame_t *frame, uint32_t answer_size)
 {
     bool fine = true;
     self->heard_ms = engine->now_ms;
@@ -422,7 +426,16 @@ s_on_open_frame (trn_engine_t *engine, trn_link_t *self,
     case TRN_OFFER:
     case TRN_DATA:
     case TRN_FLOOR:
+    case TRN_SEEK:
+    case TRN_CALL:
+    case TRN_TAKE:
+    case TRN_ABANDON:
     case TRN_RETIRE: fine = false; break;
+    case TRN_ROOM:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+        fine = trn_call_out_on_frame (engine, self, frame, answer_size);
+        break;
     }
     if (!fine) {
         s_fail_protocol (engine, self, frame, "not now");
@@ -431,7 +444,7 @@ s_on_open_frame (trn_engine_t *engine, trn_link_t *self,
 
 void
 trn_link_out_on_frame (trn_engine_t *engine, trn_link_t *self,
-                       const trn_frame_t *frame)
+                       const trn_frame_t *frame, uint32_t answer_size)
 {
     assert (engine && self && frame);
     if (self->state == TRN_LINK_GREETING && frame->type == TRN_WELCOME) {
@@ -440,9 +453,18 @@ trn_link_out_on_frame (trn_engine_t *engine, trn_link_t *self,
         s_on_refuse (engine, self, frame);
     } else if (self->state == TRN_LINK_OPEN
                && frame->connection == self->connection) {
-        s_on_open_frame (engine, self, frame);
+        s_on_open_frame (engine, self, frame, answer_size);
     } else {
         engine->stats.late++;
+    }
+}
+
+void
+trn_link_out_on_damage (trn_engine_t *engine, trn_link_t *self)
+{
+    assert (engine && self);
+    if (self->state >= TRN_LINK_GREETING) {
+        s_fail (engine, self, "damaged answer");
     }
 }
 
@@ -550,6 +572,8 @@ trn_link_out_destroy (trn_engine_t *engine, trn_link_t **self_p)
         trn_flow_end (engine, &flow);
     }
     trn_list_clear (&self->flows);
+    trn_call_out_lose (engine, self);
+    trn_list_clear (&self->seats);
     free (self->queues);
     free (self);
     *self_p = NULL;

@@ -29,9 +29,14 @@ trn_link_out_look (trn_engine_t *engine, trn_link_t *self);
 void
 trn_link_out_move (trn_engine_t *engine, trn_link_t *self);
 
+//  answer_size: of the record that came with an ANSWER.
 void
 trn_link_out_on_frame (trn_engine_t *engine, trn_link_t *self,
-                       const trn_frame_t *frame);
+                       const trn_frame_t *frame, uint32_t answer_size);
+
+//  The record of an ANSWER failed its sum.
+void
+trn_link_out_on_damage (trn_engine_t *engine, trn_link_t *self);
 
 //  The socket is dead, or never came to life.
 void

@@ -148,6 +148,13 @@ trn_actor_drain (tern_peer_t *self)
         case TRN_DO_DROP_ROUTE:
             break;  //  the engine ignores what it still says
         case TRN_DO_DELIVER: trn_consumer_deliver (self, action); break;
+        case TRN_DO_CALL:
+        case TRN_DO_ANSWERED:
+        case TRN_DO_CALL_OVER: trn_requester_do (self, action); break;
+        case TRN_DO_SERVE:
+        case TRN_DO_TASK_ROOM:
+        case TRN_DO_TASK_GONE:
+        case TRN_DO_ANSWER: trn_service_do (self, action); break;
         case TRN_DO_SAVE:
             trn_box_save (self->boxes[action->outbox - 1], false);
             break;
@@ -188,6 +195,7 @@ s_has_work (tern_peer_t *self)
     pthread_mutex_unlock (&self->lock);
     return commands || atomic_load (&self->dirty)
            || atomic_load (&self->settled) || atomic_load (&self->urgent)
+           || atomic_load (&self->ops)
            || atomic_load (&self->disk_news);
 }
 
@@ -278,6 +286,7 @@ trn_actor_help (tern_peer_t *self)
     }
     trn_box_collect (self);
     trn_consumer_collect (self, trn_clock_ms (), false);
+    trn_op_collect (self);
     s_give_turn_back (self);
     return true;
 }
@@ -304,6 +313,7 @@ s_run (void *arg)
         trn_box_disk_news (self);
         const int64_t now = trn_clock_ms ();
         trn_consumer_collect (self, now, false);
+        trn_op_collect (self);
         s_on_timers (self, now);
         trn_actor_drain (self);
         trn_nodes_drain (self, now);

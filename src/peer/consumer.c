@@ -168,15 +168,17 @@ s_give_back (tern_consumer_t *self, int64_t now_ms)
 {
     trn_engine_t *engine = self->peer->engine;
     const trn_parcel_t *current = self->current;
-    if (current && current->next_seq <= current->to) {
+    if (current && !current->served && current->next_seq <= current->to) {
         trn_engine_on_settle (engine, self->id, current->flow,
                               current->next_seq, current->to, TRN_RELEASED,
                               now_ms);
     }
     for (const trn_parcel_t *parcel = self->queue_first; parcel;
          parcel = parcel->next) {
-        trn_engine_on_settle (engine, self->id, parcel->flow, parcel->from,
-                              parcel->to, TRN_RELEASED, now_ms);
+        if (!parcel->served) {
+            trn_engine_on_settle (engine, self->id, parcel->flow, parcel->from,
+                                  parcel->to, TRN_RELEASED, now_ms);
+        }
     }
 }
 
@@ -230,7 +232,12 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     const uint64_t count = parcel->to - parcel->from + 1;
     self->received += count;
     self->redelivered += parcel->redelivered ? count : 0;
+    trn_consumer_push (self, parcel);
+}
 
+void
+trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel)
+{
     pthread_mutex_lock (&self->lock);
     *self->queue_last = parcel;
     self->queue_last = &parcel->next;
@@ -320,17 +327,21 @@ s_receive (tern_consumer_t *self, int timeout_ms)
 static bool
 s_end_current (tern_consumer_t *self)
 {
+    trn_parcel_t *request = NULL;
     pthread_mutex_lock (&self->lock);
-    if (self->current) {
+    if (self->current && self->current->served) {
+        request = self->current;  //  nothing to collect
+    } else if (self->current) {
         self->current->next = self->done;
         self->done = self->current;
-        self->current = NULL;
     }
+    self->current = NULL;
     const bool more = self->queue_first != NULL;
     if (!more) {
         s_clear_fd (self);
     }
     pthread_mutex_unlock (&self->lock);
+    trn_parcel_release (&request);
     return more;
 }
 

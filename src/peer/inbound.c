@@ -15,6 +15,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "peer/actor.h"
+#include "peer/call.h"
 #include "wire/run.h"
 
 #include <arpa/inet.h>
@@ -214,6 +215,34 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
 }
 
 static void
+s_on_request (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
+              zmq_msg_t *record, int64_t now_ms)
+{
+    const uint8_t *store_uuid = NULL;
+    const char *service = NULL;
+    const char *requester = NULL;
+    const size_t size = zmq_msg_size (record);
+    if (trn_engine_calling (self->engine, route, frame->connection,
+                            frame->call.seat, &store_uuid, &service,
+                            &requester)) {
+        if (!trn_call_verify (store_uuid, service, frame->call.call, record)) {
+            trn_engine_on_garbage (self->engine, route, true, now_ms);
+            trn_actor_drain (self);
+            return;
+        }
+        snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
+                  requester);
+        snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", service);
+        memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
+        self->inrun = trn_inrun_new (record);
+        self->inrun_first = frame->call.call;
+    }
+    trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
+    trn_actor_drain (self);
+    trn_inrun_release (&self->inrun);
+}
+
+static void
 s_on_message (tern_peer_t *self, zmq_msg_t *parts, int count, int64_t now_ms)
 {
     trn_route_t route;
@@ -229,11 +258,15 @@ s_on_message (tern_peer_t *self, zmq_msg_t *parts, int count, int64_t now_ms)
     if (rc == TERN_EVERSION) {
         return;  //  a frame type of a later version
     }
-    const int expected = rc == TERN_OK && frame.type == TRN_DATA ? 3 : 2;
+    const bool two
+        = rc == TERN_OK && (frame.type == TRN_DATA || frame.type == TRN_CALL);
+    const int expected = two ? 3 : 2;
     if (rc != TERN_OK || count != expected) {
         trn_engine_on_garbage (self->engine, route, false, now_ms);
     } else if (frame.type == TRN_DATA) {
         s_on_data (self, route, &frame, &parts[2], now_ms);
+    } else if (frame.type == TRN_CALL) {
+        s_on_request (self, route, &frame, &parts[2], now_ms);
     } else {
         trn_engine_on_inbound (self->engine, route, &frame, 0, now_ms);
         //  The frame's texts end with the message: let the engine finish.
@@ -261,9 +294,9 @@ trn_inbound_ready (tern_peer_t *self, int burst)
     trn_poller_touch (self->poller, &self->router_item);
 }
 
-void
-trn_inbound_reply (tern_peer_t *self, trn_route_t route,
-                   const trn_frame_t *frame)
+static void
+s_reply (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
+         zmq_msg_t *record)
 {
     uint8_t id[ROUTE_SIZE] = {0};
     trn_put_u32 (id + 1, (uint32_t) (route - 1));
@@ -271,7 +304,17 @@ trn_inbound_reply (tern_peer_t *self, trn_route_t route,
     const size_t size = trn_frame_encode (frame, bytes, sizeof bytes);
     int rc = trn_socket_send (self->router, id, sizeof id, true);
     if (rc == TERN_OK) {
-        rc = trn_socket_send (self->router, bytes, size, false);
+        rc = trn_socket_send (self->router, bytes, size, record != NULL);
+    }
+    if (rc == TERN_OK && record) {
+        //  A message whose first part was taken has room for the rest.
+        zmq_msg_t shared;
+        zmq_msg_init (&shared);
+        zmq_msg_copy (&shared, record);
+        rc = trn_socket_send_msg (self->router, &shared, false);
+        if (rc != TERN_OK) {
+            zmq_msg_close (&shared);
+        }
     }
     trn_poller_touch (self->poller, &self->router_item);
     if (rc != TERN_OK) {
@@ -279,4 +322,18 @@ trn_inbound_reply (tern_peer_t *self, trn_route_t route,
         //  way this conversation is over; it can begin a new one.
         trn_engine_on_route_lost (self->engine, route, trn_clock_ms ());
     }
+}
+
+void
+trn_inbound_reply (tern_peer_t *self, trn_route_t route,
+                   const trn_frame_t *frame)
+{
+    s_reply (self, route, frame, NULL);
+}
+
+void
+trn_inbound_answer (tern_peer_t *self, trn_route_t route,
+                    const trn_frame_t *frame, zmq_msg_t *record)
+{
+    s_reply (self, route, frame, record);
 }

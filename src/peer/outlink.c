@@ -12,8 +12,10 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "peer/actor.h"
+#include "peer/call.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,6 +196,25 @@ s_keep_unsent (trn_outlink_t *link, const uint8_t *bytes, size_t size,
     link->item.want_out = true;
 }
 
+//  With a second part, which is taken over.
+static void
+s_send (tern_peer_t *self, trn_outlink_t *link, const trn_frame_t *frame,
+        zmq_msg_t *part)
+{
+    uint8_t bytes[TRN_CONTROL_MAX];
+    const size_t size = trn_frame_encode (frame, bytes, sizeof bytes);
+    int rc = TERN_EAGAIN;
+    if (!link->unsent) {
+        rc = s_put (link, bytes, size, part);
+    }
+    if (rc == TERN_EAGAIN) {
+        s_keep_unsent (link, bytes, size, part);
+    } else if (rc != TERN_OK) {
+        trn_engine_on_disconnected (self->engine, link->id, trn_clock_ms ());
+    }
+    trn_poller_touch (self->poller, &link->item);
+}
+
 void
 trn_outlink_send (tern_peer_t *self, trn_link_id_t id, const trn_frame_t *frame,
                   const trn_engine_run_t *run)
@@ -205,22 +226,24 @@ trn_outlink_send (tern_peer_t *self, trn_link_id_t id, const trn_frame_t *frame,
         }
         return;
     }
-    uint8_t bytes[TRN_CONTROL_MAX];
-    const size_t size = trn_frame_encode (frame, bytes, sizeof bytes);
     zmq_msg_t msg;
     if (run) {
         s_wrap_run (&msg, run);
     }
-    int rc = TERN_EAGAIN;
-    if (!link->unsent) {
-        rc = s_put (link, bytes, size, run ? &msg : NULL);
+    s_send (self, link, frame, run ? &msg : NULL);
+}
+
+void
+trn_outlink_send_part (tern_peer_t *self, trn_link_id_t id,
+                       const trn_frame_t *frame, zmq_msg_t *record)
+{
+    trn_outlink_t *link = *s_find (self, id);
+    if (link && link->dealer) {
+        zmq_msg_t shared;
+        zmq_msg_init (&shared);
+        zmq_msg_copy (&shared, record);
+        s_send (self, link, frame, &shared);
     }
-    if (rc == TERN_EAGAIN) {
-        s_keep_unsent (link, bytes, size, run ? &msg : NULL);
-    } else if (rc != TERN_OK) {
-        trn_engine_on_disconnected (self->engine, id, trn_clock_ms ());
-    }
-    trn_poller_touch (self->poller, &link->item);
 }
 
 //  What waited goes first, in order.
@@ -247,30 +270,89 @@ s_send_unsent (trn_outlink_t *link)
     return TERN_OK;
 }
 
-//  Take up to burst frames.  A consumer answers in control frames of one part.
-static void
+//  An answer is checked as a run is, see inbound.c.  False: the link is over.
+static bool
+s_on_answer (tern_peer_t *self, const trn_outlink_t *link,
+             const trn_frame_t *frame, zmq_msg_t *record, int64_t now)
+{
+    const trn_link_id_t id = link->id;
+    const uint8_t *store_uuid = NULL;
+    const char *service = NULL;
+    const char *server = NULL;
+    const size_t size = zmq_msg_size (record);
+    if (trn_engine_answering (self->engine, id, frame->connection,
+                              frame->answer.call, &store_uuid, &service,
+                              &server)) {
+        if (!trn_call_verify (store_uuid, service, frame->answer.number,
+                              record)) {
+            trn_engine_on_damage (self->engine, id, now);
+            trn_actor_drain (self);
+            return false;
+        }
+        snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
+                  server);
+        snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", service);
+        memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
+        self->inrun = trn_inrun_new (record);
+        self->inrun_first = frame->answer.number;
+    }
+    trn_engine_on_answered (self->engine, id, frame, (uint32_t) size, now);
+    trn_actor_drain (self);
+    trn_inrun_release (&self->inrun);
+    return *s_find (self, id) == link;
+}
+
+//  One message of count parts, -1 for too many.  False: the link is over.
+static bool
+s_on_message (tern_peer_t *self, const trn_outlink_t *link, zmq_msg_t *parts,
+              int count, int64_t now)
+{
+    const trn_link_id_t id = link->id;
+    trn_frame_t frame;
+    int rc = TERN_EPROTO;
+    if (count > 0) {
+        rc = trn_frame_decode (&frame, zmq_msg_data (&parts[0]),
+                               zmq_msg_size (&parts[0]));
+    }
+    if (rc == TERN_EVERSION) {
+        return true;
+    }
+    const bool answer = rc == TERN_OK && frame.type == TRN_ANSWER;
+    if (rc != TERN_OK || count != (answer ? 2 : 1)) {
+        trn_engine_on_garbage (self->engine, 0, false, now);
+        return true;
+    }
+    if (answer) {
+        return s_on_answer (self, link, &frame, &parts[1], now);
+    }
+    trn_engine_on_frame (self->engine, id, &frame, now);
+    if (frame.type == TRN_FAIL) {
+        //  Its words end with the message: let the engine finish.
+        trn_actor_drain (self);
+        return *s_find (self, id) == link;
+    }
+    return true;
+}
+
+//  Take up to burst frames.  False: the link is over.
+static bool
 s_receive (tern_peer_t *self, trn_outlink_t *link, int burst, int64_t now)
 {
     for (int index = 0; index < burst; index++) {
-        zmq_msg_t parts[1];
-        const int count = trn_socket_recv (link->dealer, parts, 1);
+        zmq_msg_t parts[2];
+        const int count = trn_socket_recv (link->dealer, parts, 2);
         if (count == 0) {
             break;
         }
-        if (count < 0) {
-            trn_engine_on_garbage (self->engine, 0, false, now);
-            continue;
+        const bool goes_on = s_on_message (self, link, parts, count, now);
+        for (int part = 0; part < count; part++) {
+            zmq_msg_close (&parts[part]);
         }
-        trn_frame_t frame;
-        const int rc = trn_frame_decode (&frame, zmq_msg_data (&parts[0]),
-                                         zmq_msg_size (&parts[0]));
-        if (rc == TERN_OK) {
-            trn_engine_on_frame (self->engine, link->id, &frame, now);
-        } else if (rc != TERN_EVERSION) {
-            trn_engine_on_garbage (self->engine, 0, false, now);
+        if (!goes_on) {
+            return false;
         }
-        zmq_msg_close (&parts[0]);
     }
+    return true;
 }
 
 void
@@ -281,8 +363,8 @@ trn_outlink_ready (tern_peer_t *self, trn_outlink_t *link)
         trn_engine_on_disconnected (self->engine, link->id, now);
         return;
     }
-    if (link->item.ready_in) {
-        s_receive (self, link, TRN_ITEM_BURST, now);
+    if (link->item.ready_in && !s_receive (self, link, TRN_ITEM_BURST, now)) {
+        return;
     }
     trn_poller_touch (self->poller, &link->item);
 }
@@ -296,7 +378,9 @@ trn_outlink_monitored (tern_peer_t *self, trn_outlink_t *link)
     trn_poller_touch (self->poller, &link->monitor_item);
     if (ended) {
         const int64_t now = trn_clock_ms ();
-        s_receive (self, link, LAST_WORDS_MAX, now);
-        trn_engine_on_disconnected (self->engine, link->id, now);
+        const trn_link_id_t id = link->id;
+        if (s_receive (self, link, LAST_WORDS_MAX, now)) {
+            trn_engine_on_disconnected (self->engine, id, now);
+        }
     }
 }

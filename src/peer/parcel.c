@@ -5,6 +5,7 @@
 #include "peer/parcel.h"
 
 #include "base/memory.h"
+#include "peer/service.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -77,6 +78,9 @@ trn_parcel_release (trn_parcel_t **self_p)
     *self_p = NULL;
     if (self && atomic_fetch_sub (&self->references, 1) == 1) {
         trn_inrun_release (&self->run);
+        if (self->served) {
+            trn_served_release (&self->served);
+        }
         free (self);
     }
 }

@@ -48,6 +48,7 @@ struct trn_parcel {
     uint64_t floor;                 //  the publisher never sends below again
     uint32_t deliveries;
     bool redelivered;
+    struct trn_served *served;  //  a light request, one reference, or NULL
     uint8_t store_uuid[16];
     char publisher[TRN_NAME_MAX + 1];
     char outbox[TRN_NAME_MAX + 2];

@@ -266,6 +266,8 @@ s_free (tern_peer_t *self)
         trn_box_destroy (&self->boxes[index]);
     }
     free (self->boxes);
+    trn_table_clear (&self->asks);
+    trn_table_clear (&self->tasks);
     if (self->store) {
         const int rc = trn_store_close (&self->store);
         if (rc != TERN_OK) {

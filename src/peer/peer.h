@@ -19,6 +19,7 @@
 #include "base/meter.h"
 #include "core/engine.h"
 #include "core/roster.h"
+#include "core/table.h"
 #include "io/poller.h"
 #include "io/wake.h"
 #include "peer/config.h"
@@ -29,6 +30,7 @@
 #include <tern/consumer.h>
 #include <tern/directory.h>
 #include <tern/producer.h>
+#include <tern/request.h>
 
 #include <pthread.h>
 
@@ -124,6 +126,10 @@ struct tern_peer {
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
     int64_t sample_at;
     int64_t sleeps_until;  //  the actor, when it last went to sleep
+    trn_table_t asks;            //  requests made, by number
+    trn_table_t tasks;           //  requests served, by the engine's number
+    tern_service_t *services;    //  all of them
+    zmq_msg_t *answer;           //  given to the engine just now
     bool progressed;       //  and those who wait for it are not told yet
     bool queues_changed;
     bool running;      //  set before the thread starts
@@ -136,6 +142,9 @@ struct tern_peer {
     trn_wake_t wake;
     _Atomic (trn_box_t *) dirty;
     _Atomic (tern_consumer_t *) settled;
+    _Atomic (struct trn_op *) ops;  //  call.h
+    atomic_uint_fast64_t call_number;
+    atomic_uint_fast64_t replies_dropped;
     atomic_bool urgent;  //  settlements that should not wait
     atomic_bool disk_news;
     atomic_bool registered;
@@ -190,6 +199,11 @@ void
 trn_outlink_send (tern_peer_t *self, trn_link_id_t id, const trn_frame_t *frame,
                   const trn_engine_run_t *run);
 
+//  Send a frame with a record behind it, which is shared.
+void
+trn_outlink_send_part (tern_peer_t *self, trn_link_id_t id,
+                       const trn_frame_t *frame, zmq_msg_t *record);
+
 //  The socket has frames for us or room for ours.
 void
 trn_outlink_ready (tern_peer_t *self, trn_outlink_t *link);
@@ -214,6 +228,11 @@ trn_inbound_ready (tern_peer_t *self, int burst);
 void
 trn_inbound_reply (tern_peer_t *self, trn_route_t route,
                    const trn_frame_t *frame);
+
+//  The same with a record behind it, which is shared.
+void
+trn_inbound_answer (tern_peer_t *self, trn_route_t route,
+                    const trn_frame_t *frame, zmq_msg_t *record);
 
 //  box.c -------------------------------------------------------------------
 
@@ -256,9 +275,26 @@ trn_box_destroy (trn_box_t **box_p);
 void
 trn_consumer_deliver (tern_peer_t *self, const trn_action_t *action);
 
+//  Actor: hand it out; takes the caller's reference.
+void
+trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel);
+
 //  Actor: tell the engine what was settled, of all consumers that said so.
 void
 trn_consumer_collect (tern_peer_t *self, int64_t now_ms, bool all);
+
+//  call.c, requester.c, service.c ------------------------------------------
+
+//  Actor: do what application threads want.
+void
+trn_op_collect (tern_peer_t *self);
+
+//  Actor: what the engine says of calls made, and of calls served.
+void
+trn_requester_do (tern_peer_t *self, const trn_action_t *action);
+
+void
+trn_service_do (tern_peer_t *self, const trn_action_t *action);
 
 //  Walking the peer's consumers.
 tern_consumer_t *

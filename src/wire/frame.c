@@ -241,18 +241,112 @@ s_unpack_floor (trn_unpack_t *in, trn_frame_t *frame)
         = s_unpack_ranges (in, frame->floor.low, frame->floor.ranges);
 }
 
+//  Calls -------------------------------------------------------------------
+
+static void
+s_pack_call (trn_packer_t *out, const trn_frame_t *frame)
+{
+    trn_pack_uint (out, frame->call.seat);
+    trn_pack_uint (out, frame->call.call);
+    trn_pack_uint (out, frame->call.left_ms);
+    trn_pack_uint (out, frame->call.answers);
+    trn_pack_uint (out, frame->call.bytes);
+    trn_pack_uint (out, frame->call.flags);
+}
+
+static void
+s_unpack_call (trn_unpack_t *in, trn_frame_t *frame)
+{
+    frame->call.seat = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->call.call = trn_field_seq (in, 1);
+    frame->call.left_ms = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->call.answers = trn_field_seq (in, 1);
+    frame->call.bytes = trn_field_seq (in, 1);
+    frame->call.flags = trn_field_u32 (in, 0, UINT32_MAX);
+}
+
+static void
+s_unpack_answer (trn_unpack_t *in, trn_frame_t *frame)
+{
+    frame->answer.call = trn_field_seq (in, 1);
+    frame->answer.number = trn_field_seq (in, 1);
+    frame->answer.flags = trn_field_u32 (in, 0, UINT32_MAX);
+}
+
+//  A reason that this version does not know is still a failure.
+static void
+s_unpack_fail (trn_unpack_t *in, trn_frame_t *frame)
+{
+    frame->fail.call = trn_field_seq (in, 1);
+    frame->fail.reason = (trn_failure_t) trn_field_u32 (in, 1, UINT8_MAX);
+    frame->fail.text = trn_field_words (in);
+}
+
+static void
+s_pack_call_frame (trn_packer_t *out, const trn_frame_t *frame)
+{
+    if (frame->type == TRN_SEEK) {
+        trn_pack_uint (out, frame->seek.seat);
+        trn_pack_text (out, frame->seek.service);
+    } else if (frame->type == TRN_ROOM) {
+        trn_pack_uint (out, frame->room.seat);
+        trn_pack_uint (out, frame->room.calls);
+    } else if (frame->type == TRN_CALL) {
+        s_pack_call (out, frame);
+    } else if (frame->type == TRN_ANSWER) {
+        trn_pack_uint (out, frame->answer.call);
+        trn_pack_uint (out, frame->answer.number);
+        trn_pack_uint (out, frame->answer.flags);
+    } else if (frame->type == TRN_FAIL) {
+        trn_pack_uint (out, frame->fail.call);
+        trn_pack_uint (out, frame->fail.reason);
+        trn_field_pack_words (out, frame->fail.text);
+    } else if (frame->type == TRN_TAKE) {
+        trn_pack_uint (out, frame->take.call);
+        trn_pack_uint (out, frame->take.answers);
+        trn_pack_uint (out, frame->take.bytes);
+    } else {
+        trn_pack_uint (out, frame->abandon.call);
+    }
+}
+
+static void
+s_unpack_call_frame (trn_unpack_t *in, trn_frame_t *frame)
+{
+    if (frame->type == TRN_SEEK) {
+        frame->seek.seat = trn_field_u32 (in, 0, UINT32_MAX);
+        frame->seek.service = trn_field_queue (in);
+    } else if (frame->type == TRN_ROOM) {
+        frame->room.seat = trn_field_u32 (in, 0, UINT32_MAX);
+        frame->room.calls = trn_field_u32 (in, 0, UINT32_MAX);
+    } else if (frame->type == TRN_CALL) {
+        s_unpack_call (in, frame);
+    } else if (frame->type == TRN_ANSWER) {
+        s_unpack_answer (in, frame);
+    } else if (frame->type == TRN_FAIL) {
+        s_unpack_fail (in, frame);
+    } else if (frame->type == TRN_TAKE) {
+        frame->take.call = trn_field_seq (in, 1);
+        frame->take.answers = trn_field_seq (in, 1);
+        frame->take.bytes = trn_field_seq (in, 1);
+    } else {
+        frame->abandon.call = trn_field_seq (in, 1);
+    }
+}
+
 //  Any frame ---------------------------------------------------------------
 
 static const char *const s_names[] = {
     "?",      "HELLO", "WELCOME", "REFUSE", "OFFER", "ACCEPT", "CREDIT", "DATA",
-    "SETTLE", "FLOOR", "CANCEL",  "RETIRE", "PING",  "PONG",   "BYE",
+    "SETTLE", "FLOOR", "CANCEL",  "RETIRE", "PING",  "PONG",   "BYE",    "SEEK",
+    "ROOM",   "CALL",  "ANSWER",  "FAIL",   "TAKE",  "ABANDON",
 };
 
 const char *
 trn_frame_name (trn_frame_type_t type)
 {
     const size_t index = (size_t) type;
-    return s_names[index <= TRN_BYE ? index : 0];
+    return s_names[index <= TRN_FRAME_LAST ? index : 0];
 }
 
 static void
@@ -283,19 +377,26 @@ s_pack_fields (trn_packer_t *out, const trn_frame_t *frame)
     case TRN_PING: trn_pack_uint (out, frame->ping.nonce); break;
     case TRN_PONG: trn_pack_uint (out, frame->pong.nonce); break;
     case TRN_BYE: trn_field_pack_words (out, frame->bye.reason); break;
+    case TRN_SEEK:
+    case TRN_ROOM:
+    case TRN_CALL:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+    case TRN_TAKE:
+    case TRN_ABANDON: s_pack_call_frame (out, frame); break;
     }
 }
 
 //  How many elements the outer array of each type has, type and connection
 //  included.
 static const uint8_t s_counts[]
-    = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3};
+    = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3, 4, 4, 8, 5, 5, 5, 3};
 
 size_t
 trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity)
 {
     assert (frame && to);
-    assert (frame->type >= TRN_HELLO && frame->type <= TRN_BYE);
+    assert (frame->type >= TRN_HELLO && frame->type <= TRN_FRAME_LAST);
     trn_packer_t out;
     trn_packer_start (&out, to, capacity);
     trn_pack_array (&out, s_counts[frame->type]);
@@ -328,6 +429,13 @@ s_unpack_frame (trn_unpack_t *in, trn_frame_t *frame)
     case TRN_PING: frame->ping.nonce = trn_field_u64 (in); break;
     case TRN_PONG: frame->pong.nonce = trn_field_u64 (in); break;
     case TRN_BYE: frame->bye.reason = trn_field_words (in); break;
+    case TRN_SEEK:
+    case TRN_ROOM:
+    case TRN_CALL:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+    case TRN_TAKE:
+    case TRN_ABANDON: s_unpack_call_frame (in, frame); break;
     }
 }
 
@@ -351,7 +459,7 @@ trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size)
     if (in.error) {
         return in.error;
     }
-    if (type > TRN_BYE) {
+    if (type > TRN_FRAME_LAST) {
         return TERN_EVERSION;
     }
     frame->type = (trn_frame_type_t) type;

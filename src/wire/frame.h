@@ -11,7 +11,13 @@
 //      DATA                           SETTLE
 //      FLOOR  (never sent again)      CANCEL (this flow is not wanted)
 //      RETIRE (this flow is over)
+//      SEEK   (a service)             ROOM   (for so many calls at once)
+//      CALL   (request)               ANSWER (one reply of a call)
+//      TAKE   (room for answers)      FAIL   (no reply, or no more)
+//      ABANDON (nobody waits)
 //      PING PONG BYE                  PING PONG BYE
+//
+//  CALL and ANSWER have two parts as DATA has: the second is one record.
 //
 //  Decoding allocates nothing: strings point into the bytes given, lists go
 //  into fixed arrays of the struct; only the members of the frame's own type
@@ -50,8 +56,17 @@ typedef enum {
     TRN_RETIRE = 11,
     TRN_PING = 12,
     TRN_PONG = 13,
-    TRN_BYE = 14
+    TRN_BYE = 14,
+    TRN_SEEK = 15,
+    TRN_ROOM = 16,
+    TRN_CALL = 17,
+    TRN_ANSWER = 18,
+    TRN_FAIL = 19,
+    TRN_TAKE = 20,
+    TRN_ABANDON = 21
 } trn_frame_type_t;
+
+#define TRN_FRAME_LAST TRN_ABANDON
 
 typedef enum {
     TRN_ACCEPTED = 1,  //  done: never send it again
@@ -67,6 +82,13 @@ typedef enum {
     TRN_REFUSE_FULL = 4,     //  too many links or flows
     TRN_REFUSE_RIGHTS = 5
 } trn_refusal_t;
+
+typedef enum {
+    TRN_FAIL_NOBODY = 1,  //  nobody serves that here: ask another
+    TRN_FAIL_BUSY = 2,    //  no room: ask another, or after the next ROOM
+    TRN_FAIL_LEFT = 3,    //  whoever had it has left without an answer
+    TRN_FAIL_FAILED = 4   //  the server says so; text is for the requester
+} trn_failure_t;
 
 //  Who is speaking; in HELLO and WELCOME.
 typedef struct {
@@ -152,11 +174,46 @@ typedef struct {
         struct {
             trn_text_t reason;
         } bye;
+        struct {
+            uint32_t seat;  //  chosen by the requester, rising in the link
+            trn_text_t service;
+        } seek;
+        struct {
+            uint32_t seat;
+            uint32_t calls;  //  open at once, at most; 0: not served here
+        } room;
+        struct {
+            uint32_t seat;
+            uint64_t call;     //  requester's number, never of two calls
+            uint32_t left_ms;  //  until nobody waits any more; 0 no limit
+            uint64_t answers;  //  may be sent, absolute
+            uint64_t bytes;    //  ... and record bytes; the last may exceed
+            uint32_t flags;    //  TRN_CALL_REPEATED
+        } call;
+        struct {
+            uint64_t call;
+            uint64_t number;  //  1, 2, 3 ... of this call
+            uint32_t flags;   //  TRN_ANSWER_LAST
+        } answer;
+        struct {
+            uint64_t call;
+            trn_failure_t reason;
+            trn_text_t text;
+        } fail;
+        struct {
+            uint64_t call;
+            uint64_t answers, bytes;  //  as in CALL, now
+        } take;
+        struct {
+            uint64_t call;
+        } abandon;
     };
 } trn_frame_t;
 
 #define TRN_DATA_REDELIVERED 1u
 #define TRN_DATA_MORE 2u  //  more messages wait than credit allows
+#define TRN_CALL_REPEATED 1u  //  another server may have seen it
+#define TRN_ANSWER_LAST 1u
 
 //  Encode; returns the bytes used.  capacity >= TRN_CONTROL_MAX always fits.
 //  Counts are within limits.h; words for people beyond TRN_TEXT_MAX are cut.

@@ -20,6 +20,9 @@
 #define ROUTES 3
 #define LINKS 3
 #define HANDS 32
+#define SERVED 4
+#define CALLS_MAX 60
+#define CALL_BYTES 48
 #define STEPS_MAX 400
 
 typedef struct {
@@ -27,6 +30,12 @@ typedef struct {
     trn_consumer_id_t consumer;
     uint64_t from, to;
 } hand_t;
+
+//  A call that the application has in hand.
+typedef struct {
+    uint64_t id;
+    uint64_t answers, answers_max, bytes, bytes_max;
+} task_t;
 
 typedef struct {
     trn_engine_t *engine;
@@ -41,6 +50,11 @@ typedef struct {
     size_t hand_count;
     trn_consumer_id_t consumers[4];
     size_t consumer_count;
+    uint64_t calls;     //  made, the last number
+    uint64_t calls_up;  //  bits: not over, of the first 64
+    bool needs;
+    uint32_t service;       //  0: none
+    task_t tasks[SERVED];  //  in hand, id 0: none
 } session_t;
 
 //  The shell ---------------------------------------------------------------
@@ -102,6 +116,49 @@ s_keep_hand (session_t *self, const trn_action_t *action)
     self->hands[self->hand_count++ % HANDS] = hand;
 }
 
+static task_t *
+s_find_task (session_t *self, uint64_t id)
+{
+    for (size_t index = 0; index < SERVED; index++) {
+        if (self->tasks[index].id == id) {
+            return &self->tasks[index];
+        }
+    }
+    return NULL;
+}
+
+//  No more tasks than the service takes, none told of twice.
+static void
+s_on_task (session_t *self, const trn_action_t *action)
+{
+    task_t *task = s_find_task (self, action->call.number);
+    if (action->type == TRN_DO_SERVE) {
+        assert (!task && self->service);
+        task = s_find_task (self, 0);
+        assert (task);
+        *task = (task_t) {.id = action->call.number};
+    }
+    assert (task);
+    if (action->type != TRN_DO_TASK_GONE) {
+        assert (action->call.answers >= task->answers_max);
+        task->answers_max = action->call.answers;
+        task->bytes_max = action->call.bytes;
+    }
+}
+
+//  Of a call one hears until it is over, and nothing after.
+static void
+s_on_call (session_t *self, const trn_action_t *action)
+{
+    const uint64_t number = action->call.number;
+    assert (number >= 1 && number <= self->calls);
+    const uint64_t bit = UINT64_C (1) << number;
+    assert (self->calls_up & bit);
+    if (action->type == TRN_DO_CALL_OVER || action->call.last) {
+        self->calls_up &= ~bit;
+    }
+}
+
 static void
 s_drain (session_t *self)
 {
@@ -124,6 +181,13 @@ s_drain (session_t *self)
             }
             break;
         case TRN_DO_DELIVER: s_keep_hand (self, action); break;
+        case TRN_DO_CALL:
+        case TRN_DO_ANSWER: s_check_said (&action->frame); break;
+        case TRN_DO_SERVE:
+        case TRN_DO_TASK_ROOM:
+        case TRN_DO_TASK_GONE: s_on_task (self, action); break;
+        case TRN_DO_ANSWERED:
+        case TRN_DO_CALL_OVER: s_on_call (self, action); break;
         case TRN_DO_SAVE: {
             uint64_t low = 0;
             uint64_t stamp = 0;
@@ -180,12 +244,48 @@ s_identity (session_t *self, trn_identity_t *who)
     who->frame_max = TRN_FRAME_MAX;
 }
 
+static void
+s_make_call_frame (session_t *self, trn_frame_t *frame)
+{
+    fuzz_input_t *in = &self->input;
+    const uint32_t seat = fuzz_byte (in) % 4;
+    const uint64_t call = 1 + fuzz_byte (in) % 8;
+    if (frame->type == TRN_SEEK) {
+        frame->seek.seat = seat;
+        frame->seek.service = trn_text (fuzz_byte (in) % 4 ? "jobs" : "none");
+    } else if (frame->type == TRN_ROOM) {
+        frame->room.seat = seat;
+        frame->room.calls = fuzz_byte (in);
+    } else if (frame->type == TRN_CALL) {
+        frame->call.seat = seat;
+        frame->call.call = call;
+        frame->call.left_ms = fuzz_byte (in) * 8u;
+        frame->call.answers = 1 + fuzz_byte (in) % 4;
+        frame->call.bytes = 1 + fuzz_byte (in) * 16u;
+        frame->call.flags = fuzz_byte (in) % 2;
+    } else if (frame->type == TRN_ANSWER) {
+        frame->answer.call = call;
+        frame->answer.number = 1 + fuzz_byte (in) % 4;
+        frame->answer.flags = fuzz_byte (in) % 2;
+    } else if (frame->type == TRN_FAIL) {
+        frame->fail.call = call;
+        frame->fail.reason = (trn_failure_t) (1 + fuzz_byte (in) % 6);
+        frame->fail.text = trn_text ("no\x1b");
+    } else if (frame->type == TRN_TAKE) {
+        frame->take.call = call;
+        frame->take.answers = 1 + fuzz_byte (in);
+        frame->take.bytes = 1 + fuzz_byte (in) * 64u;
+    } else {
+        frame->abandon.call = call;
+    }
+}
+
 //  Some frame of the far side; false if this input is too wild to be one.
 static bool
 s_make_frame (session_t *self, trn_frame_t *frame)
 {
     fuzz_input_t *in = &self->input;
-    frame->type = (trn_frame_type_t) (1 + fuzz_byte (in) % 14);
+    frame->type = (trn_frame_type_t) (1 + fuzz_byte (in) % TRN_FRAME_LAST);
     const uint32_t flow = fuzz_byte (in) % 4;
     switch (frame->type) {
     case TRN_HELLO:
@@ -252,6 +352,13 @@ s_make_frame (session_t *self, trn_frame_t *frame)
     case TRN_PING: frame->ping.nonce = fuzz_byte (in); break;
     case TRN_PONG: frame->pong.nonce = fuzz_byte (in); break;
     case TRN_BYE: frame->bye.reason = trn_text ("bye"); break;
+    case TRN_SEEK:
+    case TRN_ROOM:
+    case TRN_CALL:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+    case TRN_TAKE:
+    case TRN_ABANDON: s_make_call_frame (self, frame); break;
     }
     return true;
 }
@@ -289,6 +396,8 @@ s_inbound (session_t *self)
             assert (uuid && outbox && peer);
         }
         run_size = frame.data.count * 48;
+    } else if (frame.type == TRN_CALL) {
+        run_size = CALL_BYTES;
     }
     trn_engine_on_inbound (self->engine, route, &frame, run_size, self->now_ms);
 }
@@ -300,7 +409,8 @@ s_answer (session_t *self)
     const trn_link_id_t link = 1 + fuzz_byte (&self->input) % LINKS;
     frame.connection = link;
     if (s_make_frame (self, &frame) && s_arrive (&frame)) {
-        trn_engine_on_frame (self->engine, link, &frame, self->now_ms);
+        trn_engine_on_answered (self->engine, link, &frame, CALL_BYTES,
+                                self->now_ms);
     }
 }
 
@@ -401,10 +511,73 @@ s_break (session_t *self)
     }
 }
 
+//  Our application calls "jobs".
+static void
+s_call (session_t *self)
+{
+    const uint8_t form = fuzz_byte (&self->input);
+    if (!self->needs) {
+        const int rc = trn_engine_add_need (self->engine, "jobs", self->now_ms);
+        assert (rc == 0);
+        self->needs = true;
+    } else if (form % 8 == 0 && !self->calls_up) {
+        trn_engine_remove_need (self->engine, "jobs", self->now_ms);
+        self->needs = false;
+    } else if (form % 8 < 5 && self->calls < CALLS_MAX) {
+        const trn_call_terms_t terms
+            = {.number = ++self->calls,
+               .answers = 1 + form % 3,
+               .bytes = 1 + form,
+               .due_ms = form & 64 ? self->now_ms + form * 20 : INT64_MAX,
+               .once = form & 128};
+        self->calls_up |= UINT64_C (1) << terms.number;
+        trn_engine_on_call (self->engine, "jobs", &terms, self->now_ms);
+    } else if (self->calls) {
+        const uint64_t number = 1 + form / 8 % self->calls;
+        if (form % 8 == 5) {
+            trn_engine_on_take (self->engine, number, form, form * 64u + 1,
+                                self->now_ms);
+        } else {
+            self->calls_up &= ~(UINT64_C (1) << number);
+            trn_engine_on_abandon (self->engine, number, self->now_ms);
+        }
+    }
+}
+
+//  Our application serves "jobs".
+static void
+s_serve (session_t *self)
+{
+    const uint8_t form = fuzz_byte (&self->input);
+    task_t *task = &self->tasks[form / 8 % SERVED];
+    if (!self->service) {
+        self->service = trn_engine_add_service (self->engine, "jobs", SERVED,
+                                                65536, self->now_ms);
+    } else if (form == 255) {
+        trn_engine_remove_service (self->engine, self->service, self->now_ms);
+        self->service = 0;
+        memset (self->tasks, 0, sizeof self->tasks);
+    } else if (task->id && form % 8 == 0) {
+        trn_engine_on_task_over (self->engine, task->id, TRN_FAIL_FAILED, "no",
+                                 self->now_ms);
+        task->id = 0;
+    } else if (task->id && task->answers < task->answers_max
+               && task->bytes < task->bytes_max) {
+        const bool last = form % 8 < 4;
+        task->answers++;
+        task->bytes += CALL_BYTES;
+        trn_engine_on_answer (self->engine, task->id, CALL_BYTES, last,
+                              self->now_ms);
+        if (last) {
+            task->id = 0;
+        }
+    }
+}
+
 static void
 s_step (session_t *self)
 {
-    switch (fuzz_byte (&self->input) % 12) {
+    switch (fuzz_byte (&self->input) % 14) {
     case 0:
     case 1:
     case 2:
@@ -423,6 +596,8 @@ s_step (session_t *self)
             s_break (self);
         }
         break;
+    case 12: s_call (self); break;
+    case 13: s_serve (self); break;
     }
     s_drain (self);
 }

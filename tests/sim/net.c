@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    TYPES = TRN_BYE + 1,
+    TYPES = TRN_FRAME_LAST + 1,
     STASH = 16  //  old frames kept for replay
 };
 

@@ -295,6 +295,15 @@ s_act (sim_peer_t *self, const trn_action_t *action)
         break;
     }
     case TRN_DO_DELIVER: s_deliver (self, action); break;
+    case TRN_DO_CALL:
+    case TRN_DO_ANSWERED:
+    case TRN_DO_CALL_OVER:
+    case TRN_DO_SERVE:
+    case TRN_DO_TASK_ROOM:
+    case TRN_DO_TASK_GONE:
+    case TRN_DO_ANSWER:
+        assert (false);  //  nobody calls here
+        break;
     case TRN_DO_SAVE: {
         sim_outbox_t *outbox = s_outbox (self, action->outbox);
         sim_ledger_audit (world->ledger, outbox->stream, s_is_settled, outbox);

@@ -141,7 +141,7 @@ story_pair (story_t *story, const story_line_t *line, const char *word,
 trn_frame_type_t
 story_frame (story_t *story, const story_line_t *line, const char *name)
 {
-    for (unsigned type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (unsigned type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         if (strcmp (trn_frame_name ((trn_frame_type_t) type), name) == 0) {
             return (trn_frame_type_t) type;
         }

@@ -179,7 +179,7 @@ s_sent (story_t *story, const story_line_t *line)
     if (!story_pair (story, line, line->words[0], '-', &from, &to)) {
         return;
     }
-    for (unsigned type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (unsigned type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         const char *name = trn_frame_name ((trn_frame_type_t) type);
         const uint64_t number = sim_net_sent (story->world.net, from, to,
                                               (trn_frame_type_t) type);

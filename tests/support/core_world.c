@@ -115,8 +115,8 @@ s_hand_over (conn_t *conn, const parcel_t *parcel)
                                    parcel->run_size, now_ms);
         }
     } else if (conn->publisher->engine && !conn->closed) {
-        trn_engine_on_frame (conn->publisher->engine, conn->link, &frame,
-                             now_ms);
+        trn_engine_on_answered (conn->publisher->engine, conn->link, &frame,
+                                parcel->run_size, now_ms);
     }
 }
 
@@ -193,7 +193,9 @@ s_send (peer_t *self, const trn_action_t *action)
     }
     self->offers_sent += action->frame.type == TRN_OFFER;
     if (conn) {
-        s_post (conn, &action->frame, action->run.size, true);
+        s_post (conn, &action->frame,
+                action->type == TRN_DO_CALL ? WORLD_RECORD : action->run.size,
+                true);
     }
 }
 
@@ -204,7 +206,60 @@ s_reply (peer_t *self, const trn_action_t *action)
     self->settles_sent += action->frame.type == TRN_SETTLE;
     self->credits_sent += action->frame.type == TRN_CREDIT;
     if (conn) {
-        s_post (conn, &action->frame, 0, false);
+        s_post (conn, &action->frame,
+                action->type == TRN_DO_ANSWER ? WORLD_RECORD : 0, false);
+    }
+}
+
+static world_task_t *
+s_find_task (peer_t *self, uint64_t id)
+{
+    //  The newest: a restarted peer counts from one again.
+    for (unsigned index = self->task_count; index; index--) {
+        if (self->tasks[index - 1].id == id) {
+            return &self->tasks[index - 1];
+        }
+    }
+    return NULL;
+}
+
+static void
+s_on_task (peer_t *self, const trn_action_t *action)
+{
+    world_task_t *task = s_find_task (self, action->call.number);
+    if (action->type == TRN_DO_SERVE) {
+        assert (self->task_count < WORLD_CALLS);
+        task = &self->tasks[self->task_count++];
+        *task = (world_task_t) {.id = action->call.number,
+                                .repeated = action->call.repeated,
+                                .due_ms = action->call.due_ms};
+    }
+    assert (task);
+    if (action->type == TRN_DO_TASK_GONE) {
+        task->gone = true;
+    } else {
+        task->room = action->call.answers;
+        task->bytes = action->call.bytes;
+    }
+}
+
+static void
+s_on_call (peer_t *self, const trn_action_t *action)
+{
+    const uint64_t number = action->call.number;
+    assert (number >= 1 && number < WORLD_CALLS);
+    world_call_t *call = &self->calls[number];
+    assert (!call->over);
+    if (action->type == TRN_DO_ANSWERED) {
+        call->answers++;
+        call->over = action->call.last;
+        call->answered = call->over;
+    } else {
+        call->over = true;
+        call->end = action->call.end;
+        snprintf (call->words, sizeof call->words, "%.*s",
+                  (int) action->call.words_size,
+                  action->call.words_size ? action->call.words : "");
     }
 }
 
@@ -230,6 +285,13 @@ s_act (peer_t *self, const trn_action_t *action)
         }
         break;
     case TRN_DO_DELIVER: s_add_hands (self, action); break;
+    case TRN_DO_CALL: s_send (self, action); break;
+    case TRN_DO_ANSWER: s_reply (self, action); break;
+    case TRN_DO_SERVE:
+    case TRN_DO_TASK_ROOM:
+    case TRN_DO_TASK_GONE: s_on_task (self, action); break;
+    case TRN_DO_ANSWERED:
+    case TRN_DO_CALL_OVER: s_on_call (self, action); break;
     case TRN_DO_SAVE: s_save (self); break;
     case TRN_DO_PROGRESS:
         assert (action->processed > self->processed || self->processed == 0);
@@ -455,11 +517,11 @@ s_move (world_t *self)
         if (conn->head < conn->count) {
             const parcel_t parcel = conn->parcels[conn->head++];
             s_hand_over (conn, &parcel);
-            free (parcel.bytes);
             s_drain (conn->publisher);
             if (conn->consumer) {
                 s_drain (conn->consumer);
             }
+            free (parcel.bytes);
             busy = true;
         }
     }

@@ -19,6 +19,7 @@
 #define WORLD_CONNS 4096
 #define WORLD_RECORD 100u  //  bytes of a record
 #define WORLD_REPORTS 4096
+#define WORLD_CALLS 1024  //  of one peer, made or served
 
 typedef struct world world_t;
 typedef struct peer peer_t;
@@ -32,6 +33,22 @@ typedef struct {
     uint32_t deliveries;
     bool redelivered;
 } hand_t;
+
+//  A call that the application has in hand.
+typedef struct {
+    uint64_t id;
+    bool repeated, gone;
+    int64_t due_ms;
+    uint64_t room, bytes;  //  answers that may be sent
+} world_task_t;
+
+//  What became of a call, by its number.
+typedef struct {
+    uint64_t answers;
+    bool over, answered;
+    trn_call_end_t end;
+    char words[64];
+} world_call_t;
 
 struct peer {
     world_t *world;
@@ -67,6 +84,9 @@ struct peer {
         char text[256];
     } reports[WORLD_REPORTS];
     unsigned report_count;
+    world_task_t tasks[WORLD_CALLS];  //  all that ever came
+    unsigned task_count;
+    world_call_t calls[WORLD_CALLS];
 };
 
 struct world {

@@ -164,7 +164,8 @@ static size_t
 s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
 {
     trn_frame_t frame
-        = {.type = (trn_frame_type_t) (1 + test_random_below (random, 14))};
+        = {.type = (trn_frame_type_t) (
+               1 + test_random_below (random, TRN_FRAME_LAST))};
     frame.connection = frame.type == TRN_HELLO || frame.type == TRN_REFUSE ? 0
                        : test_random_below (random, 2) && self->connection
                            ? self->connection
@@ -215,6 +216,34 @@ s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
     case TRN_RETIRE:
     case TRN_PING:
     case TRN_PONG: break;
+    case TRN_SEEK:
+        frame.seek.seat = (uint32_t) test_random_below (random, 3);
+        frame.seek.service = trn_text ("hello");
+        break;
+    case TRN_ROOM: frame.room.seat = 1; break;
+    case TRN_CALL:
+        frame.call.seat = (uint32_t) test_random_below (random, 3);
+        frame.call.call = 1 + test_random_below (random, 100);
+        frame.call.answers = 1;
+        frame.call.bytes = 1;
+        break;
+    case TRN_ANSWER:
+        frame.answer.call = 1 + test_random_below (random, 100);
+        frame.answer.number = 1;
+        break;
+    case TRN_FAIL:
+        frame.fail.call = 1 + test_random_below (random, 100);
+        frame.fail.reason = TRN_FAIL_FAILED;
+        frame.fail.text = trn_text ("no");
+        break;
+    case TRN_TAKE:
+        frame.take.call = 1 + test_random_below (random, 100);
+        frame.take.answers = test_random_wide (random) / 2 + 1;
+        frame.take.bytes = 1;
+        break;
+    case TRN_ABANDON:
+        frame.abandon.call = 1 + test_random_below (random, 100);
+        break;
     }
     size_t size = trn_frame_encode (&frame, bytes, TRN_CONTROL_MAX);
     for (uint64_t changes = test_random_below (random, 3); changes; changes--) {

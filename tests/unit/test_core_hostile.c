@@ -24,6 +24,7 @@ typedef struct {
     trn_link_id_t link;
     uint64_t connection;  //  of the inbound link
     uint64_t token;       //  of the last DATA that went out
+    uint64_t task;        //  the last call taken in
     uint32_t flow;        //  of the last OFFER that went out
     uint32_t handle;      //  of the last delivery
     unsigned delivered, sent, settles, ends, reports, runs;
@@ -79,6 +80,16 @@ s_drain (s_case_t *self)
             self->handle = action->deliver.flow;
             break;
         case TRN_DO_REPORT: self->reports++; break;
+        case TRN_DO_SERVE: self->task = action->call.number; break;
+        case TRN_DO_CALL:
+        case TRN_DO_ANSWER:
+            self->sent++;
+            self->last = action->frame;
+            break;
+        case TRN_DO_ANSWERED:
+        case TRN_DO_CALL_OVER:
+        case TRN_DO_TASK_ROOM:
+        case TRN_DO_TASK_GONE:
         case TRN_DO_SAVE:
         case TRN_DO_PROGRESS: break;
         }
@@ -468,6 +479,13 @@ s_any_frame (trn_rng_t *rng, trn_frame_t *frame, uint64_t token)
     case TRN_REFUSE:
     case TRN_PONG:
     case TRN_BYE:
+    case TRN_SEEK:
+    case TRN_ROOM:
+    case TRN_CALL:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+    case TRN_TAKE:
+    case TRN_ABANDON:
     case TRN_PING:
         frame->type = TRN_PING;
         frame->ping.nonce = s_number (rng);

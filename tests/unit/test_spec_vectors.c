@@ -126,6 +126,39 @@ s_show_data (vector_t *out, const trn_frame_t *frame)
 }
 
 static void
+s_show_call_frame (vector_t *out, const trn_frame_t *frame)
+{
+    if (frame->type == TRN_SEEK) {
+        s_number (out, "seat", frame->seek.seat);
+        s_text (out, "service", frame->seek.service);
+    } else if (frame->type == TRN_ROOM) {
+        s_number (out, "seat", frame->room.seat);
+        s_number (out, "calls", frame->room.calls);
+    } else if (frame->type == TRN_CALL) {
+        s_number (out, "seat", frame->call.seat);
+        s_number (out, "call", frame->call.call);
+        s_number (out, "left_ms", frame->call.left_ms);
+        s_number (out, "answers", frame->call.answers);
+        s_number (out, "bytes", frame->call.bytes);
+        s_number (out, "flags", frame->call.flags);
+    } else if (frame->type == TRN_ANSWER) {
+        s_number (out, "call", frame->answer.call);
+        s_number (out, "number", frame->answer.number);
+        s_number (out, "flags", frame->answer.flags);
+    } else if (frame->type == TRN_FAIL) {
+        s_number (out, "call", frame->fail.call);
+        s_number (out, "reason", frame->fail.reason);
+        s_text (out, "text", frame->fail.text);
+    } else if (frame->type == TRN_TAKE) {
+        s_number (out, "call", frame->take.call);
+        s_number (out, "answers", frame->take.answers);
+        s_number (out, "bytes", frame->take.bytes);
+    } else {
+        s_number (out, "call", frame->abandon.call);
+    }
+}
+
+static void
 s_show_frame (vector_t *out, const trn_frame_t *frame)
 {
     s_line (out, "type %s", trn_frame_name (frame->type));
@@ -173,6 +206,13 @@ s_show_frame (vector_t *out, const trn_frame_t *frame)
     case TRN_PING: s_number (out, "nonce", frame->ping.nonce); break;
     case TRN_PONG: s_number (out, "nonce", frame->pong.nonce); break;
     case TRN_BYE: s_text (out, "reason", frame->bye.reason); break;
+    case TRN_SEEK:
+    case TRN_ROOM:
+    case TRN_CALL:
+    case TRN_ANSWER:
+    case TRN_FAIL:
+    case TRN_TAKE:
+    case TRN_ABANDON: s_show_call_frame (out, frame); break;
     }
 }
 

@@ -91,6 +91,38 @@ s_sample (trn_frame_t *frame, trn_frame_type_t type)
     case TRN_PING: frame->ping.nonce = 1; break;
     case TRN_PONG: frame->pong.nonce = 1; break;
     case TRN_BYE: frame->bye.reason = trn_text ("closing"); break;
+    case TRN_SEEK:
+        frame->seek.seat = 2;
+        frame->seek.service = trn_text ("prices");
+        break;
+    case TRN_ROOM:
+        frame->room.seat = 2;
+        frame->room.calls = 64;
+        break;
+    case TRN_CALL:
+        frame->call.seat = 2;
+        frame->call.call = 77;
+        frame->call.left_ms = 5000;
+        frame->call.answers = 8;
+        frame->call.bytes = 1 << 20;
+        frame->call.flags = TRN_CALL_REPEATED;
+        break;
+    case TRN_ANSWER:
+        frame->answer.call = 77;
+        frame->answer.number = 3;
+        frame->answer.flags = TRN_ANSWER_LAST;
+        break;
+    case TRN_FAIL:
+        frame->fail.call = 77;
+        frame->fail.reason = TRN_FAIL_FAILED;
+        frame->fail.text = trn_text ("no such price");
+        break;
+    case TRN_TAKE:
+        frame->take.call = 77;
+        frame->take.answers = 16;
+        frame->take.bytes = 2 << 20;
+        break;
+    case TRN_ABANDON: frame->abandon.call = 77; break;
     }
 }
 
@@ -314,6 +346,24 @@ static const struct {
     {TRN_RETIRE, {{2, -1}}, 0, U32, TERN_EPROTO},
     {TRN_PING, {{2, -1}}, 0, ANY, 0},
     {TRN_PONG, {{2, -1}}, 0, ANY, 0},
+    {TRN_SEEK, {{2, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_ROOM, {{2, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_ROOM, {{3, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_CALL, {{2, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_CALL, {{3, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_CALL, {{4, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_CALL, {{5, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_CALL, {{6, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_CALL, {{7, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_ANSWER, {{2, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_ANSWER, {{3, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_ANSWER, {{4, -1}}, 0, U32, TERN_EPROTO},
+    {TRN_FAIL, {{2, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_FAIL, {{3, -1}}, 1, 255, TERN_EPROTO},
+    {TRN_TAKE, {{2, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_TAKE, {{3, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_TAKE, {{4, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_ABANDON, {{2, -1}}, 1, SEQ, TERN_EPROTO},
 };
 
 //  T-101
@@ -397,7 +447,7 @@ an_unknown_type_is_told_from_nonsense (void **state)
     (void) state;
     static trn_frame_t frame;
     static test_packed_t packed;
-    const uint64_t types[] = {15, 32, 33, 127, 128, U32};
+    const uint64_t types[] = {TRN_FRAME_LAST + 1, 32, 33, 127, 128, U32};
     for (size_t index = 0; index < 6; index++) {
         s_sample (&frame, TRN_PING);
         s_pack (&packed, &frame);
@@ -611,7 +661,9 @@ every_type_has_a_name_and_no_other_number_has (void **state)
     assert_string_equal (trn_frame_name (TRN_DATA), "DATA");
     assert_string_equal (trn_frame_name (TRN_BYE), "BYE");
     assert_string_equal (trn_frame_name ((trn_frame_type_t) 0), "?");
-    assert_string_equal (trn_frame_name ((trn_frame_type_t) 15), "?");
+    assert_string_equal (trn_frame_name (TRN_FRAME_LAST), "ABANDON");
+    assert_string_equal (
+        trn_frame_name ((trn_frame_type_t) (TRN_FRAME_LAST + 1)), "?");
     assert_string_equal (trn_frame_name ((trn_frame_type_t) -1), "?");
 }
 
