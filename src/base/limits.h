@@ -97,10 +97,18 @@
 #define TRN_REMEMBERED_LITTLE 16
 
 //  What a publisher lets one flow hold unsettled, whatever credit it was given;
-//  how scattered a subscription may become before nothing new is assigned.
+//  how scattered (pages of base/seqset.h) a subscription may become before
+//  nothing new is assigned.
 #define TRN_WINDOW_MESSAGES (1024 * 1024)
 #define TRN_WINDOW_BYTES (64 * 1024 * 1024)
-#define TRN_SCATTER_MAX (256 * 1024)
+#define TRN_SCATTER_PAGES (64 * 1024)
+
+//  Messages of one outbox with a priority, a time or an ordering key that are
+//  kept in memory (some 60 bytes each).
+#define TRN_RULED_MAX (4 * 1024 * 1024)
+
+//  Dead letters of one queue that are being written at once.
+#define TRN_BURIES_MAX 64
 
 //  Bindings: of one table, of one exchange, and bytes that the table may take;
 //  headers of one (as a packed map), words of its topic pattern, and its latest

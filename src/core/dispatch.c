@@ -7,11 +7,18 @@
 
 #include "core/dispatch.h"
 
+#include "core/burial.h"
+#include "core/expiry.h"
 #include "core/flow.h"
 #include "core/link_out.h"
 #include "core/publication.h"
+#include "core/ready.h"
 
 #include <assert.h>
+#include <string.h>
+
+//  Seqs that are named to the shell at once when it has to read.
+#define WANTED_MAX 256
 
 typedef enum {
     SENT,     //  a run went out
@@ -61,11 +68,19 @@ s_least (uint64_t one, uint64_t other)
     return one < other ? one : other;
 }
 
+//  The last seq that this queue may give out.
 static uint64_t
-s_available (const trn_engine_t *engine, trn_subscription_t *sub)
+s_high (const trn_subscription_t *sub)
 {
-    return trn_subscription_available (sub, sub->publication->high,
-                                       engine->now_ms);
+    const trn_publication_t *publication = sub->publication;
+    return publication->routed ? s_least (publication->high, sub->told)
+                               : publication->high;
+}
+
+static uint64_t
+s_available (const trn_subscription_t *sub)
+{
+    return trn_ready_available (sub, s_high (sub));
 }
 
 //  The seqs from the chance's start to skip_to - 1 name nothing any more.
@@ -114,10 +129,23 @@ s_send (trn_engine_t *engine, trn_flow_t *flow, const trn_chance_t *chance,
     frame->data.deliveries = chance->deliveries;
     frame->data.flags = chance->redelivered ? TRN_DATA_REDELIVERED : 0;
     uint64_t bytes;
-    if (!trn_flow_room (flow, &bytes) && s_available (engine, flow->sub)) {
+    if (!trn_flow_room (flow, &bytes) && s_available (flow->sub)) {
         frame->data.flags |= TRN_DATA_MORE;
         flow->told_more = true;
     }
+}
+
+//  The shell must read: name what will be asked for next, if that is not just
+//  what follows.
+static void
+s_want (trn_engine_t *engine, const trn_subscription_t *sub, uint64_t first)
+{
+    if (!engine->want || !sub->ready) {
+        return;
+    }
+    uint64_t seqs[WANTED_MAX + 1] = {first};
+    const size_t count = trn_ready_peek (sub, seqs + 1, WANTED_MAX) + 1;
+    engine->want (engine->want_arg, sub->publication->id, seqs, count);
 }
 
 //  One run of at most share messages to this flow.
@@ -126,8 +154,7 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
         uint64_t share)
 {
     trn_chance_t chance;
-    if (!trn_subscription_chance (sub, sub->publication->high, engine->now_ms,
-                                  &chance)) {
+    if (!trn_ready_chance (sub, s_high (sub), &chance)) {
         return NOTHING;
     }
     uint64_t bytes = 0;
@@ -142,6 +169,11 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
     case TRN_RUN_READY:
         assert (run.first_seq == chance.from);
         assert (run.count >= 1 && run.count <= count);
+        if (trn_expiry_is_over (engine, sub, run.stamp_us)) {
+            engine->source.release (engine->source.arg, run.handle);
+            trn_expiry_end (engine, sub, chance.from, chance.from);
+            return DROPPED;
+        }
         trn_subscription_assign (sub, &chance, run.count);
         s_send (engine, flow, &chance, &run);
         return SENT;
@@ -151,7 +183,32 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
     case TRN_RUN_LATER: break;
     }
     sub->reading = true;
+    s_want (engine, sub, chance.from);
     return NOTHING;
+}
+
+//  Single active: the one of the lowest name, and only while no other one holds
+//  anything.
+static bool
+s_may_take (const trn_subscription_t *sub, const trn_flow_t *flow)
+{
+    for (size_t index = 0; sub->policy.single && index < sub->flows.count;
+         index++) {
+        const trn_flow_t *other = sub->flows.at[index];
+        if (other != flow
+            && (other->leases.open
+                || strcmp (other->link->name, flow->link->name) < 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t
+s_room (const trn_subscription_t *sub, const trn_flow_t *flow)
+{
+    uint64_t bytes;
+    return s_may_take (sub, flow) ? trn_flow_room (flow, &bytes) : 0;
 }
 
 static size_t
@@ -159,8 +216,7 @@ s_count_takers (const trn_subscription_t *sub)
 {
     size_t takers = 0;
     for (size_t index = 0; index < sub->flows.count; index++) {
-        uint64_t bytes;
-        takers += trn_flow_room (sub->flows.at[index], &bytes) ? 1 : 0;
+        takers += s_room (sub, sub->flows.at[index]) ? 1 : 0;
     }
     return takers;
 }
@@ -174,8 +230,7 @@ s_give_round (trn_engine_t *engine, trn_subscription_t *sub, uint64_t share)
     for (size_t step = 0; step < sub->flows.count; step++) {
         const size_t index = (start + step) % sub->flows.count;
         trn_flow_t *flow = sub->flows.at[index];
-        uint64_t bytes;
-        if (!trn_flow_room (flow, &bytes)) {
+        if (!s_room (sub, flow)) {
             continue;
         }
         s_result_t result;
@@ -191,12 +246,12 @@ s_give_round (trn_engine_t *engine, trn_subscription_t *sub, uint64_t share)
 }
 
 static void
-s_dispatch (trn_engine_t *engine, trn_subscription_t *sub)
+s_give_all (trn_engine_t *engine, trn_subscription_t *sub)
 {
     bool more = !sub->reading && !engine->closed;
     uint64_t available = 0;
     while (more) {
-        available = s_available (engine, sub);
+        available = s_available (sub);
         const size_t takers = s_count_takers (sub);
         if (!takers || !available) {
             break;
@@ -207,6 +262,19 @@ s_dispatch (trn_engine_t *engine, trn_subscription_t *sub)
         for (size_t index = 0; index < sub->flows.count; index++) {
             trn_flow_tell_more (engine, sub->flows.at[index]);
         }
+    }
+}
+
+//  First what time has changed, then who gets what, then what has died by it.
+static void
+s_dispatch (trn_engine_t *engine, trn_subscription_t *sub)
+{
+    trn_ready_ripen (sub, engine->now_ms);
+    trn_expiry_run (engine, sub);
+    s_give_all (engine, sub);
+    trn_burial_run (engine, sub);
+    if (sub->wants_save) {
+        trn_publication_urge (engine, sub->publication);
     }
 }
 
@@ -222,9 +290,12 @@ trn_dispatch_run (trn_engine_t *engine)
 }
 
 int64_t
-trn_dispatch_deadline (const trn_subscription_t *sub)
+trn_dispatch_deadline (const trn_engine_t *engine,
+                       const trn_subscription_t *sub)
 {
-    return sub->flows.count && !sub->reading
-               ? trn_returned_deadline (&sub->returned)
-               : INT64_MAX;
+    const int64_t ripe_ms = trn_returned_deadline (&sub->returned);
+    const int64_t wall_ms = trn_expiry_deadline (engine, sub);
+    const int64_t bury_ms = trn_burial_deadline (sub);
+    const int64_t first_ms = ripe_ms < wall_ms ? ripe_ms : wall_ms;
+    return first_ms < bury_ms ? first_ms : bury_ms;
 }

@@ -31,8 +31,9 @@ trn_dispatch_on_records (trn_engine_t *engine, trn_subscription_t *sub);
 void
 trn_dispatch_run (trn_engine_t *engine);
 
-//  When a returned message becomes due that somebody could take.
+//  When time changes something for this subscription.
 int64_t
-trn_dispatch_deadline (const trn_subscription_t *sub);
+trn_dispatch_deadline (const trn_engine_t *engine,
+                       const trn_subscription_t *sub);
 
 #endif

@@ -190,8 +190,8 @@ s_publication_deadline (const trn_engine_t *self,
 {
     int64_t first = trn_publication_deadline (self, publication);
     for (size_t index = 0; index < publication->subs.count; index++) {
-        first = s_earlier (first,
-                           trn_dispatch_deadline (publication->subs.at[index]));
+        first = s_earlier (
+            first, trn_dispatch_deadline (self, publication->subs.at[index]));
     }
     return first;
 }
@@ -232,7 +232,7 @@ s_tick_publication (trn_engine_t *self, trn_publication_t *publication)
     }
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
-        if (trn_dispatch_deadline (sub) <= self->now_ms) {
+        if (trn_dispatch_deadline (self, sub) <= self->now_ms) {
             trn_dispatch_touch (self, sub);
         }
     }
@@ -286,6 +286,18 @@ trn_engine_add_consumer (trn_engine_t *self, const char *queue,
     assert (self && queue && trn_queue_valid (queue, strlen (queue)));
     trn_engine_advance (self, now_ms);
     return trn_intake_add_consumer (self, queue, prefetch, bytes)->id;
+}
+
+void
+trn_engine_pause_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
+                           bool paused, int64_t now_ms)
+{
+    assert (self);
+    trn_engine_advance (self, now_ms);
+    trn_consumer_t *found = trn_table_get (&self->consumers_by_id, consumer);
+    if (found && found->paused != paused) {
+        trn_intake_pause (found, paused);
+    }
 }
 
 //  Every stream of a queue gives back what this consumer holds.

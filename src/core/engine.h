@@ -109,6 +109,8 @@ typedef enum {
     TRN_DO_TASK_ROOM,   //  call.number, a task: so many answers may be sent
     TRN_DO_TASK_GONE,   //  call.number, a task: nobody waits for answers
     TRN_DO_ANSWER,      //  route: frame (ANSWER) and the record of on_answer ()
+    TRN_DO_BURY,        //  outbox, bury: copy it to the dead letters, sync the
+                        //  copy, then say on_buried () or on_bury_failed ()
     TRN_DO_REPORT       //  tell the application: an event with a stable id
 } trn_action_type_t;
 
@@ -135,6 +137,8 @@ typedef struct {
         uint64_t from, to;    //  which records of the run
         uint32_t deliveries;  //  1 = first time
         bool redelivered;
+        uint64_t missed;  //  of this queue and publisher, lost to the outbox's
+                          //  limit before `from` and not told before
     } deliver;
     struct {
         uint64_t number;  //  of the call, or of the task
@@ -176,6 +180,16 @@ trn_engine_destroy (trn_engine_t **self_p);
 //  included.
 const trn_action_t *
 trn_engine_action (trn_engine_t *self);
+
+//  Called after TRN_RUN_LATER with the seqs that will be asked for next, the one
+//  of that answer first: read them together, then say on_records ().  Never
+//  called when the next ones just follow it.
+typedef void
+trn_engine_want_fn (void *arg, trn_outbox_id_t outbox, const uint64_t *seqs,
+                    size_t count);
+
+void
+trn_engine_on_want (trn_engine_t *self, trn_engine_want_fn *fn, void *arg);
 
 //  When to call on_tick () at the latest, monotonic ms; INT64_MAX never.  Ask
 //  after draining.
@@ -251,7 +265,8 @@ typedef struct {
 
 //  Before on_appended () covers its seq, in order of seqs; also, after
 //  add_outbox (), for those unsettled messages of earlier lives that are ruled.
-//  In a routed outbox every message is.
+//  In a routed outbox every message is: one that is not said when a later one is
+//  goes to no queue.  A queue takes no notice of what it was told before.
 void
 trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
                        const trn_rule_t *rule);
@@ -301,11 +316,12 @@ const trn_policy_t *
 trn_engine_policy (const trn_engine_t *self, trn_outbox_id_t outbox,
                    uint32_t number);
 
-//  The copy that DO_BURY asked for is synced as dead_seq in dead_outbox.  The
-//  message is settled here; the copy is not delivered before a state that says
-//  so is durable.  After a restart the shell says this again for every dead
-//  letter found whose first id is of this store; what is settled already is no
-//  news.  dead_seq 0: the record is not there (any more): dropped, counted.
+//  The copy that DO_BURY asked for is synced as dead_seq in dead_outbox.  Say it
+//  before on_appended () of that outbox covers dead_seq.  The message is settled
+//  here; the copy is not delivered before a state that says so is durable.
+//  After a restart, before any action is taken, the shell says this again for
+//  every dead letter found whose first id is of this store; what is settled
+//  already is no news.  dead_seq 0: the record is not there (any more): dropped, counted.
 void
 trn_engine_on_buried (trn_engine_t *self, trn_outbox_id_t outbox,
                       uint32_t number, uint64_t seq,
@@ -347,6 +363,12 @@ trn_engine_add_consumer (trn_engine_t *self, const char *queue,
 void
 trn_engine_remove_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
                             int64_t now_ms);
+
+//  No more messages for this consumer, until it is said again with false.  Some
+//  may be on their way: the shell gives them back as RELEASED.
+void
+trn_engine_pause_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
+                           bool paused, int64_t now_ms);
 
 //  The application (or the shell, for RELEASED) settled from..to of a delivery.
 //  Unknown or already settled numbers are ignored and counted.
@@ -511,7 +533,9 @@ typedef struct {
     uint64_t delayed;    //  of waiting: not ready before some time
     uint64_t waiting;    //  not assigned yet
     uint64_t in_flight;  //  assigned, not settled
-    uint64_t parked;     //  rejected, kept until dead letters take them
+    uint64_t parked;     //  dead, kept until the dead letters have them
+    uint64_t ruled;      //  unsettled and not plain; of all queues.  Beyond
+                         //  TRN_RULED_MAX the shell takes no more of them
     uint64_t low;        //  first seq not settled
     uint64_t processed;  //  low - 1
     uint32_t consumers;  //  flows open now

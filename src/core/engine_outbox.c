@@ -5,6 +5,7 @@
 #include "base/name.h"
 #include "core/callees.h"
 #include "core/dispatch.h"
+#include "core/expiry.h"
 #include "core/inside.h"
 #include "core/publication.h"
 #include "core/state.h"
@@ -21,25 +22,63 @@ s_publication (const trn_engine_t *self, trn_outbox_id_t outbox)
     return self->publications.at[outbox - 1];
 }
 
-static bool
-s_has_queue (const trn_publication_t *publication, const char *queue)
+static trn_subscription_t *
+s_find_queue (const trn_publication_t *publication, const char *queue)
 {
     for (size_t index = 0; index < publication->subs.count; index++) {
-        const trn_subscription_t *sub = publication->subs.at[index];
+        trn_subscription_t *sub = publication->subs.at[index];
         if (strcmp (sub->queue, queue) == 0) {
-            return true;
+            return sub;
         }
     }
-    return false;
+    return NULL;
 }
 
 static void
 s_add_gaps (trn_subscription_t *sub, const trn_ranges_t *gaps)
 {
     for (size_t index = 0; gaps && index < gaps->count; index++) {
-        trn_ranges_add (&sub->settled, gaps->at[index].from,
-                        gaps->at[index].to);
+        trn_subscription_add_settled (sub, gaps->at[index].from,
+                                      gaps->at[index].to);
     }
+}
+
+//  An outbox as an earlier life left it.  NULL, and *rc_p says why, if its state
+//  is not ours.
+static trn_publication_t *
+s_open (trn_engine_t *self, const char *name, uint64_t high, bool clean,
+        const uint8_t *state, size_t size, int *rc_p)
+{
+    *rc_p = TERN_ETOOBIG;
+    if (self->publications.count >= TRN_OUTBOXES_MAX) {
+        return NULL;
+    }
+    const trn_outbox_id_t id = (trn_outbox_id_t) self->publications.count + 1;
+    trn_publication_t *publication = trn_publication_new (id, name, high);
+    publication->policy.pause_min_ms = self->config.redeliver_min_ms;
+    publication->policy.pause_max_ms = self->config.redeliver_max_ms;
+    *rc_p = size ? trn_state_decode (publication, clean, state, size) : 0;
+    if (*rc_p) {
+        trn_publication_destroy (&publication);
+    }
+    return publication;
+}
+
+static trn_outbox_id_t
+s_begin (trn_engine_t *self, trn_publication_t *publication,
+         const trn_ranges_t *gaps)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        s_add_gaps (publication->subs.at[index], gaps);
+    }
+    trn_list_add (&self->publications, publication);
+    trn_expiry_mark (self, publication);
+
+    //  The application learns how far an earlier life had come.
+    publication->touched = true;
+    trn_list_add (&self->touched, publication);
+    trn_callees_on_subscription (self);
+    return publication->id;
 }
 
 int
@@ -51,33 +90,18 @@ trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
     assert (self && name && queue && outbox_p && high < TRN_SEQ_MAX);
     assert (trn_queue_valid (name, strlen (name)));
     assert (trn_queue_valid (queue, strlen (queue)));
-    if (self->publications.count >= TRN_OUTBOXES_MAX) {
-        return TERN_ETOOBIG;
-    }
-    const trn_outbox_id_t id = (trn_outbox_id_t) self->publications.count + 1;
-    trn_publication_t *publication = trn_publication_new (id, name, high);
-    const int rc
-        = size ? trn_state_decode (publication, clean, state, size) : 0;
-    if (rc) {
-        trn_publication_destroy (&publication);
+    int rc = 0;
+    trn_publication_t *publication
+        = s_open (self, name, high, clean, state, size, &rc);
+    if (!publication) {
         return rc;
     }
-    if (!s_has_queue (publication, queue)) {
-        trn_subscription_t *sub = trn_subscription_new (queue, 1);
-        sub->publication = publication;
+    if (!s_find_queue (publication, queue)) {
+        trn_subscription_t *sub = trn_publication_add_queue (
+            publication, queue, publication->sub_number + 1, 1);
         sub->doubt = clean ? 0 : high;
-        trn_list_add (&publication->subs, sub);
     }
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        s_add_gaps (publication->subs.at[index], gaps);
-    }
-    trn_list_add (&self->publications, publication);
-
-    //  The application learns how far an earlier life had come.
-    publication->touched = true;
-    trn_list_add (&self->touched, publication);
-    trn_callees_on_subscription (self);
-    *outbox_p = id;
+    *outbox_p = s_begin (self, publication, gaps);
     return 0;
 }
 
@@ -99,6 +123,7 @@ trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
     trn_engine_advance (self, now_ms);
     if (seq > publication->high) {
         publication->high = seq;
+        trn_expiry_mark (self, publication);
         s_touch_subs (self, publication, trn_dispatch_touch);
     }
 }
@@ -127,6 +152,7 @@ trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
         trn_subscription_t *sub = publication->subs.at[index];
         const uint64_t count = trn_subscription_drop (sub, 1, last);
         if (count) {
+            trn_dispatch_touch (self, sub);
             trn_action_t *report
                 = trn_engine_report (self, TRN_MESSAGES_DROPPED);
             trn_report_text (report, "outbox", publication->name);
@@ -148,6 +174,17 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
     (void) closing;  //  the same either way: next says what was sent
     const size_t size = trn_state_encode (publication, buffer, capacity);
     publication->unsaved = false;
+    publication->urgent = false;
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        trn_subscription_saving (sub);
+        if (sub->cut) {
+            trn_action_t *report = trn_engine_report (self, TRN_COUNTS_CUT);
+            trn_report_text (report, "outbox", publication->name);
+            trn_report_text (report, "queue", sub->queue);
+            trn_report_number (report, "seq", sub->cut);
+        }
+    }
     *low_p = trn_publication_low (publication);
     *stamp_p = ++publication->stamp;
     return size;
@@ -169,7 +206,7 @@ trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
     const trn_publication_t *publication = s_publication (self, outbox);
     for (size_t index = 0; index < publication->subs.count; index++) {
         const trn_subscription_t *sub = publication->subs.at[index];
-        if (!trn_ranges_has (&sub->settled, seq)) {
+        if (!trn_seqset_has (&sub->settled, seq)) {
             return false;
         }
     }

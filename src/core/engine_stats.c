@@ -20,8 +20,12 @@ s_add_subscription (trn_engine_outbox_stats_t *stats,
     stats->stale += sub->stats.stale;
     stats->dropped += sub->stats.dropped;
     stats->waiting += trn_subscription_waiting (sub, high);
-    stats->in_flight += sub->leased;
-    stats->parked += trn_ranges_total (&sub->parked);
+    stats->in_flight += trn_seqset_total (&sub->leased);
+    stats->parked += trn_seqset_total (&sub->parked);
+    stats->expired += sub->stats.expired;
+    stats->dead += sub->stats.dead;
+    stats->delayed += sub->ruled.delayed;
+    stats->ruled += sub->ruled.count;
     stats->consumers += (uint32_t) sub->flows.count;
 }
 
@@ -39,6 +43,14 @@ trn_engine_outbox_stats (const trn_engine_t *self, trn_outbox_id_t outbox,
     }
     stats->low = trn_publication_low (publication);
     stats->processed = stats->low - 1;
+}
+
+void
+trn_engine_on_want (trn_engine_t *self, trn_engine_want_fn *fn, void *arg)
+{
+    assert (self);
+    self->want = fn;
+    self->want_arg = arg;
 }
 
 void

@@ -10,7 +10,9 @@
 #include "core/flow.h"
 
 #include "base/memory.h"
+#include "core/burial.h"
 #include "core/dispatch.h"
+#include "core/expiry.h"
 #include "core/link_out.h"
 #include "core/publication.h"
 
@@ -67,22 +69,34 @@ trn_flow_tell_more (trn_engine_t *engine, trn_flow_t *self)
     }
 }
 
+//  from..to was delivered and not accepted: again, unless that was the last time.
+static void
+s_give_back (trn_engine_t *engine, trn_flow_t *self, const trn_range_t *part,
+             uint32_t deliveries, int64_t due_ms)
+{
+    trn_subscription_t *sub = self->sub;
+    const trn_policy_t *policy = &sub->policy;
+    if (policy->max_deliveries && deliveries >= policy->max_deliveries
+        && !policy->terminal) {
+        trn_counts_set (&sub->counts, part->from, part->to, deliveries);
+        trn_burial_park (engine, sub, part->from, part->to, TRN_DEAD_SPENT,
+                         self->link->id);
+        return;
+    }
+    trn_subscription_return (sub, part->from, part->to, deliveries, due_ms);
+    trn_expiry_look (engine, sub, part->from, part->to);
+}
+
 //  All that a lease still holds goes back, to be delivered again before
 //  anything new: somebody had it in hand and may have acted on it (T-40).
 static void
-s_return_lease (trn_flow_t *self, trn_lease_t *lease)
+s_return_lease (trn_engine_t *engine, trn_flow_t *self, trn_lease_t *lease)
 {
     const uint64_t first = lease->first;
     const uint64_t last = lease->last;
     trn_range_t part;
     while (trn_leases_settle (&self->leases, lease, first, last, &part)) {
-        const trn_return_t entry = {
-            .from = part.from,
-            .to = part.to,
-            .deliveries = lease->deliveries,
-            .redelivered = true,
-        };
-        trn_subscription_return (self->sub, &entry);
+        s_give_back (engine, self, &part, lease->deliveries, 0);
     }
 }
 
@@ -93,7 +107,7 @@ trn_flow_end (trn_engine_t *engine, trn_flow_t **self_p)
     trn_flow_t *self = *self_p;
     trn_lease_t *lease;
     while ((lease = trn_leases_first (&self->leases))) {
-        s_return_lease (self, lease);
+        s_return_lease (engine, self, lease);
     }
     trn_leases_clear (&self->leases);
     if (self->state == TRN_FLOW_OPEN) {
@@ -180,30 +194,12 @@ trn_flow_on_credit (trn_engine_t *engine, trn_flow_t *self,
     return true;
 }
 
-//  Half the time fixed, half of it chance, doubled with every delivery (T-42).
-static int64_t
-s_redelivery_due (trn_engine_t *engine, uint32_t deliveries)
-{
-    const uint32_t ceiling = trn_backoff_ceiling (
-        engine->config.redeliver_min_ms, engine->config.redeliver_max_ms,
-        deliveries ? deliveries - 1 : 0);
-    const uint64_t wait
-        = ceiling / 2 + trn_rng_below (&engine->rng, ceiling / 2 + 1);
-    return engine->now_ms + 1 + (int64_t) wait;
-}
-
 static void
 s_settle_part (trn_engine_t *engine, trn_flow_t *self, const trn_lease_t *lease,
                trn_outcome_t outcome, const trn_range_t *part)
 {
     trn_subscription_t *sub = self->sub;
     const uint64_t count = part->to - part->from + 1;
-    trn_return_t entry = {
-        .from = part->from,
-        .to = part->to,
-        .deliveries = lease->deliveries,
-        .redelivered = true,
-    };
     switch (outcome) {
     case TRN_ACCEPTED:
         trn_subscription_accept (sub, part->from, part->to);
@@ -214,24 +210,29 @@ s_settle_part (trn_engine_t *engine, trn_flow_t *self, const trn_lease_t *lease,
         }
         break;
     case TRN_REQUEUED:
-        entry.due_ms = s_redelivery_due (engine, lease->deliveries);
-        trn_subscription_return (sub, &entry);
         sub->stats.requeued += count;
+        //  Half the time fixed, half of it chance, as the policy says (T-42).
+        s_give_back (engine, self, part, lease->deliveries,
+                     engine->now_ms + 1
+                         + (int64_t) trn_policy_pause (
+                             &sub->policy, lease->deliveries, &engine->rng));
         trn_dispatch_touch (engine, sub);
         break;
     case TRN_RELEASED:
         //  Nobody saw it: this delivery does not count.  A consumer that
         //  releases does not want it back, so the flow waits for its word
         //  (T-44).
-        entry.deliveries--;
-        entry.redelivered = lease->redelivered;
-        trn_subscription_return (sub, &entry);
+        trn_subscription_release (sub, part->from, part->to);
+        trn_expiry_look (engine, sub, part->from, part->to);
         sub->stats.released += count;
         self->paused = true;
         trn_dispatch_touch (engine, sub);
         break;
     case TRN_REJECTED: {
-        trn_subscription_park (sub, part->from, part->to);
+        sub->stats.rejected += count;
+        trn_counts_set (&sub->counts, part->from, part->to, lease->deliveries);
+        trn_burial_park (engine, sub, part->from, part->to, TRN_DEAD_REJECTED,
+                         self->link->id);
         trn_action_t *report = trn_engine_report (engine, TRN_MESSAGE_REJECTED);
         trn_report_text (report, "outbox", sub->publication->name);
         trn_report_text (report, "queue", sub->queue);

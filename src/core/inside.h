@@ -32,18 +32,43 @@
 
 //  Publisher -----------------------------------------------------------------
 
+//  All seqs up to this one were accepted no later than that.
+typedef struct {
+    uint64_t seq, wall_ms;
+} trn_mark_t;
+
+//  A dead letter that is not to be seen before its message is durably gone.
+typedef struct {
+    uint32_t number;  //  of the queue where it died
+    uint64_t seq;
+    trn_outbox_id_t dead_outbox;
+    uint64_t dead_seq;
+} trn_hold_t;
+
+#define TRN_MARKS_MAX 512
+
 typedef struct trn_publication {
     trn_outbox_id_t id;
     char name[TRN_NAME_MAX + 2];
+    bool exchange, routed;
     uint64_t opened_high;  //  last seq of earlier lives
     uint64_t high;         //  last seq that may be sent
     trn_list_t subs;       //  of trn_subscription_t; owned
-    uint64_t processed;    //  as last told
-    bool touched;          //  something was settled since the last look
-    bool unsaved;          //  ... since the last state was made
-    bool saving;           //  a state was asked for and is not durable yet
-    int64_t saved_ms;      //  when a state was last asked for
-    uint64_t stamp;        //  of the last state made
+    uint32_t sub_number;   //  last one used
+    trn_policy_t policy;   //  of queues without one of their own
+    uint64_t given;        //  highest number that the application gave
+    trn_mark_t *marks;     //  ascending; owned
+    size_t mark_count;
+    uint64_t mark_every_ms;
+    trn_hold_t *holds;  //  owned
+    size_t hold_count, hold_capacity;
+    bool urgent;         //  what came back waits for the next state
+    uint64_t processed;  //  as last told
+    bool touched;        //  something was settled since the last look
+    bool unsaved;        //  ... since the last state was made
+    bool saving;         //  a state was asked for and is not durable yet
+    int64_t saved_ms;    //  when a state was last asked for
+    uint64_t stamp;      //  of the last state made
 } trn_publication_t;
 
 typedef enum {
@@ -107,6 +132,7 @@ typedef struct {
     struct trn_intake *intake;
     uint32_t prefetch, bytes;   //  at most
     uint64_t held, held_bytes;  //  unsettled here
+    bool paused;                //  nothing more for now
 } trn_consumer_t;
 
 typedef struct trn_intake {
@@ -206,6 +232,10 @@ struct trn_engine {
     trn_reports_t reports;
     trn_engine_stats_t stats;
 
+    trn_engine_want_fn *want;
+    void *want_arg;
+    uint64_t wall_ms;         //  publisher's clock ...
+    int64_t wall_at_ms;       //  ... at this time
     trn_list_t publications;  //  by id - 1; owned
     trn_list_t touched;       //  publications to look at
     trn_list_t subs;          //  subscriptions for dispatch to look at
@@ -233,6 +263,14 @@ struct trn_engine {
 //  The identity this engine speaks with.
 trn_identity_t
 trn_engine_identity (const trn_engine_t *self);
+
+//  The wall clock now; 0 if the shell has not told it.
+uint64_t
+trn_engine_wall (const trn_engine_t *self);
+
+//  When the wall clock will show this, INT64_MAX if it is not known.
+int64_t
+trn_engine_at_wall (const trn_engine_t *self, uint64_t wall_ms);
 
 //  An event happened at this time.
 void

@@ -76,6 +76,14 @@ trn_intake_remove_consumer (trn_engine_t *engine, trn_consumer_t *consumer)
 }
 
 void
+trn_intake_pause (trn_consumer_t *consumer, bool paused)
+{
+    assert (consumer);
+    consumer->paused = paused;
+    consumer->intake->dirty = true;
+}
+
+void
 trn_intake_destroy (trn_engine_t *engine, trn_intake_t **self_p)
 {
     assert (engine && self_p);
@@ -104,7 +112,7 @@ trn_intake_choose (const trn_intake_t *self, uint64_t count, uint64_t *room_p)
     uint64_t most = 0;
     for (size_t index = 0; index < self->consumers.count; index++) {
         trn_consumer_t *consumer = self->consumers.at[index];
-        if (consumer->held < consumer->prefetch
+        if (!consumer->paused && consumer->held < consumer->prefetch
             && consumer->prefetch - consumer->held > most) {
             best = consumer;
             most = consumer->prefetch - consumer->held;
@@ -168,6 +176,9 @@ s_budget (const trn_intake_t *self)
     uint64_t bytes = 0;
     for (size_t index = 0; index < self->consumers.count; index++) {
         const trn_consumer_t *consumer = self->consumers.at[index];
+        if (consumer->paused) {
+            continue;
+        }
         budget.prefetch += consumer->prefetch;
         budget.bytes += consumer->bytes;
         messages += consumer->held;
@@ -383,6 +394,20 @@ s_recall (trn_engine_t *engine, trn_intake_t *self, const s_budget_t *budget)
     s_take_back (engine, self, victim, budget);
 }
 
+//  All are paused: take back what lies with the publishers, one after the other.
+static void
+s_recall_all (trn_engine_t *engine, trn_intake_t *self,
+              const s_budget_t *budget)
+{
+    for (size_t index = 0; index < self->flows.count && !self->recalled;
+         index++) {
+        trn_inflow_t *flow = self->flows.at[index];
+        if (s_unused_messages (flow)) {
+            s_take_back (engine, self, flow, budget);
+        }
+    }
+}
+
 void
 trn_intake_on_pong (trn_inflow_t *flow, uint64_t nonce)
 {
@@ -429,6 +454,10 @@ s_run (trn_engine_t *engine, trn_intake_t *self)
 {
     if (self->flows.count && self->consumers.count) {
         s_budget_t budget = s_budget (self);
+        if (!budget.prefetch) {
+            s_recall_all (engine, self, &budget);
+            return;
+        }
         s_grant_round (engine, self, &budget, true);
         s_grant_round (engine, self, &budget, false);
         s_recall (engine, self, &budget);

@@ -26,6 +26,10 @@ trn_intake_add_consumer (trn_engine_t *engine, const char *queue,
 void
 trn_intake_remove_consumer (trn_engine_t *engine, trn_consumer_t *consumer);
 
+//  A paused one gets no credit, and what it had is taken back.
+void
+trn_intake_pause (trn_consumer_t *consumer, bool paused);
+
 //  Free an intake with its consumers; no flow is left.
 void
 trn_intake_destroy (trn_engine_t *engine, trn_intake_t **self_p);

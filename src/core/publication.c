@@ -10,11 +10,16 @@
 #include "core/publication.h"
 
 #include "base/memory.h"
+#include "core/burial.h"
+#include "core/dispatch.h"
 #include "core/flow.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+//  A state that is waited for may be saved so much sooner.
+#define URGENT 50
 
 trn_publication_t *
 trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
@@ -27,6 +32,8 @@ trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
     self->opened_high = high;
     self->high = high;
     self->saved_ms = INT64_MIN / 2;
+    self->mark_every_ms = 1000;
+    trn_policy_default (&self->policy);
     return self;
 }
 
@@ -43,6 +50,8 @@ trn_publication_destroy (trn_publication_t **self_p)
         trn_subscription_destroy (&sub);
     }
     trn_list_clear (&self->subs);
+    free (self->marks);
+    free (self->holds);
     free (self);
     *self_p = NULL;
 }
@@ -74,10 +83,51 @@ int64_t
 trn_publication_deadline (const trn_engine_t *engine,
                           const trn_publication_t *self)
 {
-    return self->unsaved && !self->saving
-               ? self->saved_ms + engine->config.save_ms
-               : INT64_MAX;
+    if (!self->unsaved || self->saving) {
+        return INT64_MAX;
+    }
+    const uint32_t every_ms = engine->config.save_ms;
+    return self->saved_ms + (self->urgent ? every_ms / URGENT : every_ms);
 }
+
+void
+trn_publication_urge (trn_engine_t *engine, trn_publication_t *self)
+{
+    assert (engine && self);
+    self->urgent = true;
+    trn_publication_touch (engine, self);
+}
+
+//  Queues -------------------------------------------------------------------
+
+trn_subscription_t *
+trn_publication_queue (const trn_publication_t *self, uint32_t number)
+{
+    assert (self);
+    for (size_t index = 0; index < self->subs.count; index++) {
+        trn_subscription_t *sub = self->subs.at[index];
+        if (sub->number == number) {
+            return sub;
+        }
+    }
+    return NULL;
+}
+
+trn_subscription_t *
+trn_publication_add_queue (trn_publication_t *self, const char *queue,
+                           uint32_t number, uint64_t low)
+{
+    assert (self && queue && number);
+    trn_subscription_t *sub = trn_subscription_new (queue, low);
+    sub->publication = self;
+    sub->number = number;
+    sub->policy = self->policy;
+    self->sub_number = number > self->sub_number ? number : self->sub_number;
+    trn_list_add (&self->subs, sub);
+    return sub;
+}
+
+//  Progress -----------------------------------------------------------------
 
 void
 trn_publication_run (trn_engine_t *engine)
@@ -122,10 +172,9 @@ trn_publication_on_saved (trn_engine_t *engine, trn_publication_t *self,
     self->saving = false;
     for (size_t index = 0; index < self->subs.count; index++) {
         trn_subscription_t *sub = self->subs.at[index];
-        trn_ranges_clear (&sub->durable);
-        sub->durable = sub->saving;
-        sub->saving = (trn_ranges_t) {0};
-        sub->durable_low = sub->saving_low;
+        trn_subscription_saved (sub);
+        trn_dispatch_touch (engine, sub);
         s_tell_floors (engine, sub);
     }
+    trn_burial_on_saved (engine, self);
 }

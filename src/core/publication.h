@@ -25,10 +25,23 @@ trn_publication_touch (trn_engine_t *engine, trn_publication_t *self);
 void
 trn_publication_run (trn_engine_t *engine);
 
+//  Something waits for the next state: save sooner.
+void
+trn_publication_urge (trn_engine_t *engine, trn_publication_t *self);
+
 //  When the next save is due.
 int64_t
 trn_publication_deadline (const trn_engine_t *engine,
                           const trn_publication_t *self);
+
+//  The queue of this number, or NULL; number 0 is none.
+trn_subscription_t *
+trn_publication_queue (const trn_publication_t *self, uint32_t number);
+
+//  One more queue, whose first seq is low.
+trn_subscription_t *
+trn_publication_add_queue (trn_publication_t *self, const char *queue,
+                           uint32_t number, uint64_t low);
 
 //  The state of this stamp is durable.
 void

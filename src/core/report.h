@@ -17,6 +17,10 @@
 //  TERN-MESSAGE-REJECTED   a consumer rejected messages: they are set aside
 //  TERN-MESSAGES-DROPPED   messages left the outbox unsettled: its limit, or
 //                          records that are missing
+//  TERN-MESSAGE-SPENT      messages were delivered as often as their queue allows:
+//                          they are set aside
+//  TERN-COUNTS-CUT         too many different counts of deliveries for the saved
+//                          state: from seq on, they start again after a crash
 //  TERN-TABLE-FULL         a limit of this peer was reached; table says which
 //
 //  The text is key=value, foreign bytes escaped.  Each id is told at most
@@ -48,6 +52,8 @@ typedef enum {
     TRN_GARBAGE,
     TRN_MESSAGE_REJECTED,
     TRN_MESSAGES_DROPPED,
+    TRN_MESSAGE_SPENT,
+    TRN_COUNTS_CUT,
     TRN_TABLE_FULL,
     TRN_REPORT_KINDS
 } trn_report_kind_t;

@@ -6,16 +6,26 @@
 
 #include "base/bytes.h"
 #include "base/name.h"
+#include "core/publication.h"
 
 #include <tern/error.h>
 
 #include <assert.h>
 #include <string.h>
 
-#define VERSION 1
-#define HEADER 4u
-#define FIXED 21u  //  of a subscription, without its queue's name
+#define VERSION 2
+#define HEADER_1 4u
+#define HEADER 16u
+#define FIXED 38u  //  of a subscription, without its queue's name and policy
 #define VARINT_MAX 10u
+
+//  Seqs of one count in a row: a damaged state must not cost all memory.
+#define COUNTED_MAX (64u * 1024 * 1024)
+
+enum {
+    EXCHANGE = 1,
+    ROUTED = 2
+};
 
 //  Writing ------------------------------------------------------------------
 
@@ -33,71 +43,169 @@ s_put_varint (uint8_t *at, uint64_t number)
 static size_t
 s_fixed_size (const trn_subscription_t *sub)
 {
-    return FIXED + strlen (sub->queue);
+    uint8_t policy[TRN_POLICY_SIZE_MAX];
+    return FIXED + strlen (sub->queue)
+           + (sub->own_policy ? trn_policy_encode (&sub->policy, policy) : 0);
 }
 
-//  One subscription into at most size bytes, which is room for its fixed part.
-static uint8_t *
-s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t size)
+//  The next range that this queue settled itself.
+static bool
+s_next_settled (const trn_subscription_t *sub, uint64_t from,
+                trn_range_t *range)
 {
-    const uint8_t *end = at + size;
-    const size_t queue_size = strlen (sub->queue);
-    const uint64_t low = trn_subscription_low (sub);
-    trn_ranges_clear (&sub->saving);
-    sub->saving_low = low;
-    *at++ = (uint8_t) queue_size;
-    memcpy (at, sub->queue, queue_size);
-    at += queue_size;
-    //  What an earlier life may have delivered stays in doubt until it is sent
-    //  again, however many lives that takes.
-    trn_put_u64 (at, sub->next > sub->doubt ? sub->next : sub->doubt + 1);
-    trn_put_u64 (at + 8, low);
-    uint8_t *count_at = at + 16;
-    at += 20;
+    while (trn_seqset_first_in (&sub->settled, from, TRN_SEQ_MAX, range)) {
+        if (!trn_seqset_total (&sub->foreign)
+            || trn_seqset_count (&sub->foreign, range->from, range->to)
+                   <= range->to - range->from) {
+            return true;
+        }
+        from = range->to + 1;
+    }
+    return false;
+}
+
+static uint8_t *
+s_put_ranges (uint8_t *at, trn_subscription_t *sub, const uint8_t *end)
+{
+    uint8_t *count_at = at;
+    at += 4;
     uint32_t count = 0;
-    uint64_t after = low;
-    for (size_t index = 0; index < sub->settled.count; index++) {
-        const trn_range_t *range = &sub->settled.at[index];
-        if (range->from < low) {
-            continue;
-        }
-        if ((size_t) (end - at) < 2 * VARINT_MAX) {
-            break;
-        }
-        at = s_put_varint (at, range->from - after);
-        at = s_put_varint (at, range->to - range->from);
-        after = range->to + 1;
-        trn_ranges_add (&sub->saving, range->from, range->to);
+    uint64_t after = sub->low;
+    trn_range_t range;
+    while ((size_t) (end - at) >= 2 * VARINT_MAX
+           && s_next_settled (sub, after, &range)) {
+        at = s_put_varint (at, range.from - after);
+        at = s_put_varint (at, range.to - range.from);
+        after = range.to + 1;
+        trn_ranges_add (&sub->saving, range.from, range.to);
         count++;
     }
     trn_put_u32 (count_at, count);
     return at;
 }
 
+//  Counts from..to that are one, with what is settled between them.
+static bool
+s_next_counted (const trn_subscription_t *sub, uint64_t from,
+                trn_counted_t *found)
+{
+    if (!trn_counts_next (&sub->counts, from, TRN_SEQ_MAX, found)) {
+        return false;
+    }
+    trn_counted_t more;
+    trn_range_t open;
+    while (trn_counts_next (&sub->counts, found->to + 1, TRN_SEQ_MAX, &more)
+           && more.count == found->count
+           && (more.from == found->to + 1
+               || !trn_seqset_first_out (&sub->settled, found->to + 1,
+                                         more.from - 1, &open))) {
+        found->to = more.to;
+    }
+    return true;
+}
+
+static uint8_t *
+s_put_counts (uint8_t *at, trn_subscription_t *sub, const uint8_t *end)
+{
+    uint8_t *count_at = at;
+    at += 4;
+    uint32_t count = 0;
+    uint64_t after = sub->low;
+    trn_counted_t part;
+    sub->cut = 0;
+    while (s_next_counted (sub, after, &part)) {
+        if ((size_t) (end - at) < 3 * VARINT_MAX) {
+            sub->cut = part.from;
+            break;
+        }
+        at = s_put_varint (at, part.from - after);
+        at = s_put_varint (at, part.to - part.from);
+        at = s_put_varint (at, part.count);
+        after = part.to + 1;
+        count++;
+    }
+    trn_put_u32 (count_at, count);
+    return at;
+}
+
+//  What an earlier life may have delivered stays in doubt until it is counted,
+//  however many lives that takes.
+static void
+s_put_doubt (uint8_t *at, const trn_subscription_t *sub)
+{
+    uint64_t from = sub->next > sub->doubt_from ? sub->next : sub->doubt_from;
+    trn_range_t ruled;
+    if (sub->doubt_from <= sub->doubt
+        && trn_seqset_first_in (&sub->ruled_seqs, sub->doubt_from, sub->doubt,
+                                &ruled)) {
+        from = ruled.from < from ? ruled.from : from;
+    }
+    trn_put_u64 (at, from);
+    trn_put_u64 (at + 8, from <= sub->doubt ? sub->doubt : 0);
+}
+
+//  One subscription; spare is the room for ranges and counts.
+static uint8_t *
+s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t spare)
+{
+    const size_t queue_size = strlen (sub->queue);
+    *at++ = (uint8_t) queue_size;
+    memcpy (at, sub->queue, queue_size);
+    at += queue_size;
+    trn_put_u32 (at, sub->number);
+    at[4] = sub->own_policy ? 1 : 0;
+    at += 5;
+    if (sub->own_policy) {
+        at += trn_policy_encode (&sub->policy, at);
+    }
+    s_put_doubt (at, sub);
+    trn_put_u64 (at + 16, sub->low);
+    at += 24;
+
+    //  Counts have the first half if they need it, and come last.
+    uint8_t counts[TRN_STATE_MAX / 2 + 4];
+    const uint8_t *end = s_put_counts (counts, sub, counts + 4 + spare / 2);
+    const size_t counts_size = (size_t) (end - counts);
+    trn_ranges_clear (&sub->saving);
+    sub->saving_low = sub->low;
+    at = s_put_ranges (at, sub, at + 4 + spare - (counts_size - 4));
+    memcpy (at, counts, counts_size);
+    return at + counts_size;
+}
+
+static size_t
+s_put_header (uint8_t *at, const trn_publication_t *publication)
+{
+    at[0] = VERSION;
+    at[1] = (uint8_t) ((publication->exchange ? EXCHANGE : 0)
+                       | (publication->routed ? ROUTED : 0));
+    trn_put_u16 (at + 2, (uint16_t) publication->subs.count);
+    trn_put_u32 (at + 4, publication->sub_number);
+    trn_put_u64 (at + 8, publication->given);
+    return HEADER + trn_policy_encode (&publication->policy, at + HEADER);
+}
+
 size_t
 trn_state_encode (trn_publication_t *publication, uint8_t *buffer,
                   size_t capacity)
 {
-    assert (publication && buffer);
+    assert (publication && buffer && capacity >= HEADER + TRN_POLICY_SIZE_MAX);
     const trn_list_t *subs = &publication->subs;
-    size_t fixed = HEADER;
+    const size_t header = s_put_header (buffer, publication);
+    size_t fixed = header;
     for (size_t index = 0; index < subs->count; index++) {
         fixed += s_fixed_size (subs->at[index]);
     }
     assert (fixed <= capacity);
     size_t spare = capacity - fixed;
 
-    buffer[0] = VERSION;
-    buffer[1] = 0;
-    trn_put_u16 (buffer + 2, (uint16_t) subs->count);
-    uint8_t *at = buffer + HEADER;
+    uint8_t *at = buffer + header;
     for (size_t index = 0; index < subs->count; index++) {
         //  What one does not need of its share, the next may use.
         trn_subscription_t *sub = subs->at[index];
-        const size_t need = s_fixed_size (sub);
-        uint8_t *start = at;
-        at = s_put_subscription (at, sub, need + spare / (subs->count - index));
-        spare -= (size_t) (at - start) - need;
+        const uint8_t *start = at;
+        at = s_put_subscription (at, sub, spare / (subs->count - index));
+        spare -= (size_t) (at - start) - s_fixed_size (sub);
     }
     return (size_t) (at - buffer);
 }
@@ -140,32 +248,61 @@ s_take_varint (s_reader_t *reader)
     return 0;
 }
 
+//  The next range after `after`, of a list in ascending order.
 static bool
-s_take_ranges (s_reader_t *reader, trn_subscription_t *sub, uint64_t low,
-               uint64_t high)
+s_take_range (s_reader_t *reader, uint64_t after, uint64_t least, uint64_t high,
+              trn_range_t *range)
 {
-    uint64_t after = low;
+    const uint64_t distance = s_take_varint (reader);
+    const uint64_t more = s_take_varint (reader);
+    if (reader->failed || distance < least || after > high
+        || distance > high - after || more > high - after - distance) {
+        return false;
+    }
+    *range = (trn_range_t) {after + distance, after + distance + more};
+    return true;
+}
+
+static bool
+s_take_ranges (s_reader_t *reader, trn_subscription_t *sub, uint64_t high)
+{
+    trn_range_t range = {0, sub->low - 1};
     for (uint32_t count = trn_get_u32 (s_take (reader, 4)); count; count--) {
-        const uint64_t distance = s_take_varint (reader);
-        const uint64_t more = s_take_varint (reader);
-        if (reader->failed || distance == 0 || after > high
-            || distance > high - after || more > high - after - distance) {
+        if (!s_take_range (reader, range.to + 1, 1, high, &range)) {
             return false;
         }
-        const uint64_t from = after + distance;
-        trn_ranges_add (&sub->settled, from, from + more);
-        trn_ranges_add (&sub->durable, from, from + more);
-        after = from + more + 1;
+        trn_subscription_add_settled (sub, range.from, range.to);
+        trn_ranges_add (&sub->durable, range.from, range.to);
     }
     return !reader->failed;
 }
 
 static bool
-s_is_named (const trn_publication_t *publication, const char *queue)
+s_take_counts (s_reader_t *reader, trn_subscription_t *sub, uint64_t high)
+{
+    trn_range_t range = {0, sub->low - 1};
+    for (uint32_t count = trn_get_u32 (s_take (reader, 4)); count; count--) {
+        if (!s_take_range (reader, range.to + 1, 0, high, &range)) {
+            return false;
+        }
+        const uint64_t times = s_take_varint (reader);
+        if (reader->failed || !times || times > TRN_COUNT_MAX
+            || range.to - range.from >= COUNTED_MAX) {
+            return false;
+        }
+        trn_subscription_add_count (sub, range.from, range.to,
+                                    (uint32_t) times);
+    }
+    return !reader->failed;
+}
+
+static bool
+s_is_named (const trn_publication_t *publication, const char *queue,
+            uint32_t number)
 {
     for (size_t index = 0; index < publication->subs.count; index++) {
         const trn_subscription_t *sub = publication->subs.at[index];
-        if (strcmp (sub->queue, queue) == 0) {
+        if (strcmp (sub->queue, queue) == 0 || sub->number == number) {
             return true;
         }
     }
@@ -173,28 +310,104 @@ s_is_named (const trn_publication_t *publication, const char *queue)
 }
 
 static bool
+s_take_policy (s_reader_t *reader, trn_policy_t *policy)
+{
+    if (reader->failed) {
+        return false;
+    }
+    const int size = trn_policy_decode (policy, reader->at, reader->left);
+    if (size > 0) {
+        reader->at += size;
+        reader->left -= (size_t) size;
+    }
+    return size > 0;
+}
+
+//  A queue's name; NULL if it is none.  In buffer.
+static const char *
+s_take_queue (s_reader_t *reader, char buffer[TRN_NAME_MAX + 2])
+{
+    const size_t size = *s_take (reader, 1);
+    if (size > TRN_NAME_MAX + 1) {
+        return NULL;
+    }
+    memcpy (buffer, s_take (reader, size), size);
+    buffer[size] = '\0';
+    return !reader->failed && trn_queue_valid (buffer, size) ? buffer : NULL;
+}
+
+static bool
+s_take_subscription_1 (s_reader_t *reader, trn_publication_t *publication,
+                       bool clean)
+{
+    const uint64_t high = publication->high;
+    char buffer[TRN_NAME_MAX + 2];
+    const char *queue = s_take_queue (reader, buffer);
+    const uint64_t next = trn_get_u64 (s_take (reader, 8));
+    const uint64_t low = trn_get_u64 (s_take (reader, 8));
+    if (reader->failed || !queue || s_is_named (publication, queue, 0)
+        || low < 1 || low > high + 1 || next < 1 || next > high + 1) {
+        return false;
+    }
+    trn_subscription_t *sub = trn_publication_add_queue (
+        publication, queue, publication->sub_number + 1, low);
+    sub->doubt = clean ? next - 1 : high;
+    return s_take_ranges (reader, sub, high);
+}
+
+static bool
 s_take_subscription (s_reader_t *reader, trn_publication_t *publication,
                      bool clean)
 {
     const uint64_t high = publication->high;
-    const size_t queue_size = *s_take (reader, 1);
-    if (queue_size > TRN_NAME_MAX + 1) {
+    char buffer[TRN_NAME_MAX + 2];
+    const char *queue = s_take_queue (reader, buffer);
+    const uint32_t number = trn_get_u32 (s_take (reader, 4));
+    const uint8_t flags = *s_take (reader, 1);
+    trn_policy_t policy = publication->policy;
+    if (!queue || (flags & 1 && !s_take_policy (reader, &policy))) {
         return false;
     }
-    char queue[TRN_NAME_MAX + 2] = {0};
-    memcpy (queue, s_take (reader, queue_size), queue_size);
-    const uint64_t next = trn_get_u64 (s_take (reader, 8));
+    const uint64_t doubt_from = trn_get_u64 (s_take (reader, 8));
+    const uint64_t doubt = trn_get_u64 (s_take (reader, 8));
     const uint64_t low = trn_get_u64 (s_take (reader, 8));
-    if (reader->failed || !trn_queue_valid (queue, queue_size)
-        || s_is_named (publication, queue) || low < 1 || low > high + 1
-        || next < 1 || next > high + 1) {
+    if (reader->failed || !number || number > publication->sub_number
+        || s_is_named (publication, queue, number) || low < 1 || low > high + 1
+        || doubt > high || doubt_from > TRN_SEQ_MAX) {
         return false;
     }
-    trn_subscription_t *sub = trn_subscription_new (queue, low);
-    trn_list_add (&publication->subs, sub);
-    sub->publication = publication;
-    sub->doubt = clean ? next - 1 : high;
-    return s_take_ranges (reader, sub, low, high);
+    trn_subscription_t *sub
+        = trn_publication_add_queue (publication, queue, number, low);
+    sub->policy = policy;
+    sub->own_policy = flags & 1;
+    sub->doubt_from = clean ? doubt_from : 0;
+    sub->doubt = clean ? doubt : high;
+    return s_take_ranges (reader, sub, high)
+           && s_take_counts (reader, sub, high);
+}
+
+//  What stands before the subscriptions; *count_p says how many there are.
+static int
+s_take_header (s_reader_t *reader, trn_publication_t *publication,
+               uint8_t *version_p, uint16_t *count_p)
+{
+    const uint8_t *header = s_take (reader, HEADER_1);
+    if (reader->failed) {
+        return TERN_ECORRUPT;
+    }
+    *version_p = header[0];
+    *count_p = trn_get_u16 (header + 2);
+    if (header[0] == 1) {
+        return header[1] ? TERN_EVERSION : 0;
+    }
+    if (header[0] != VERSION || header[1] & ~(EXCHANGE | ROUTED)) {
+        return TERN_EVERSION;
+    }
+    publication->exchange = header[1] & EXCHANGE;
+    publication->routed = header[1] & ROUTED;
+    publication->sub_number = trn_get_u32 (s_take (reader, 4));
+    publication->given = trn_get_u64 (s_take (reader, 8));
+    return s_take_policy (reader, &publication->policy) ? 0 : TERN_ECORRUPT;
 }
 
 int
@@ -202,20 +415,21 @@ trn_state_decode (trn_publication_t *publication, bool clean,
                   const uint8_t *bytes, size_t size)
 {
     assert (publication && (bytes || !size));
-    s_reader_t reader = {bytes, size, size < HEADER || size > TRN_STATE_MAX};
-    const uint8_t *header = s_take (&reader, HEADER);
-    if (reader.failed) {
-        return TERN_ECORRUPT;
+    s_reader_t reader = {bytes, size, size > TRN_STATE_MAX};
+    uint8_t version = 0;
+    uint16_t count = 0;
+    const int rc = s_take_header (&reader, publication, &version, &count);
+    if (rc) {
+        return rc;
     }
-    if (header[0] != VERSION || header[1] != 0) {
-        return TERN_EVERSION;
-    }
-    uint16_t count = trn_get_u16 (header + 2);
     if (count > TRN_QUEUES_MAX) {
         return TERN_ECORRUPT;
     }
     for (; count; count--) {
-        if (!s_take_subscription (&reader, publication, clean)) {
+        const bool good
+            = version == 1 ? s_take_subscription_1 (&reader, publication, clean)
+                           : s_take_subscription (&reader, publication, clean);
+        if (!good) {
             return TERN_ECORRUPT;
         }
     }

@@ -53,7 +53,7 @@ typedef struct {
     uint64_t calls;     //  made, the last number
     uint64_t calls_up;  //  bits: not over, of the first 64
     bool needs;
-    uint32_t service;       //  0: none
+    uint32_t service;      //  0: none
     task_t tasks[SERVED];  //  in hand, id 0: none
 } session_t;
 
@@ -159,6 +159,20 @@ s_on_call (session_t *self, const trn_action_t *action)
     }
 }
 
+//  The disk takes some copies, and is full for others.
+static void
+s_bury (session_t *self, const trn_action_t *action)
+{
+    if (action->bury.seq % 3) {
+        trn_engine_on_buried (self->engine, action->outbox, action->bury.number,
+                              action->bury.seq, 0, 0, self->now_ms);
+    } else {
+        trn_engine_on_bury_failed (self->engine, action->outbox,
+                                   action->bury.number, action->bury.seq,
+                                   self->now_ms);
+    }
+}
+
 static void
 s_drain (session_t *self)
 {
@@ -200,6 +214,7 @@ s_drain (session_t *self)
         case TRN_DO_CONNECT:
         case TRN_DO_DISCONNECT:
         case TRN_DO_DROP_ROUTE:
+        case TRN_DO_BURY: s_bury (self, action); break;
         case TRN_DO_PROGRESS:
         case TRN_DO_REPORT: break;
         }

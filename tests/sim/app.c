@@ -26,7 +26,7 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
     sim_peer_t *peer = outbox->peer;
     trn_record_t record = {
         .kind = TRN_RECORD_MESSAGE,
-        .stamp_us = (uint64_t) peer->world->now_us,
+        .stamp_us = sim_peer_wall_ms (peer) * 1000,
         .body = body,
         .body_size = size,
     };

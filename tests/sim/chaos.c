@@ -26,7 +26,7 @@ s_on_burst (sim_world_t *world, const sim_event_t *event)
     if (peer->outbox_count) {
         sim_outbox_t *outbox
             = &peer->outboxes[sim_random (world, 0, peer->outbox_count - 1)];
-        if (outbox->backlog < 100) {
+        if (outbox->backlog < 100 && !outbox->source) {
             sim_app_produce (outbox, CHAOS_PICK (world, 1, 3, 10, 30));
         }
     }
@@ -125,9 +125,12 @@ s_drained (const chaos_t *self)
         const sim_peer_t *peer = world->peers[index];
         for (unsigned at = 0; at < peer->outbox_count; at++) {
             trn_engine_outbox_stats_t stats;
+            if (!peer->outboxes[at].log) {
+                continue;
+            }
             trn_engine_outbox_stats (peer->engine, peer->outboxes[at].id,
                                      &stats);
-            if (stats.waiting || stats.in_flight
+            if (stats.waiting || stats.in_flight || stats.parked
                 || peer->outboxes[at].backlog) {
                 return false;
             }
@@ -145,6 +148,9 @@ s_show_rest (chaos_t *self)
         const sim_peer_t *peer = world->peers[index];
         for (unsigned at = 0; at < peer->outbox_count; at++) {
             trn_engine_outbox_stats_t stats;
+            if (!peer->outboxes[at].log) {
+                continue;
+            }
             trn_engine_outbox_stats (peer->engine, peer->outboxes[at].id,
                                      &stats);
             sim_trace (world,

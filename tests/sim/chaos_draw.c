@@ -4,6 +4,8 @@
 
 #include "sim/chaos_inside.h"
 
+#include <stdio.h>
+
 uint64_t
 chaos_pick (sim_world_t *world, const uint64_t *from, size_t count)
 {
@@ -45,6 +47,31 @@ s_draw_timing (sim_world_t *world, sim_peer_t *peer)
 }
 
 static void
+s_draw_policy (sim_world_t *world, trn_policy_t *policy)
+{
+    policy->max_deliveries
+        = (uint32_t) CHAOS_PICK (world, 0, 1, 2, 3, 5, 16, 16);
+    policy->pause = (trn_pause_kind_t) sim_random (world, 0, 2);
+    policy->pause_min_ms = (uint32_t) CHAOS_PICK (world, 0, 5, 50);
+    policy->pause_max_ms = (uint32_t) CHAOS_PICK (world, 100, 1000);
+    policy->pause_count = 2;
+    policy->pauses[0] = (uint32_t) CHAOS_PICK (world, 0, 10);
+    policy->pauses[1] = (uint32_t) CHAOS_PICK (world, 0, 200);
+    policy->single = sim_chance (world, 150);
+}
+
+//  Who takes the dead letters of a queue, and throws some of them away.
+static void
+s_draw_undertaker (sim_world_t *world, sim_peer_t *peer, const char *queue)
+{
+    char name[TRN_NAME_MAX + 1];
+    snprintf (name, sizeof name, "%s.dead", queue);
+    sim_consumer_t *consumer = sim_peer_add_consumer (
+        peer, name, (uint32_t) CHAOS_PICK (world, 1, 5, 50), 1000000);
+    s_draw_manner (world, consumer);
+}
+
+static void
 s_draw_fleet (chaos_t *self)
 {
     sim_world_t *world = &self->world;
@@ -60,12 +87,16 @@ s_draw_fleet (chaos_t *self)
         const unsigned first = (unsigned) sim_random (world, 0, peers - 1);
         const unsigned last = (unsigned) sim_random (world, 0, peers - 1);
         const unsigned more = (unsigned) CHAOS_PICK (world, 0, 0, 300, 700);
+        s_draw_undertaker (world,
+                           world->peers[sim_random (world, 0, peers - 1)],
+                           queues[queue]);
         for (unsigned index = 0; index < peers; index++) {
             sim_peer_t *peer = world->peers[index];
             if (index == first || sim_chance (world, 400)) {
                 sim_outbox_t *outbox
                     = sim_peer_add_outbox (peer, queues[queue]);
                 outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
+                s_draw_policy (world, &outbox->policy);
             }
             if (index == last || sim_chance (world, more)) {
                 sim_consumer_t *consumer = sim_peer_add_consumer (

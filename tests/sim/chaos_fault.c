@@ -188,7 +188,9 @@ s_back_up (chaos_t *self, sim_peer_t *peer)
     self->backup[peer->index] = trn_disk_memory_copy (peer->memory);
     for (unsigned index = 0; index < peer->outbox_count; index++) {
         self->backup_written[peer->index][index]
-            = trn_log_written (peer->outboxes[index].log);
+            = peer->outboxes[index].log
+                  ? trn_log_written (peer->outboxes[index].log)
+                  : peer->outboxes[index].appended;
         sim_trace (&self->world, "fault %s/%s is backed up to %" PRIu64,
                    peer->name, peer->outboxes[index].queue,
                    self->backup_written[peer->index][index]);

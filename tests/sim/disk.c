@@ -82,6 +82,9 @@ s_on_sync (sim_world_t *world, const sim_event_t *event)
         return;
     }
     s_confirm (outbox);
+    if (outbox->source) {
+        sim_grave_on_synced (outbox);
+    }
     if (rc == 1
         || trn_log_synced (outbox->log) < trn_log_appended (outbox->log)) {
         sim_after (world, rc < 0 ? 20000 : s_disk_time (outbox), s_on_write,
@@ -147,6 +150,13 @@ sim_outbox_want (sim_outbox_t *outbox, uint64_t seq)
 
 //  Saving -----------------------------------------------------------------
 
+static bool
+s_is_settled (void *arg, uint64_t seq)
+{
+    const sim_outbox_t *outbox = arg;
+    return trn_engine_settled (outbox->peer->engine, outbox->id, seq);
+}
+
 void
 sim_outbox_take_state (sim_outbox_t *outbox, bool closing)
 {
@@ -155,12 +165,15 @@ sim_outbox_take_state (sim_outbox_t *outbox, bool closing)
     outbox->state_size = trn_engine_state (
         outbox->peer->engine, outbox->id, closing, outbox->state,
         TRN_LOG_STATE_MAX, &outbox->state_low, &outbox->state_stamp);
+    sim_ledger_saving (outbox->peer->world->ledger, outbox->stream,
+                       s_is_settled, outbox);
 }
 
 static void
 s_tell_saved (sim_outbox_t *outbox)
 {
     sim_peer_t *peer = outbox->peer;
+    sim_ledger_saved (peer->world->ledger, outbox->stream);
     trn_engine_on_saved (peer->engine, outbox->id, outbox->state_stamp,
                          sim_peer_now (peer));
     sim_peer_drain_soon (peer);

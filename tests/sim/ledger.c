@@ -37,6 +37,13 @@ typedef struct {
     bool accepted, rejected;  //  by any application, ever
     bool sent;                //  at least once, by any life
     bool unopened;            //  was given back unopened once
+    bool forked;              //  known from a copy of the store
+    unsigned handed;          //  to applications, and opened
+    uint64_t dead_seq;        //  of its dead letter, 0 none
+    bool leaving, left;       //  a state that settles it was made, is durable
+    bool posthumous;          //  its dead letter was sent
+    unsigned of_stream;       //  of a dead letter: what it was
+    uint64_t of_seq;          //  0: it is none
     s_touch_t *touches;
     unsigned touch_count;
 } s_message_t;
@@ -52,6 +59,7 @@ typedef struct {
     uint8_t store_uuid[16];
     char outbox[TRN_NAME_MAX + 2];
     bool current;  //  not replaced by a fork
+    trn_policy_t policy;
     s_message_t *messages;
     size_t count, capacity;
     size_t audited;  //  messages below are known to be settled
@@ -257,6 +265,7 @@ sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
         s_message_t *copy = s_add (stream, &old->messages[at]);
         copy->touches = NULL;
         copy->synced = false;
+        copy->forked = true;
         if (copy->touch_count) {
             const size_t size = copy->touch_count * sizeof *copy->touches;
             copy->touches = trn_alloc (size);
@@ -330,6 +339,91 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
     return NULL;
 }
 
+//  Dead letters -------------------------------------------------------------
+
+void
+sim_ledger_rule (sim_ledger_t *self, unsigned number,
+                 const trn_policy_t *policy)
+{
+    self->streams[number].policy = *policy;
+}
+
+void
+sim_ledger_bury (sim_ledger_t *self, unsigned number, uint64_t seq,
+                 unsigned dead_number, uint64_t dead_seq)
+{
+    const s_stream_t *stream = &self->streams[number];
+    s_message_t *message = s_message (stream, seq);
+    s_message_t *letter = s_message (&self->streams[dead_number], dead_seq);
+    if (!message || !letter) {
+        sim_fail (self->world,
+                  "L-dead: %s %" PRIu64 " died and was never published",
+                  stream->outbox, seq);
+        return;
+    }
+    if (message->dead_seq && message->dead_seq != dead_seq && !message->forked
+        && !letter->forked) {
+        sim_fail (self->world,
+                  "L-dead: %s %" PRIu64 " is a dead letter twice: %" PRIu64
+                  " and %" PRIu64,
+                  stream->outbox, seq, message->dead_seq, dead_seq);
+    }
+    if (message->print != letter->print) {
+        sim_fail (self->world,
+                  "L-payload: the dead letter of %s %" PRIu64 " is another",
+                  stream->outbox, seq);
+    }
+    message->dead_seq = dead_seq;
+    letter->of_stream = number;
+    letter->of_seq = seq;
+}
+
+void
+sim_ledger_saving (sim_ledger_t *self, unsigned number,
+                   sim_settled_fn *is_settled, void *arg)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        s_message_t *message = &stream->messages[at];
+        if (message->dead_seq && !message->left) {
+            message->leaving = is_settled (arg, message->seq);
+        }
+    }
+}
+
+void
+sim_ledger_saved (sim_ledger_t *self, unsigned number)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        s_message_t *message = &stream->messages[at];
+        message->left = message->left || message->leaving;
+    }
+}
+
+void
+sim_ledger_left (sim_ledger_t *self, unsigned number,
+                 sim_settled_fn *is_settled, void *arg)
+{
+    sim_ledger_saving (self, number, is_settled, arg);
+    sim_ledger_saved (self, number);
+}
+
+//  A dead letter leaves its publisher.
+static void
+s_check_letter (sim_ledger_t *self, const s_message_t *letter)
+{
+    const s_stream_t *stream = &self->streams[letter->of_stream];
+    s_message_t *message = s_message (stream, letter->of_seq);
+    if (!message->left && !message->forked && !message->gone) {
+        sim_fail (self->world,
+                  "L-dead: the dead letter of %s %" PRIu64
+                  " is sent before its queue has durably forgotten it",
+                  stream->outbox, message->seq);
+    }
+    message->posthumous = true;
+}
+
 void
 sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
                  uint32_t count, uint64_t token, bool redelivered)
@@ -348,6 +442,15 @@ sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
             sim_fail (self->world,
                       "L-flag: %s %" PRIu64 " is sent again without a flag",
                       stream->outbox, seq);
+        }
+        if (message->posthumous && !message->forked) {
+            sim_fail (self->world,
+                      "L-dead: %s %" PRIu64
+                      " is sent after its dead letter was",
+                      stream->outbox, seq);
+        }
+        if (message->of_seq) {
+            s_check_letter (self, message);
         }
         message->sent = true;
         message->token = token;
@@ -414,6 +517,13 @@ sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
                   outbox, seq);
     }
     s_check_order (self, stream, message, life, !touch, redelivered);
+    const uint32_t most = stream->policy.max_deliveries;
+    if (++message->handed > most && most > 1 && !stream->policy.terminal
+        && !message->forked) {
+        sim_fail (self->world,
+                  "L-count: %s %" PRIu64 " is given out %u times, of %u",
+                  outbox, seq, message->handed, most);
+    }
     if (!touch) {
         message->touches
             = trn_realloc (message->touches, (message->touch_count + 1)
@@ -453,16 +563,25 @@ sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
         //  deliveries.
         touch->state = BACK;
         message->unopened = true;
+        message->handed--;
         break;
     }
 }
 
-//  Settled at the publisher: then some application accepted it.
+//  There is nothing more to do about it.
+static bool
+s_is_over (const s_stream_t *stream, const s_message_t *message)
+{
+    return message->accepted || message->gone || message->dead_seq
+           || (message->rejected && stream->policy.terminal);
+}
+
+//  Settled at the publisher: then some application accepted it, or it is dead.
 static void
 s_check_settled (sim_ledger_t *self, const s_stream_t *stream,
                  const s_message_t *message)
 {
-    if (!message->accepted && !message->gone) {
+    if (!s_is_over (stream, message)) {
         sim_fail (self->world,
                   "L-early: %s %" PRIu64 " is settled but nobody accepted it",
                   stream->outbox, message->seq);
@@ -486,7 +605,7 @@ sim_ledger_audit (sim_ledger_t *self, unsigned number,
     s_stream_t *stream = &self->streams[number];
     for (size_t at = stream->audited; at < stream->count; at++) {
         const s_message_t *message = &stream->messages[at];
-        if (!message->accepted && is_settled (arg, message->seq)) {
+        if (!s_is_over (stream, message) && is_settled (arg, message->seq)) {
             s_check_settled (self, stream, message);
         }
     }
@@ -525,7 +644,7 @@ sim_ledger_open (const sim_ledger_t *self)
         const s_stream_t *stream = &self->streams[index];
         for (size_t at = 0; at < stream->count; at++) {
             const s_message_t *message = &stream->messages[at];
-            open += !message->accepted && !message->rejected && !message->gone;
+            open += !s_is_over (stream, message);
         }
     }
     return open;
@@ -538,7 +657,7 @@ sim_ledger_finish (sim_ledger_t *self)
         const s_stream_t *stream = &self->streams[index];
         for (size_t at = 0; at < stream->count; at++) {
             const s_message_t *message = &stream->messages[at];
-            if (!message->accepted && !message->rejected && !message->gone) {
+            if (!s_is_over (stream, message)) {
                 sim_fail (self->world,
                           "L-lost: %s %" PRIu64 " (%s) was never accepted",
                           stream->outbox, message->seq,

@@ -13,7 +13,11 @@
 //      L-order     first deliveries of one publisher's queue come in order
 //      L-flag      what is sent again says so, unless it was given back unopened
 //      L-early     a publisher never takes for settled what no application
-//                  accepted
+//                  accepted, and what is not among the dead letters
+//      L-count     no application is given a message more often than its queue
+//                  allows, unless it gave it back unopened
+//      L-dead      a message dies once; its dead letter is not sent before its
+//                  queue durably forgot it, and it is not sent itself after
 //
 //  A stream is one outbox of one store.  A life is one run of one peer; lives
 //  have numbers that never come twice.
@@ -26,6 +30,7 @@
 #include "sim/world.h"
 
 #include "base/ranges.h"
+#include "core/policy.h"
 #include "wire/frame.h"
 
 //  What a restart left of a store.
@@ -79,6 +84,16 @@ sim_ledger_fork (sim_ledger_t *self, unsigned stream, uint64_t high);
 unsigned
 sim_ledger_twin (sim_ledger_t *self, unsigned stream);
 
+//  What the publisher of a stream says about its queue.
+void
+sim_ledger_rule (sim_ledger_t *self, unsigned stream,
+                 const trn_policy_t *policy);
+
+//  A message died and is this one of another stream now; that is synced.
+void
+sim_ledger_bury (sim_ledger_t *self, unsigned stream, uint64_t seq,
+                 unsigned dead_stream, uint64_t dead_seq);
+
 //  A publisher sends a run, under a token.
 void
 sim_ledger_send (sim_ledger_t *self, unsigned stream, uint64_t first_seq,
@@ -111,6 +126,19 @@ sim_settled_fn (void *arg, uint64_t seq);
 void
 sim_ledger_audit (sim_ledger_t *self, unsigned stream,
                   sim_settled_fn *is_settled, void *arg);
+
+//  A state is made of what is settled now; it is durable now; or a life begins
+//  with what is durable.
+void
+sim_ledger_saving (sim_ledger_t *self, unsigned stream,
+                   sim_settled_fn *is_settled, void *arg);
+
+void
+sim_ledger_saved (sim_ledger_t *self, unsigned stream);
+
+void
+sim_ledger_left (sim_ledger_t *self, unsigned stream,
+                 sim_settled_fn *is_settled, void *arg);
 
 //  Only one consumer, and it gives nothing back: every message a life sees for
 //  the first time must come in order, whatever happens on the way.

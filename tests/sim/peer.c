@@ -78,6 +78,9 @@ sim_peer_add_outbox (sim_peer_t *self, const char *queue)
     assert (self->outbox_count < SIM_OUTBOXES_MAX && !self->up);
     sim_outbox_t *outbox = &self->outboxes[self->outbox_count++];
     *outbox = (sim_outbox_t) {.peer = self, .size_max = 100};
+    trn_policy_default (&outbox->policy);
+    outbox->policy.pause_min_ms = 20;
+    outbox->policy.pause_max_ms = 500;
     snprintf (outbox->queue, sizeof outbox->queue, "%s", queue);
     return outbox;
 }
@@ -106,6 +109,12 @@ int64_t
 sim_peer_now (const sim_peer_t *self)
 {
     return self->world->now_us / 1000 + self->clock_ms;
+}
+
+uint64_t
+sim_peer_wall_ms (const sim_peer_t *self)
+{
+    return SIM_WALL_MS + (uint64_t) self->world->now_us / 1000;
 }
 
 //  Identity ---------------------------------------------------------------
@@ -194,13 +203,16 @@ s_check_recovery (sim_peer_t *self, sim_outbox_t *outbox, int rc,
     return false;
 }
 
-static bool
-s_open_outbox (sim_peer_t *self, sim_outbox_t *outbox, int root)
+bool
+sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
 {
+    const int root = self->disk->open_root (self->disk, "store", 1);
     char dir_name[TRN_NAME_MAX + 16];
     snprintf (dir_name, sizeof dir_name, "outbox-%s", outbox->queue);
-    const int dir = self->disk->open_dir (self->disk, root, dir_name, 1);
-    if (dir < 0) {
+    const int dir = root < 0
+                        ? root
+                        : self->disk->open_dir (self->disk, root, dir_name, 1);
+    if (root < 0 || dir < 0) {
         return false;
     }
     //  The new directory's own name must survive, too.
@@ -232,12 +244,18 @@ s_open_outbox (sim_peer_t *self, sim_outbox_t *outbox, int root)
                    self->name, outbox->queue, report.first_seq, report.high,
                    report.torn_bytes, report.clean ? " clean" : "");
         outbox->appended = report.high;
+        outbox->first_seq = report.first_seq;
         rc = trn_engine_add_outbox (self->engine, outbox->queue, outbox->queue,
                                     report.high, &report.gaps, report.clean,
                                     state, state_size, &outbox->id);
         if (rc) {
             sim_fail (self->world, "%s/%s: the engine refuses its state: %s",
                       self->name, outbox->queue, tern_strerror (rc));
+        } else {
+            trn_engine_set_policy (self->engine, outbox->id, 0, &outbox->policy,
+                                   sim_peer_now (self));
+            sim_ledger_rule (self->world->ledger, outbox->stream,
+                             &outbox->policy);
         }
     }
     trn_ranges_clear (&report.gaps);
@@ -252,6 +270,7 @@ s_give_up (sim_peer_t *self)
     sim_trace (self->world, "%-5s cannot start", self->name);
     for (unsigned index = 0; index < self->outbox_count; index++) {
         trn_log_abandon (&self->outboxes[index].log);
+        self->outboxes[index].id = 0;
     }
     trn_engine_destroy (&self->engine);
     if (trn_disk_faulty_hits (self->disk)) {
@@ -282,8 +301,16 @@ sim_peer_start (sim_peer_t *self)
     self->timing.seed = sim_random (world, 0, UINT64_MAX);
     const trn_run_source_t source = sim_peer_source (self);
     self->engine = trn_engine_new (&self->timing, &source);
+    trn_engine_on_clock (self->engine, sim_peer_wall_ms (self),
+                         sim_peer_now (self));
     for (unsigned index = 0; index < self->outbox_count; index++) {
-        if (!s_open_outbox (self, &self->outboxes[index], root)) {
+        if (!sim_peer_open_outbox (self, &self->outboxes[index])) {
+            return s_give_up (self);
+        }
+    }
+    for (unsigned index = 0; index < self->outbox_count; index++) {
+        if (self->outboxes[index].source
+            && !sim_grave_recall (&self->outboxes[index])) {
             return s_give_up (self);
         }
     }
@@ -335,7 +362,11 @@ s_forget_outbox (sim_outbox_t *outbox)
         trn_chunk_release (&outbox->chunks[index]);
     }
     free (outbox->state);
+    free (outbox->burials);
     outbox->state = NULL;
+    outbox->burials = NULL;
+    outbox->burial_count = 0;
+    outbox->id = 0;
     outbox->disk_busy = outbox->read_busy = outbox->save_busy = false;
     outbox->save_again = outbox->producing = false;
 }
@@ -354,7 +385,9 @@ sim_peer_end (sim_peer_t *self, sim_end_t end)
         trn_engine_on_close (self->engine, sim_peer_now (self));
         sim_peer_drain (self);
         for (unsigned index = 0; index < self->outbox_count; index++) {
-            s_close_outbox (self, &self->outboxes[index]);
+            if (self->outboxes[index].log) {
+                s_close_outbox (self, &self->outboxes[index]);
+            }
         }
     }
     for (unsigned index = 0; index < self->outbox_count; index++) {

@@ -17,7 +17,7 @@
 #include "core/engine.h"
 #include "store/log.h"
 
-#define SIM_OUTBOXES_MAX 4
+#define SIM_OUTBOXES_MAX 8
 #define SIM_CONSUMERS_MAX 4
 #define SIM_CHUNKS 4
 #define SIM_REPORTS_MAX 32
@@ -58,10 +58,24 @@ typedef struct {
     bool busy;  //  an event of the application is asked for
 } sim_consumer_t;
 
+//  A copy that is not synced yet.
 typedef struct {
+    uint32_t number;  //  of the queue where it died
+    uint64_t seq, dead_seq;
+} sim_burial_t;
+
+typedef struct sim_outbox sim_outbox_t;
+
+struct sim_outbox {
     sim_peer_t *peer;
     char queue[TRN_NAME_MAX + 2];
-    trn_log_t *log;  //  NULL while down
+    trn_policy_t policy;
+    sim_outbox_t *grave;    //  its dead letters; NULL: none died yet
+    sim_outbox_t *source;   //  whose dead letters these are; NULL: no one's
+    sim_burial_t *burials;  //  owned
+    unsigned burial_count;
+    uint64_t first_seq;  //  of the log, when it was opened
+    trn_log_t *log;      //  NULL while down
     trn_outbox_id_t id;
     bool known;         //  was opened once, so it has a
     unsigned stream;    //  stream in the ledger
@@ -79,7 +93,7 @@ typedef struct {
     uint8_t *state;  //  being saved
     size_t state_size;
     uint64_t state_low, state_stamp;
-} sim_outbox_t;
+};
 
 //  How a life ends.
 typedef enum {
@@ -160,6 +174,10 @@ sim_consumer_t *
 sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
                        uint32_t bytes);
 
+//  Open its log and tell the engine of it.  False: not now.
+bool
+sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox);
+
 //  Begin a life.  False if the disk would not let it; try again later.
 bool
 sim_peer_start (sim_peer_t *self);
@@ -177,6 +195,12 @@ sim_peer_set_disk (sim_peer_t *self, trn_disk_t *memory);
 //  Its clock now, for the engine.
 int64_t
 sim_peer_now (const sim_peer_t *self);
+
+//  The wall clock of all of them.
+#define SIM_WALL_MS UINT64_C (1700000000000)
+
+uint64_t
+sim_peer_wall_ms (const sim_peer_t *self);
 
 //  shell.c: the actor's part ---------------------------------------------
 
@@ -247,6 +271,21 @@ sim_outbox_save (sim_outbox_t *outbox);
 //  The engine's state as it is now; the caller frees outbox->state.
 void
 sim_outbox_take_state (sim_outbox_t *outbox, bool closing);
+
+//  grave.c: dead letters ----------------------------------------------------
+
+//  The engine wants a copy.
+void
+sim_grave_bury (sim_outbox_t *source, const trn_action_t *action);
+
+//  Copies up to some seq are synced: tell the engine.
+void
+sim_grave_on_synced (sim_outbox_t *grave);
+
+//  A life begins: tell the engine of all copies that are there.  False: the disk
+//  would not let us read them.
+bool
+sim_grave_recall (sim_outbox_t *grave);
 
 //  app.c: the applications ------------------------------------------------
 

@@ -317,6 +317,9 @@ s_act (sim_peer_t *self, const trn_action_t *action)
         sim_ledger_progress (world->ledger, outbox->stream, action->processed);
         break;
     }
+    case TRN_DO_BURY:
+        sim_grave_bury (s_outbox (self, action->outbox), action);
+        break;
     case TRN_DO_REPORT: s_report (self, action); break;
     }
 }
@@ -330,6 +333,8 @@ s_on_tick (sim_world_t *world, const sim_event_t *event)
         || self->tick_at_us <= self->world->now_us) {
         self->tick_at_us = INT64_MAX;
     }
+    trn_engine_on_clock (self->engine, sim_peer_wall_ms (self),
+                         sim_peer_now (self));
     trn_engine_on_tick (self->engine, sim_peer_now (self));
     sim_peer_drain (self);
 }

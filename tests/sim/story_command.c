@@ -98,6 +98,36 @@ s_pause (story_t *story, const story_line_t *line)
     }
 }
 
+//  policy a hello max=3 pause=MS ttl=MS drop single: now, or from the start on.
+static void
+s_policy (story_t *story, const story_line_t *line)
+{
+    sim_peer_t *peer = story_peer (story, line, line->words[1]);
+    sim_outbox_t *outbox
+        = line->count > 2 ? story_outbox (story, line, peer, line->words[2])
+                          : NULL;
+    if (!outbox) {
+        return;
+    }
+    trn_policy_t *policy = &outbox->policy;
+    policy->max_deliveries
+        = (uint32_t) story_option (line, "max", policy->max_deliveries);
+    policy->ttl_ms = story_option (line, "ttl", policy->ttl_ms);
+    policy->drop_expired = story_has (line, "drop");
+    policy->single = story_has (line, "single");
+    const uint64_t pause_ms = story_option (line, "pause", UINT64_MAX);
+    if (pause_ms != UINT64_MAX) {
+        policy->pause = TRN_PAUSE_FIXED;
+        policy->pause_min_ms = (uint32_t) pause_ms;
+    }
+    if (peer->up) {
+        trn_engine_set_policy (peer->engine, outbox->id, 0, policy,
+                               sim_peer_now (peer));
+        sim_ledger_rule (story->world.ledger, outbox->stream, policy);
+        sim_peer_drain_soon (peer);
+    }
+}
+
 //  Disks ------------------------------------------------------------------
 
 static void
@@ -158,6 +188,9 @@ s_clone (story_t *story, const story_line_t *line)
     clone->ended = SIM_KILL;
     for (unsigned index = 0; index < peer->outbox_count; index++) {
         const sim_outbox_t *original = &peer->outboxes[index];
+        if (original->source) {
+            continue;
+        }
         sim_outbox_t *twin = sim_peer_add_outbox (clone, original->queue);
         twin->twin = true;
         twin->stream = sim_ledger_twin (story->world.ledger, original->stream);
@@ -413,9 +446,12 @@ s_idle (const story_t *story)
         const sim_peer_t *peer = story->world.peers[index];
         for (unsigned at = 0; peer->up && at < peer->outbox_count; at++) {
             trn_engine_outbox_stats_t stats;
+            if (!peer->outboxes[at].log) {
+                continue;
+            }
             trn_engine_outbox_stats (peer->engine, peer->outboxes[at].id,
                                      &stats);
-            if (stats.waiting || stats.in_flight
+            if (stats.waiting || stats.in_flight || stats.parked
                 || peer->outboxes[at].backlog) {
                 return false;
             }
@@ -462,28 +498,44 @@ s_run (story_t *story, const story_line_t *line)
 //  The verbs --------------------------------------------------------------
 
 enum {
-    SETTING = 5  //  so many verbs only set the scene
+    SETTING = 6  //  so many verbs only set the scene
 };
 
 static const struct {
     const char *verb;
     void (*fn) (story_t *story, const story_line_t *line);
 } s_verbs[] = {
-    {"peers", s_peers},     {"spare", s_peers},
-    {"timing", s_timing},   {"net", s_net},
-    {"consume", s_consume}, {"start", s_start},
-    {"stop", s_end},        {"kill", s_end},
-    {"crash", s_end},       {"pause", s_pause},
-    {"backup", s_backup},   {"restore", s_restore},
-    {"lose", s_lose},       {"clone", s_clone},
-    {"disk", s_disk},       {"cut", s_cut},
-    {"when", s_when},       {"block", s_block},
-    {"unblock", s_block},   {"partition", s_partition},
-    {"heal", s_heal},       {"directory", s_directory},
-    {"send", s_send},       {"leave", s_leave},
-    {"join", s_leave},      {"accept", s_settle},
-    {"requeue", s_settle},  {"reject", s_settle},
-    {"release", s_settle},  {"look", s_settle},
+    {"peers", s_peers},
+    {"spare", s_peers},
+    {"timing", s_timing},
+    {"net", s_net},
+    {"consume", s_consume},
+    {"policy", s_policy},
+    {"start", s_start},
+    {"stop", s_end},
+    {"kill", s_end},
+    {"crash", s_end},
+    {"pause", s_pause},
+    {"backup", s_backup},
+    {"restore", s_restore},
+    {"lose", s_lose},
+    {"clone", s_clone},
+    {"disk", s_disk},
+    {"cut", s_cut},
+    {"when", s_when},
+    {"block", s_block},
+    {"unblock", s_block},
+    {"partition", s_partition},
+    {"heal", s_heal},
+    {"directory", s_directory},
+    {"send", s_send},
+    {"leave", s_leave},
+    {"join", s_leave},
+    {"accept", s_settle},
+    {"requeue", s_settle},
+    {"reject", s_settle},
+    {"release", s_settle},
+    {"look", s_settle},
     {"run", s_run},
 };
 

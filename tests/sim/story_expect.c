@@ -143,12 +143,14 @@ s_outbox (story_t *story, const story_line_t *line, sim_peer_t *peer)
     static const char *const names[]
         = {"transmitted", "consumed", "redelivered", "requeued", "rejected",
            "released",    "stale",    "dropped",     "waiting",  "in_flight",
-           "parked",      "low",      "consumers"};
+           "parked",      "low",      "consumers",   "expired",  "dead",
+           "delayed",     "ruled"};
     const uint64_t numbers[] = {
         stats.transmitted, stats.consumed,  stats.redelivered, stats.requeued,
         stats.rejected,    stats.released,  stats.stale,       stats.dropped,
         stats.waiting,     stats.in_flight, stats.parked,      stats.low,
-        stats.consumers};
+        stats.consumers,   stats.expired,   stats.dead,        stats.delayed,
+        stats.ruled};
     s_check_numbers (story, line, 3, names, numbers,
                      sizeof numbers / sizeof *numbers);
 }

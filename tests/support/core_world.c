@@ -183,6 +183,21 @@ s_note_report (peer_t *self, const trn_action_t *action)
     }
 }
 
+//  The test answers.
+static void
+s_note_bury (peer_t *self, const trn_action_t *action)
+{
+    bury_t *bury = &self->buries[self->bury_count++ % WORLD_BURIES];
+    *bury = (bury_t) {
+        .number = action->bury.number,
+        .seq = action->bury.seq,
+        .deliveries = action->bury.deliveries,
+    };
+    snprintf (bury->reason, sizeof bury->reason, "%s", action->bury.reason);
+    snprintf (bury->consumer, sizeof bury->consumer, "%s",
+              action->bury.consumer);
+}
+
 static void
 s_send (peer_t *self, const trn_action_t *action)
 {
@@ -297,6 +312,7 @@ s_act (peer_t *self, const trn_action_t *action)
         assert (action->processed > self->processed || self->processed == 0);
         self->processed = action->processed;
         break;
+    case TRN_DO_BURY: s_note_bury (self, action); break;
     case TRN_DO_REPORT: s_note_report (self, action); break;
     }
 }

@@ -19,6 +19,7 @@
 #define WORLD_CONNS 4096
 #define WORLD_RECORD 100u  //  bytes of a record
 #define WORLD_REPORTS 4096
+#define WORLD_BURIES 4096
 #define WORLD_CALLS 1024  //  of one peer, made or served
 
 typedef struct world world_t;
@@ -49,6 +50,15 @@ typedef struct {
     trn_call_end_t end;
     char words[64];
 } world_call_t;
+
+//  A dead message that the engine wants to be copied.
+typedef struct {
+    uint32_t number;
+    uint64_t seq;
+    uint32_t deliveries;
+    char reason[16];
+    char consumer[32];
+} bury_t;
 
 struct peer {
     world_t *world;
@@ -84,6 +94,8 @@ struct peer {
         char text[256];
     } reports[WORLD_REPORTS];
     unsigned report_count;
+    bury_t buries[WORLD_BURIES];  //  asked for, in order
+    unsigned bury_count;
     world_task_t tasks[WORLD_CALLS];  //  all that ever came
     unsigned task_count;
     world_call_t calls[WORLD_CALLS];

@@ -91,6 +91,7 @@ s_drain (s_case_t *self)
         case TRN_DO_TASK_ROOM:
         case TRN_DO_TASK_GONE:
         case TRN_DO_SAVE:
+        case TRN_DO_BURY:
         case TRN_DO_PROGRESS: break;
         }
     }

@@ -234,7 +234,7 @@ test_a_restarted_consumer_gets_what_it_had_in_hand (void **state)
     peer_start (pair->taker, true);
     peer_consume (pair->taker, "jobs", 100);
     world_meet (pair->world);
-    world_settle (pair->world);
+    world_wait (pair->world, 20);
     s_expect_hands (pair->taker, 7, 10);
     assert_true (pair->taker->hands[0].redelivered);
 }
@@ -390,7 +390,7 @@ test_closing_says_goodbye_and_gives_back (void **state)
     world_meet (pair->world);
     peer_settle (pair->taker, 3, TRN_ACCEPTED);
     trn_engine_on_close (pair->taker->engine, pair->world->now_ms);
-    world_settle (pair->world);
+    world_wait (pair->world, 20);
     s_expect_hands (other, 4, 10);
     assert_true (trn_engine_deadline (pair->taker->engine) == INT64_MAX);
 }

@@ -22,20 +22,20 @@ s_publication (const char *queue)
 {
     trn_publication_t *self = trn_publication_new (1, "orders", HIGH);
     if (queue) {
-        trn_subscription_t *sub = trn_subscription_new (queue, 1);
-        sub->publication = self;
-        trn_list_add (&self->subs, sub);
+        trn_publication_add_queue (self, queue, 1, 1);
     }
     return self;
 }
 
 static void
-s_expect_same (const trn_ranges_t *one, const trn_ranges_t *other)
+s_expect_same (const trn_seqset_t *one, const trn_seqset_t *other)
 {
-    assert_int_equal (one->count, other->count);
-    for (size_t index = 0; index < one->count; index++) {
-        assert_int_equal (one->at[index].from, other->at[index].from);
-        assert_int_equal (one->at[index].to, other->at[index].to);
+    assert_int_equal (trn_seqset_total (one), trn_seqset_total (other));
+    trn_range_t part;
+    for (uint64_t from = 1; trn_seqset_first_in (one, from, HIGH, &part);
+         from = part.to + 1) {
+        assert_int_equal (trn_seqset_count (other, part.from, part.to),
+                          part.to - part.from + 1);
     }
 }
 
@@ -48,9 +48,10 @@ test_what_was_settled_comes_back (void **state)
     trn_rng_t rng = {3};
     for (unsigned count = 0; count < 500; count++) {
         const uint64_t from = 1 + trn_rng_below (&rng, HIGH - 100);
-        trn_ranges_add (&sub->settled, from, from + trn_rng_below (&rng, 90));
+        trn_subscription_add_settled (sub, from,
+                                      from + trn_rng_below (&rng, 90));
     }
-    trn_ranges_add (&sub->settled, 1, 77);
+    trn_subscription_add_settled (sub, 1, 77);
     sub->next = 90;
     uint8_t blob[TRN_STATE_MAX];
     const size_t size = trn_state_encode (first, blob, sizeof blob);
@@ -62,7 +63,7 @@ test_what_was_settled_comes_back (void **state)
     assert_string_equal (again->queue, "jobs");
     s_expect_same (&again->settled, &sub->settled);
     assert_int_equal (again->durable_low, trn_subscription_low (sub));
-    assert_int_equal (again->doubt, 89);
+    assert_int_equal (again->doubt, 0);
     trn_publication_destroy (&first);
     trn_publication_destroy (&second);
 }
@@ -89,18 +90,24 @@ test_the_lowest_are_kept_when_not_all_fit (void **state)
     trn_publication_t *first = s_publication ("jobs");
     trn_subscription_t *sub = first->subs.at[0];
     for (uint64_t seq = 2; seq < HIGH; seq += 2) {
-        trn_ranges_add (&sub->settled, seq, seq);
+        trn_subscription_add_settled (sub, seq, seq);
     }
     uint8_t blob[TRN_STATE_MAX];
     const size_t size = trn_state_encode (first, blob, sizeof blob);
     assert_true (size <= TRN_STATE_MAX && size > TRN_STATE_MAX - 64);
-    assert_true (sub->saving.count < sub->settled.count);
+    assert_true (sub->saving.count < trn_seqset_total (&sub->settled));
     assert_int_equal (sub->saving.at[0].from, 2);
 
     trn_publication_t *second = s_publication (NULL);
     assert_int_equal (trn_state_decode (second, true, blob, size), 0);
     const trn_subscription_t *again = second->subs.at[0];
-    s_expect_same (&again->settled, &sub->saving);
+    assert_int_equal (trn_seqset_total (&again->settled), sub->saving.count);
+    for (size_t index = 0; index < sub->saving.count; index++) {
+        assert_int_equal (again->durable.at[index].from,
+                          sub->saving.at[index].from);
+        assert_true (
+            trn_seqset_has (&again->settled, sub->saving.at[index].from));
+    }
     trn_publication_destroy (&first);
     trn_publication_destroy (&second);
 }
@@ -115,11 +122,10 @@ test_every_queue_gets_its_share (void **state)
         memset (queue, 'a' + (int) (count % 26), TRN_NAME_MAX);
         queue[0] = (char) ('a' + count / 26);
         queue[TRN_NAME_MAX] = 0;
-        trn_subscription_t *sub = trn_subscription_new (queue, 1);
-        sub->publication = first;
-        trn_list_add (&first->subs, sub);
+        trn_subscription_t *sub
+            = trn_publication_add_queue (first, queue, count + 1, 1);
         for (uint64_t seq = 2; seq < 1000; seq += 2) {
-            trn_ranges_add (&sub->settled, seq, seq);
+            trn_subscription_add_settled (sub, seq, seq);
         }
     }
     uint8_t blob[TRN_STATE_MAX];
@@ -129,7 +135,7 @@ test_every_queue_gets_its_share (void **state)
     assert_int_equal (second->subs.count, TRN_QUEUES_MAX);
     for (size_t index = 0; index < second->subs.count; index++) {
         const trn_subscription_t *sub = second->subs.at[index];
-        assert_true (sub->settled.count > 30);
+        assert_true (trn_seqset_total (&sub->settled) > 30);
     }
     trn_publication_destroy (&first);
     trn_publication_destroy (&second);
@@ -148,8 +154,97 @@ static void
 test_another_version_is_refused (void **state)
 {
     (void) state;
-    const uint8_t newer[] = {2, 0, 0, 0};
+    const uint8_t newer[] = {3, 0, 0, 0};
     assert_int_equal (s_decode (newer, sizeof newer), TERN_EVERSION);
+}
+
+static void
+test_counts_and_policies_come_back (void **state)
+{
+    (void) state;
+    trn_publication_t *first = s_publication ("jobs");
+    trn_publication_add_queue (first, "more", 7, 5);
+    trn_subscription_t *sub = first->subs.at[0];
+    first->policy.ttl_ms = 5000;
+    first->given = 77;
+    sub->own_policy = true;
+    sub->policy.pause = TRN_PAUSE_LIST;
+    sub->policy.pause_count = 2;
+    sub->policy.pauses[1] = 30;
+    sub->policy.single = true;
+    trn_subscription_add_settled (sub, 1, 10);
+    trn_subscription_add_settled (sub, 15, 20);
+    trn_subscription_add_count (sub, 12, 30, 3);
+    trn_subscription_add_count (sub, 40, 40, 9);
+    uint8_t blob[TRN_STATE_MAX];
+    const size_t size = trn_state_encode (first, blob, sizeof blob);
+    assert_int_equal (sub->cut, 0);
+
+    trn_publication_t *second = s_publication (NULL);
+    assert_int_equal (trn_state_decode (second, true, blob, size), 0);
+    assert_int_equal (second->policy.ttl_ms, 5000);
+    assert_int_equal (second->given, 77);
+    assert_int_equal (second->sub_number, 7);
+    const trn_subscription_t *again = second->subs.at[0];
+    assert_true (again->policy.single);
+    assert_int_equal (again->policy.pauses[1], 30);
+    uint64_t to = HIGH;
+    assert_int_equal (trn_counts_get (&again->counts, 11, &to), 0);
+    assert_int_equal (to, 11);
+    to = HIGH;
+    assert_int_equal (trn_counts_get (&again->counts, 12, &to), 3);
+    assert_int_equal (to, 14);
+    to = HIGH;
+    assert_int_equal (trn_counts_get (&again->counts, 40, &to), 9);
+    assert_int_equal (to, 40);
+    const trn_subscription_t *more = second->subs.at[1];
+    assert_int_equal (more->number, 7);
+    assert_int_equal (more->low, 5);
+    trn_publication_destroy (&first);
+    trn_publication_destroy (&second);
+}
+
+static void
+test_counts_that_do_not_fit_are_named (void **state)
+{
+    (void) state;
+    trn_publication_t *first = s_publication ("jobs");
+    trn_subscription_t *sub = first->subs.at[0];
+    for (uint64_t seq = 2; seq < 60000; seq += 2) {
+        trn_subscription_add_count (sub, seq, seq, 1 + seq % 5);
+    }
+    uint8_t blob[TRN_STATE_MAX];
+    const size_t size = trn_state_encode (first, blob, sizeof blob);
+    assert_true (sub->cut > 10000 && sub->cut < 60000);
+    trn_publication_t *second = s_publication (NULL);
+    assert_int_equal (trn_state_decode (second, true, blob, size), 0);
+    const trn_subscription_t *again = second->subs.at[0];
+    uint64_t to = sub->cut;
+    assert_true (trn_counts_get (&again->counts, sub->cut - 2, &to) > 0);
+    trn_publication_destroy (&first);
+    trn_publication_destroy (&second);
+}
+
+//  What the first version wrote: one queue, next 90, low 5, and 10..12 settled.
+static void
+test_a_state_of_the_first_version_is_read (void **state)
+{
+    (void) state;
+    uint8_t blob[64] = {1, 0, 1, 0, 4, 'j', 'o', 'b', 's'};
+    trn_put_u64 (blob + 9, 90);
+    trn_put_u64 (blob + 17, 5);
+    trn_put_u32 (blob + 25, 1);
+    blob[29] = 5;
+    blob[30] = 2;
+    trn_publication_t *self = s_publication (NULL);
+    assert_int_equal (trn_state_decode (self, true, blob, 31), 0);
+    const trn_subscription_t *sub = self->subs.at[0];
+    assert_int_equal (sub->low, 5);
+    assert_int_equal (sub->doubt, 89);
+    assert_int_equal (sub->number, 1);
+    assert_int_equal (trn_seqset_total (&sub->settled), 4 + 3);
+    assert_true (trn_seqset_has (&sub->settled, 12));
+    trn_publication_destroy (&self);
 }
 
 static void
@@ -158,9 +253,9 @@ test_a_damaged_blob_is_refused_or_harmless (void **state)
     (void) state;
     trn_publication_t *first = s_publication ("jobs");
     trn_subscription_t *sub = first->subs.at[0];
-    trn_ranges_add (&sub->settled, 1, 10);
-    trn_ranges_add (&sub->settled, 20, 30);
-    trn_ranges_add (&sub->settled, 500, 99999);
+    trn_subscription_add_settled (sub, 1, 10);
+    trn_subscription_add_settled (sub, 20, 30);
+    trn_subscription_add_settled (sub, 500, 99999);
     uint8_t blob[TRN_STATE_MAX];
     const size_t size = trn_state_encode (first, blob, sizeof blob);
     for (size_t cut = 0; cut < size; cut++) {
@@ -183,7 +278,7 @@ test_a_state_ahead_of_its_log_is_refused (void **state)
     (void) state;
     trn_publication_t *first = s_publication ("jobs");
     trn_subscription_t *sub = first->subs.at[0];
-    trn_ranges_add (&sub->settled, 1, HIGH);
+    trn_subscription_add_settled (sub, 1, HIGH);
     uint8_t blob[TRN_STATE_MAX];
     const size_t size = trn_state_encode (first, blob, sizeof blob);
     assert_int_equal (s_decode (blob, size), 0);
@@ -203,6 +298,9 @@ main (void)
         cmocka_unit_test (test_the_lowest_are_kept_when_not_all_fit),
         cmocka_unit_test (test_every_queue_gets_its_share),
         cmocka_unit_test (test_another_version_is_refused),
+        cmocka_unit_test (test_counts_and_policies_come_back),
+        cmocka_unit_test (test_counts_that_do_not_fit_are_named),
+        cmocka_unit_test (test_a_state_of_the_first_version_is_read),
         cmocka_unit_test (test_a_damaged_blob_is_refused_or_harmless),
         cmocka_unit_test (test_a_state_ahead_of_its_log_is_refused),
     };

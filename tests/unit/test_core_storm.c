@@ -16,6 +16,7 @@
 #include "support/core_world.h"
 
 #include "base/ranges.h"
+#include "core/counts.h"
 #include "core/rng.h"
 
 #include <setjmp.h>
@@ -228,12 +229,23 @@ s_records_come (storm_t *self)
     }
 }
 
+//  Everything must be accepted in the end, so nothing may die of its deliveries.
+static void
+s_publish (storm_t *self)
+{
+    peer_t *peer = self->publishers[s_below (self, PUBLISHERS)];
+    peer_publish (peer, "jobs", 1 + s_below (self, 20));
+    trn_policy_t policy = *trn_engine_policy (peer->engine, peer->outbox, 0);
+    policy.max_deliveries = TRN_COUNT_MAX;
+    trn_engine_set_policy (peer->engine, peer->outbox, 0, &policy,
+                           self->world->now_ms);
+}
+
 static void
 s_step (storm_t *self)
 {
     if (s_below (self, 3) == 0) {
-        peer_publish (self->publishers[s_below (self, PUBLISHERS)], "jobs",
-                      1 + s_below (self, 20));
+        s_publish (self);
     }
     for (uint64_t count = s_below (self, 12); count; count--) {
         s_settle_one (self, (unsigned) s_below (self, CONSUMERS), false);
@@ -270,6 +282,11 @@ s_calm (storm_t *self)
             trn_engine_on_records (self->publishers[index]->engine,
                                    self->publishers[index]->outbox,
                                    self->world->now_ms);
+            self->publishers[index]->save_held = false;
+            trn_engine_on_saved (self->publishers[index]->engine,
+                                 self->publishers[index]->outbox,
+                                 self->publishers[index]->stamp_held,
+                                 self->world->now_ms);
         }
     }
     for (unsigned index = 0; index < CONSUMERS; index++) {

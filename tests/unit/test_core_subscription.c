@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "core/lease.h"
+#include "core/ready.h"
 #include "core/rng.h"
 #include "core/subscription.h"
 
@@ -35,7 +36,7 @@ static trn_chance_t
 s_assign (trn_subscription_t *self, uint64_t count, uint64_t from, uint64_t to)
 {
     trn_chance_t chance;
-    assert_true (trn_subscription_chance (self, HIGH, 0, &chance));
+    assert_true (trn_ready_chance (self, HIGH, &chance));
     const uint64_t there = chance.to - chance.from + 1;
     count = count < there ? count : there;
     trn_subscription_assign (self, &chance, count);
@@ -44,12 +45,21 @@ s_assign (trn_subscription_t *self, uint64_t count, uint64_t from, uint64_t to)
     return chance;
 }
 
+//  They come back, and the state that holds their counts is durable.
 static void
 s_return (trn_subscription_t *self, uint64_t from, uint64_t to, int64_t due_ms,
           uint32_t deliveries)
 {
-    const trn_return_t entry = {from, to, due_ms, deliveries, true};
-    trn_subscription_return (self, &entry);
+    trn_subscription_return (self, from, to, deliveries, due_ms);
+    trn_subscription_saving (self);
+    trn_subscription_saved (self);
+}
+
+static bool
+s_chance (trn_subscription_t *self, int64_t now_ms, trn_chance_t *chance)
+{
+    trn_ready_ripen (self, now_ms);
+    return trn_ready_chance (self, HIGH, chance);
 }
 
 static void
@@ -61,8 +71,8 @@ test_new_messages_go_out_in_order (void **state)
     assert_false (chance.redelivered);
     s_assign (self, 1000, 11, 100);
     trn_chance_t none;
-    assert_false (trn_subscription_chance (self, HIGH, 0, &none));
-    assert_int_equal (self->leased, 100);
+    assert_false (trn_ready_chance (self, HIGH, &none));
+    assert_int_equal ((int) trn_seqset_total (&self->leased), 100);
 }
 
 static void
@@ -74,7 +84,7 @@ test_settling_moves_low_over_what_was_settled_before (void **state)
     assert_int_equal (trn_subscription_low (self), 1);
     trn_subscription_accept (self, 1, 2);
     assert_int_equal (trn_subscription_low (self), 5);
-    assert_int_equal (self->leased, 6);
+    assert_int_equal ((int) trn_seqset_total (&self->leased), 6);
 }
 
 static void
@@ -84,7 +94,7 @@ test_in_order_settling_keeps_one_range (void **state)
     s_assign (self, 100, 1, 100);
     for (uint64_t seq = 1; seq <= 100; seq++) {
         trn_subscription_accept (self, seq, seq);
-        assert_int_equal (self->settled.count, 1);
+        assert_int_equal (self->settled.count - self->settled.head, 1);
     }
 }
 
@@ -123,13 +133,13 @@ test_a_requeued_message_waits_for_its_time (void **state)
     s_return (self, 7, 7, 500, 1);
     s_return (self, 3, 3, 400, 1);
     trn_chance_t chance;
-    assert_false (trn_subscription_chance (self, HIGH, 399, &chance));
+    assert_false (s_chance (self, 399, &chance));
     assert_int_equal (trn_returned_deadline (&self->returned), 400);
-    assert_true (trn_subscription_chance (self, HIGH, 400, &chance));
+    assert_true (s_chance (self, 400, &chance));
     assert_int_equal (chance.from, 3);
     trn_subscription_assign (self, &chance, 1);
-    assert_false (trn_subscription_chance (self, HIGH, 499, &chance));
-    assert_true (trn_subscription_chance (self, HIGH, 500, &chance));
+    assert_false (s_chance (self, 499, &chance));
+    assert_true (s_chance (self, 500, &chance));
     assert_int_equal (chance.from, 7);
 }
 
@@ -138,7 +148,7 @@ test_a_parked_message_is_neither_settled_nor_given_out (void **state)
 {
     trn_subscription_t *self = *state;
     s_assign (self, 3, 1, 3);
-    trn_subscription_park (self, 2, 2);
+    trn_subscription_park (self, 2, 2, TRN_DEAD_REJECTED, 0);
     trn_subscription_accept (self, 1, 1);
     trn_subscription_accept (self, 3, 3);
     assert_int_equal (trn_subscription_low (self), 2);
@@ -149,12 +159,12 @@ static void
 test_gaps_are_stepped_over (void **state)
 {
     trn_subscription_t *self = *state;
-    trn_ranges_add (&self->settled, 5, 9);
-    trn_ranges_add (&self->settled, 20, 100);
+    trn_subscription_add_settled (self, 5, 9);
+    trn_subscription_add_settled (self, 20, 100);
     s_assign (self, 100, 1, 4);
     s_assign (self, 100, 10, 19);
     trn_chance_t none;
-    assert_false (trn_subscription_chance (self, HIGH, 0, &none));
+    assert_false (trn_ready_chance (self, HIGH, &none));
     assert_int_equal (trn_subscription_waiting (self, HIGH), 0);
 }
 
@@ -163,6 +173,7 @@ test_what_an_earlier_life_sent_is_flagged (void **state)
 {
     trn_subscription_t *self = *state;
     self->doubt = 10;
+    self->policy.max_deliveries = 1;
     assert_true (s_assign (self, 100, 1, 10).redelivered);
     assert_false (s_assign (self, 100, 11, 100).redelivered);
 }
@@ -177,12 +188,12 @@ test_resuming_settles_only_what_nobody_holds (void **state)
 
     //  4 leased, 5..8 returned, 9..11 leased, 12 waits, 13..20 leased, then new.
     assert_int_equal (trn_subscription_resume (self, 4, 25, HIGH), 4 + 1 + 5);
-    assert_true (trn_ranges_has (&self->settled, 5));
-    assert_true (trn_ranges_has (&self->settled, 12));
-    assert_true (trn_ranges_has (&self->settled, 25));
-    assert_false (trn_ranges_has (&self->settled, 4));
-    assert_false (trn_ranges_has (&self->settled, 20));
-    assert_int_equal (self->leased, 15);
+    assert_true (trn_seqset_has (&self->settled, 5));
+    assert_true (trn_seqset_has (&self->settled, 12));
+    assert_true (trn_seqset_has (&self->settled, 25));
+    assert_false (trn_seqset_has (&self->settled, 4));
+    assert_false (trn_seqset_has (&self->settled, 20));
+    assert_int_equal ((int) trn_seqset_total (&self->leased), 15);
     s_assign (self, 1, 26, 26);
 }
 
@@ -192,7 +203,7 @@ test_resuming_stops_at_the_end_of_the_log (void **state)
     trn_subscription_t *self = *state;
     assert_int_equal (trn_subscription_resume (self, 90, 5000, HIGH), 11);
     assert_int_equal (trn_subscription_resume (self, 101, 5000, HIGH), 0);
-    assert_false (trn_ranges_has (&self->settled, 101));
+    assert_false (trn_seqset_has (&self->settled, 101));
 }
 
 static void
@@ -209,59 +220,90 @@ test_dropping_leaves_what_somebody_holds (void **state)
     assert_int_equal (trn_subscription_low (self), 11);
 }
 
-//  Taking random pieces out and putting them back keeps the set what it was.
+//  A count is durable before the redelivery that it counts.
 static void
-test_returned_messages_are_never_lost_or_doubled (void **state)
+test_what_came_back_waits_for_its_count_to_be_saved (void **state)
 {
-    (void) state;
-    for (uint64_t seed = 1; seed <= 50; seed++) {
-        trn_rng_t rng = {seed};
-        trn_returned_t self = {0};
-        bool inside[201] = {false};
-        for (unsigned step = 0; step < 400; step++) {
-            const uint64_t from = 1 + trn_rng_below (&rng, 200);
-            uint64_t to = from + trn_rng_below (&rng, 12);
-            to = to < 200 ? to : 200;
-            trn_return_t piece = {from, from, 0, 1, true};
-            switch (trn_rng_below (&rng, 3)) {
-            case 0:
-                while (piece.to + 1 <= to && !inside[piece.to + 1]) {
-                    piece.to++;
-                }
-                piece.deliveries = 1 + (uint32_t) trn_rng_below (&rng, 2);
-                piece.due_ms = trn_rng_below (&rng, 2)
-                                   ? (int64_t) trn_rng_below (&rng, 400)
-                                   : 0;
-                if (!inside[from]) {
-                    trn_returned_add (&self, &piece);
-                    memset (inside + from, true, piece.to - from + 1);
-                }
-                break;
-            case 1:
-                while (trn_returned_take (&self, from, to, &piece)) {
-                    for (uint64_t at = piece.from; at <= piece.to; at++) {
-                        assert_true (inside[at]);
-                        inside[at] = false;
-                    }
-                }
-                break;
-            default:
-                trn_returned_ripen (&self, step);
-                const trn_return_t *first = trn_returned_first (&self);
-                if (first) {
-                    assert_true (first->due_ms <= (int64_t) step);
-                    inside[first->from] = false;
-                    trn_returned_shift (&self, 1);
-                }
-            }
-            uint64_t total = 0;
-            for (unsigned at = 1; at <= 200; at++) {
-                total += inside[at];
-            }
-            assert_int_equal (self.messages, total);
-        }
-        trn_returned_clear (&self);
-    }
+    trn_subscription_t *self = *state;
+    s_assign (self, 100, 1, 100);
+    trn_subscription_return (self, 7, 9, 1, 0);
+    assert_true (self->wants_save);
+    trn_chance_t chance;
+    assert_false (trn_ready_chance (self, HIGH, &chance));
+    trn_subscription_saving (self);
+    trn_subscription_return (self, 20, 20, 1, 0);
+    assert_false (trn_ready_chance (self, HIGH, &chance));
+    trn_subscription_saved (self);
+    s_assign (self, 10, 7, 9);
+    assert_false (trn_ready_chance (self, HIGH, &chance));
+    trn_subscription_saving (self);
+    trn_subscription_saved (self);
+    s_assign (self, 10, 20, 20);
+}
+
+static void
+test_what_was_never_opened_waits_for_nothing (void **state)
+{
+    trn_subscription_t *self = *state;
+    s_assign (self, 5, 1, 5);
+    trn_subscription_release (self, 2, 3);
+    assert_false (self->wants_save);
+    const trn_chance_t chance = s_assign (self, 10, 2, 3);
+    assert_int_equal (chance.deliveries, 1);
+    assert_false (chance.redelivered);
+}
+
+static void
+test_without_a_limit_no_count_is_waited_for (void **state)
+{
+    trn_subscription_t *self = *state;
+    self->policy.max_deliveries = 0;
+    s_assign (self, 5, 1, 5);
+    trn_subscription_return (self, 2, 2, 70, 0);
+    assert_int_equal (s_assign (self, 1, 2, 2).deliveries, 71);
+}
+
+static void
+test_doubt_counts_as_one_delivery_and_is_saved_first (void **state)
+{
+    trn_subscription_t *self = *state;
+    self->doubt = 10;
+    trn_subscription_add_count (self, 3, 4, 2);
+    trn_subscription_add_count (self, 6, 6, 15);
+    trn_chance_t chance;
+    assert_false (trn_ready_chance (self, HIGH, &chance));
+    trn_subscription_saving (self);
+    trn_subscription_saved (self);
+    assert_int_equal (s_assign (self, 100, 1, 2).deliveries, 2);
+    assert_int_equal (s_assign (self, 100, 3, 4).deliveries, 4);
+    assert_int_equal (s_assign (self, 100, 5, 5).deliveries, 2);
+    //  6 was delivered 15 times, or 16.
+    assert_true (trn_seqset_has (&self->parked, 6));
+    assert_int_equal (s_assign (self, 100, 7, 10).deliveries, 2);
+    s_assign (self, 100, 11, 100);
+}
+
+static void
+test_after_a_clean_end_what_came_back_goes_first (void **state)
+{
+    trn_subscription_t *self = *state;
+    trn_subscription_add_count (self, 50, 51, 3);
+    assert_int_equal (s_assign (self, 100, 50, 51).deliveries, 4);
+    assert_int_equal (s_assign (self, 100, 1, 49).deliveries, 1);
+    assert_int_equal (s_assign (self, 100, 52, 100).deliveries, 1);
+}
+
+static void
+test_a_held_message_is_passed_over (void **state)
+{
+    trn_subscription_t *self = *state;
+    trn_subscription_hold (self, 2);
+    s_assign (self, 100, 1, 1);
+    s_assign (self, 3, 3, 5);
+    trn_subscription_unhold (self, 2);
+    const trn_chance_t chance = s_assign (self, 100, 2, 2);
+    assert_false (chance.redelivered);
+    s_assign (self, 100, 6, 100);
 }
 
 //  Leases -------------------------------------------------------------------
@@ -357,7 +399,12 @@ main (void)
         TEST (test_resuming_settles_only_what_nobody_holds),
         TEST (test_resuming_stops_at_the_end_of_the_log),
         TEST (test_dropping_leaves_what_somebody_holds),
-        cmocka_unit_test (test_returned_messages_are_never_lost_or_doubled),
+        TEST (test_what_came_back_waits_for_its_count_to_be_saved),
+        TEST (test_what_was_never_opened_waits_for_nothing),
+        TEST (test_without_a_limit_no_count_is_waited_for),
+        TEST (test_doubt_counts_as_one_delivery_and_is_saved_first),
+        TEST (test_after_a_clean_end_what_came_back_goes_first),
+        TEST (test_a_held_message_is_passed_over),
         cmocka_unit_test (test_a_lease_ends_when_all_of_it_is_settled),
         cmocka_unit_test (test_an_unknown_token_finds_nothing),
         cmocka_unit_test (test_a_message_never_settled_does_not_keep_the_rest),

@@ -1,0 +1,203 @@
+//  core/engine_queue.c - rules and queues of an outbox, as the shell tells them
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "base/name.h"
+#include "core/burial.h"
+#include "core/callees.h"
+#include "core/dispatch.h"
+#include "core/expiry.h"
+#include "core/inside.h"
+#include "core/publication.h"
+#include "core/ready.h"
+
+#include <tern/error.h>
+
+#include <assert.h>
+#include <string.h>
+
+static trn_publication_t *
+s_publication (const trn_engine_t *self, trn_outbox_id_t outbox)
+{
+    assert (self && outbox >= 1 && outbox <= self->publications.count);
+    return self->publications.at[outbox - 1];
+}
+
+//  The clock ----------------------------------------------------------------
+
+uint64_t
+trn_engine_wall (const trn_engine_t *self)
+{
+    assert (self);
+    return self->wall_ms
+               ? self->wall_ms + (uint64_t) (self->now_ms - self->wall_at_ms)
+               : 0;
+}
+
+int64_t
+trn_engine_at_wall (const trn_engine_t *self, uint64_t wall_ms)
+{
+    assert (self);
+    const uint64_t now_ms = trn_engine_wall (self);
+    if (!now_ms) {
+        return INT64_MAX;
+    }
+    return wall_ms > now_ms ? self->now_ms + (int64_t) (wall_ms - now_ms)
+                            : self->now_ms;
+}
+
+void
+trn_engine_on_clock (trn_engine_t *self, uint64_t wall_ms, int64_t now_ms)
+{
+    assert (self);
+    trn_engine_advance (self, now_ms);
+    self->wall_ms = wall_ms;
+    self->wall_at_ms = self->now_ms;
+    for (size_t index = 0; index < self->publications.count; index++) {
+        trn_publication_t *publication = self->publications.at[index];
+        trn_expiry_mark (self, publication);
+        for (size_t at = 0; at < publication->subs.count; at++) {
+            trn_subscription_t *sub = publication->subs.at[at];
+            if (trn_expiry_deadline (self, sub) <= self->now_ms) {
+                trn_dispatch_touch (self, sub);
+            }
+        }
+    }
+}
+
+//  Messages -----------------------------------------------------------------
+
+void
+trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
+                       const trn_rule_t *rule)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    assert (rule && rule->seq && rule->seq < TRN_SEQ_MAX);
+    assert (rule->priority < TRN_PRIORITIES);
+    const uint64_t wall_ms = trn_engine_wall (self);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        trn_ready_add (sub, rule, wall_ms);
+        if (rule->seq <= publication->high) {
+            trn_dispatch_touch (self, sub);
+        }
+    }
+}
+
+void
+trn_engine_on_number (trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint64_t number)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    publication->given
+        = number > publication->given ? number : publication->given;
+}
+
+uint64_t
+trn_engine_number (const trn_engine_t *self, trn_outbox_id_t outbox)
+{
+    return s_publication (self, outbox)->given;
+}
+
+//  Policies -----------------------------------------------------------------
+
+//  What follows from a rule has to be looked at again.
+static void
+s_set_policy (trn_engine_t *self, trn_subscription_t *sub,
+              const trn_policy_t *policy)
+{
+    sub->policy = *policy;
+    sub->swept = 0;
+    trn_dispatch_touch (self, sub);
+}
+
+static bool
+s_is_same (const trn_policy_t *one, const trn_policy_t *other)
+{
+    uint8_t left[TRN_POLICY_SIZE_MAX];
+    uint8_t right[TRN_POLICY_SIZE_MAX];
+    const size_t size = trn_policy_encode (one, left);
+    return size == trn_policy_encode (other, right)
+           && memcmp (left, right, size) == 0;
+}
+
+//  No queue has a policy of its own.
+static bool
+s_is_shared (const trn_publication_t *publication)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (sub->own_policy) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+trn_engine_set_policy (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint32_t number, const trn_policy_t *policy,
+                       int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    assert (policy && policy->pause_count <= TRN_PAUSES_MAX);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *one = trn_publication_queue (publication, number);
+    if (s_is_same (policy, trn_engine_policy (self, outbox, number))
+        && (number ? one && one->own_policy : s_is_shared (publication))) {
+        return;
+    }
+    trn_publication_touch (self, publication);
+    if (one) {
+        one->own_policy = true;
+        s_set_policy (self, one, policy);
+    }
+    if (number) {
+        return;
+    }
+    publication->policy = *policy;
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        sub->own_policy = false;
+        s_set_policy (self, sub, policy);
+    }
+}
+
+const trn_policy_t *
+trn_engine_policy (const trn_engine_t *self, trn_outbox_id_t outbox,
+                   uint32_t number)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    const trn_subscription_t *sub = trn_publication_queue (publication, number);
+    return sub ? &sub->policy : &publication->policy;
+}
+
+//  Dead letters -------------------------------------------------------------
+
+void
+trn_engine_on_buried (trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint32_t number, uint64_t seq,
+                      trn_outbox_id_t dead_outbox, uint64_t dead_seq,
+                      int64_t now_ms)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    assert (!dead_seq
+            || (dead_outbox && dead_outbox <= self->publications.count));
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *sub = trn_publication_queue (publication, number);
+    if (sub && seq) {
+        trn_burial_on_buried (self, sub, seq, dead_outbox, dead_seq);
+    }
+}
+
+void
+trn_engine_on_bury_failed (trn_engine_t *self, trn_outbox_id_t outbox,
+                           uint32_t number, uint64_t seq, int64_t now_ms)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *sub = trn_publication_queue (publication, number);
+    if (sub) {
+        trn_burial_on_failed (self, sub, seq);
+    }
+}
