@@ -101,7 +101,7 @@ s_guess (trn_picker_t *self, const trn_read_plan_t *plan, uint64_t seq)
     const int64_t offset
         = plan->from.offset + (int64_t) ((seq - plan->from.seq) * size);
     const size_t block = size < GLANCE - HEAD ? GLANCE : size + HEAD;
-    trn_record_t record;
+    trn_record_t record = {0};
     if (size % 8 != 0 || block > BLOCK
         || s_peek (self, offset, block, &record) != (int) size
         || record.seq != seq) {

@@ -134,7 +134,7 @@ s_fetch_picked (trn_batch_t *batch, uint64_t *seq_p, trn_chunk_t **chunk_p)
     if (batch->fetched == batch->picked_count) {
         batch->phase = TRN_READ_FREE;
     }
-    return picked->rc < 0 ? picked->rc : 1;
+    return picked->rc < 0 ? picked->rc : 2;
 }
 
 int

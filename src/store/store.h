@@ -95,6 +95,10 @@ trn_outbox_append (trn_outbox_t *self, trn_record_t *record, int timeout_ms,
 void
 trn_outbox_store (trn_outbox_t *self);
 
+//  Notify the owner, once, when the log has moved on.  Any thread.
+void
+trn_outbox_want_room (trn_outbox_t *self);
+
 //  Wait until an append of so many bytes need not say TERN_EAGAIN, if nobody
 //  else is faster.  0, TERN_ETIMEOUT, TERN_ECLOSED.  Any thread.
 int
@@ -120,6 +124,11 @@ trn_outbox_save (trn_outbox_t *self, const uint8_t *state, size_t size,
 uint64_t
 trn_outbox_saved (const trn_outbox_t *self);
 
+//  Wait until that is durable, or a later one.  0, TERN_ETIMEOUT, TERN_EIO,
+//  TERN_ECLOSED.  Any thread.
+int
+trn_outbox_wait_saved (trn_outbox_t *self, uint64_t stamp, int timeout_ms);
+
 //  Ask for records from seq on to be read; at most TRN_OUTBOX_READS wait.
 //  false if too many wait already or this seq does.  The result is fetched by
 //  trn_outbox_fetch () after the notification: 1 and a chunk, or a negative
@@ -131,7 +140,7 @@ trn_outbox_want (trn_outbox_t *self, uint64_t seq, uint32_t max_bytes);
 
 //  Ask for single records, in any order, the most urgent first; beyond
 //  TRN_OUTBOX_BATCH they are ignored.  They are read in one pass, and fetched as
-//  above: each chunk holds the seq it is fetched for and those wanted that
+//  above (2 and a chunk): it holds the seq it is fetched for and those wanted that
 //  follow it without a hole.  Of more than about TRN_OUTBOX_BATCH_BYTES the rest
 //  is left out.  false while the batch before this one is not all fetched.
 //  Actor.
