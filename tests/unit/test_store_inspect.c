@@ -162,6 +162,109 @@ test_peek_shows_from_a_seq_until_told_to_stop (void **state)
     trn_disk_memory_destroy (&disk);
 }
 
+//  A routed message, a delayed one and a plain one, in an exchange's outbox.
+static void
+s_fill_exchange (trn_store_t *store)
+{
+    trn_outbox_t *outbox = s_outbox (store, "#prices");
+    uint64_t seq = 0;
+    for (unsigned i = 1; i <= 3; i++) {
+        trn_propset_t props = {.bytes = NULL};
+        assert_int_equal (
+            trn_propset_text (&props, trn_text ("lang"), trn_text ("c")), 0);
+        assert_int_equal (
+            trn_propset_number (&props, trn_text ("tern.due"), (int64_t) i), 0);
+        trn_record_t record = {.flags = i < 3 ? TRN_RECORD_RULED : 0,
+                               .stamp_us = i,
+                               .body = (const uint8_t *) "x",
+                               .body_size = 1};
+        size_t size = 0;
+        record.props = trn_propset_map (&props, &size);
+        record.props_size = (uint16_t) size;
+        assert_int_equal (trn_outbox_append (outbox, &record, -1, &seq), 0);
+        trn_propset_clear (&props);
+    }
+    trn_outbox_store (outbox);
+    assert_int_equal (trn_outbox_wait (outbox, seq, true, -1), 0);
+}
+
+static int
+s_expect_header (void *arg, const tern_store_message_t *message)
+{
+    unsigned *const count = arg;
+    const char *name = NULL;
+    const char *value = NULL;
+    size_t name_size = 0;
+    size_t value_size = 0;
+    assert_true (tern_store_header_at (message, 0, &name, &name_size, &value,
+                                       &value_size));
+    assert_int_equal (name_size, 4);
+    assert_memory_equal (name, "lang", 4);
+    //  Tern's own is no header.
+    assert_false (tern_store_header_at (message, 1, &name, &name_size, &value,
+                                        &value_size));
+    (*count)++;
+    return 0;
+}
+
+static void
+s_count_ruled (void *arg, const trn_record_t *record)
+{
+    trn_props_t props;
+    trn_prop_t prop;
+    assert_int_equal (
+        trn_props_open (&props, record->props, record->props_size), 0);
+    assert_true (trn_props_find (&props, trn_text ("tern.due"), &prop));
+    assert_int_equal (prop.number, record->stamp_us);
+    (*(unsigned *) arg)++;
+}
+
+static void
+test_rules_and_exchanges_survive_looking_and_salvage (void **state)
+{
+    (void) state;
+    trn_disk_t *disk = trn_disk_memory_new ();
+    const trn_store_config_t config
+        = {.disk = disk, .path = "data", .name = "orders-1"};
+    trn_store_t *store = NULL;
+    assert_int_equal (trn_store_open (&store, &config, NULL, NULL, 0), 0);
+    s_fill_exchange (store);
+    trn_store_abandon (&store);
+
+    tern_store_t *seen = s_look (disk, "data");
+    assert_string_equal (tern_store_outbox_at (seen, 0), "#prices");
+    tern_outbox_info_t info;
+    assert_int_equal (tern_store_verify (seen, "#prices", &info), 0);
+    assert_int_equal (info.messages, 3);
+    unsigned count = 0;
+    assert_int_equal (
+        tern_store_peek (seen, "#prices", 1, s_expect_header, &count), 0);
+    assert_int_equal (count, 3);
+    tern_salvage_t result;
+    char why[128];
+    assert_int_equal (
+        trn_inspect_salvage (seen, disk, "saved", &result, why, sizeof why), 0);
+    assert_int_equal (result.messages, 3);
+    tern_store_close (&seen);
+
+    const trn_store_config_t saved
+        = {.disk = disk, .path = "saved", .name = "orders-1"};
+    assert_int_equal (trn_store_open (&store, &saved, NULL, NULL, 0), 0);
+    unsigned ruled = 0;
+    const trn_log_config_t log
+        = {.on_ruled = s_count_ruled, .on_ruled_arg = &ruled};
+    trn_outbox_t *outbox = NULL;
+    uint8_t *blob = NULL;
+    size_t size = 0;
+    assert_int_equal (trn_store_outbox (store, "#prices", &log, &outbox, &blob,
+                                        &size, NULL, NULL, 0),
+                      0);
+    assert_int_equal (ruled, 2);
+    free (blob);
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_memory_destroy (&disk);
+}
+
 static void
 test_torn_and_corrupt_are_told_apart_and_nothing_is_changed (void **state)
 {
@@ -277,6 +380,7 @@ main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_a_store_in_use_can_be_looked_into),
         cmocka_unit_test (test_peek_shows_from_a_seq_until_told_to_stop),
+        cmocka_unit_test (test_rules_and_exchanges_survive_looking_and_salvage),
         cmocka_unit_test (
             test_torn_and_corrupt_are_told_apart_and_nothing_is_changed),
         cmocka_unit_test (
