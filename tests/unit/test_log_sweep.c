@@ -4,7 +4,8 @@
 //  zeroed, overwritten and flipped at every single byte; each time the verdict
 //  of trn_segment_recover () must equal that of an oracle below, which knows
 //  nothing of it: it was written from docs/STORAGE.md, tries every 8th byte,
-//  and takes no short cut.  (Under valgrind, at every 61st byte.)
+//  and takes no short cut.  (Under instruments at every 61st byte, as
+//  support/effort.h says.)
 //
 //  SPDX-License-Identifier: MPL-2.0
 
