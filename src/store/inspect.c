@@ -385,6 +385,17 @@ tern_store_verify (tern_store_t *self, const char *outbox,
 
 //  Messages --------------------------------------------------------------
 
+//  What is not Tern's own, or tells of a death.
+static bool
+s_is_header (const trn_prop_t *prop)
+{
+    static const char dead[] = "tern.dead.";
+    return prop->kind == TRN_PROP_TEXT
+           && (!trn_prop_reserved (prop->key)
+               || (prop->key.size >= sizeof dead
+                   && memcmp (prop->key.at, dead, sizeof dead - 1) == 0));
+}
+
 bool
 tern_store_header_at (const tern_store_message_t *message, size_t index,
                       const char **name_p, size_t *name_size_p,
@@ -397,10 +408,7 @@ tern_store_header_at (const tern_store_message_t *message, size_t index,
         return false;
     }
     while (trn_props_next (&props, &prop)) {
-        if (prop.kind != TRN_PROP_TEXT || trn_prop_reserved (prop.key)) {
-            continue;
-        }
-        if (index-- == 0) {
+        if (s_is_header (&prop) && index-- == 0) {
             *name_p = prop.key.at;
             *name_size_p = prop.key.size;
             *value_p = prop.text.at;
