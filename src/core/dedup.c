@@ -1,19 +1,15 @@
 //  core/dedup.c - what a consumer knows of one stream
 //
 //  Invariant: settled, promised and hand are disjoint, unless a promise was
-//  broken or given for what is in hand.  Runs come in order, so what comes
-//  into hand is appended, and what is settled in order leaves from the head.
+//  broken or given for what is in hand.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "core/dedup.h"
 
 #include "base/limits.h"
-#include "base/memory.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 
 void
 trn_dedup_clear (trn_dedup_t *self)
@@ -21,14 +17,14 @@ trn_dedup_clear (trn_dedup_t *self)
     assert (self);
     trn_seqset_clear (&self->settled);
     trn_seqset_clear (&self->promised);
-    free (self->hand);
+    trn_hands_clear (&self->hand);
     *self = (trn_dedup_t) {0};
 }
 
 size_t
 trn_dedup_held (const trn_dedup_t *self)
 {
-    return self->count - self->head;
+    return self->hand.count;
 }
 
 size_t
@@ -36,63 +32,6 @@ trn_dedup_pages (const trn_dedup_t *self)
 {
     return trn_seqset_pages (&self->settled)
            + trn_seqset_pages (&self->promised);
-}
-
-//  Index of the first entry in hand that ends at or after seq.
-static size_t
-s_find (const trn_dedup_t *self, uint64_t seq)
-{
-    size_t low = self->head;
-    size_t high = self->count;
-    if (low < high && self->hand[low].to >= seq) {
-        return low;
-    }
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (self->hand[middle].to < seq) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static void
-s_insert (trn_dedup_t *self, size_t index, const trn_hand_t *hand)
-{
-    if (self->count == self->capacity && self->head * 2 > self->count) {
-        const size_t live = self->count - self->head;
-        memmove (self->hand, self->hand + self->head,
-                 live * sizeof *self->hand);
-        index -= self->head;
-        self->head = 0;
-        self->count = live;
-    }
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity ? self->capacity * 2 : 16;
-        self->hand
-            = trn_realloc (self->hand, self->capacity * sizeof *self->hand);
-    }
-    memmove (self->hand + index + 1, self->hand + index,
-             (self->count - index) * sizeof *self->hand);
-    self->hand[index] = *hand;
-    self->count++;
-}
-
-static void
-s_remove (trn_dedup_t *self, size_t index)
-{
-    if (index == self->head) {
-        self->head++;
-    } else {
-        memmove (self->hand + index, self->hand + index + 1,
-                 (self->count - index - 1) * sizeof *self->hand);
-        self->count--;
-    }
-    if (self->head == self->count) {
-        self->head = self->count = 0;
-    }
 }
 
 //  Is from in the set, and how far towards *end_p does that answer reach?
@@ -110,11 +49,11 @@ s_is_in (const trn_seqset_t *set, uint64_t from, uint64_t *end_p)
 static bool
 s_is_in_hand (const trn_dedup_t *self, uint64_t from, uint64_t *end_p)
 {
-    const size_t index = s_find (self, from);
-    if (index == self->count || self->hand[index].from > *end_p) {
+    trn_hand_at_t at;
+    const trn_hand_t *hand = trn_hands_find (&self->hand, from, &at);
+    if (!hand || hand->from > *end_p) {
         return false;
     }
-    const trn_hand_t *hand = &self->hand[index];
     if (hand->from > from) {
         *end_p = hand->from - 1;
         return false;
@@ -152,12 +91,7 @@ void
 trn_dedup_take (trn_dedup_t *self, const trn_hand_t *hand)
 {
     assert (self && hand && hand->from <= hand->to);
-    size_t index = self->count;
-    if (index > self->head && self->hand[index - 1].to >= hand->from) {
-        index = s_find (self, hand->from);
-        assert (self->hand[index].from > hand->to);
-    }
-    s_insert (self, index, hand);
+    trn_hands_add (&self->hand, hand);
     self->seen = hand->to > self->seen ? hand->to : self->seen;
 }
 
@@ -165,14 +99,15 @@ trn_dedup_take (trn_dedup_t *self, const trn_hand_t *hand)
 static void
 s_split (trn_dedup_t *self, uint64_t seq)
 {
-    const size_t index = s_find (self, seq);
-    if (index == self->count || self->hand[index].from >= seq) {
+    trn_hand_at_t at;
+    trn_hand_t *hand = trn_hands_find (&self->hand, seq, &at);
+    if (!hand || hand->from >= seq) {
         return;
     }
-    trn_hand_t rest = self->hand[index];
+    trn_hand_t rest = *hand;
     rest.from = seq;
-    self->hand[index].to = seq - 1;
-    s_insert (self, index + 1, &rest);
+    hand->to = seq - 1;
+    trn_hands_add (&self->hand, &rest);
 }
 
 void
@@ -181,9 +116,10 @@ trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token)
     assert (self && from <= to);
     s_split (self, from);
     s_split (self, to + 1);
-    for (size_t index = s_find (self, from);
-         index < self->count && self->hand[index].from <= to; index++) {
-        self->hand[index].token = token;
+    trn_hand_at_t at;
+    for (trn_hand_t *hand = trn_hands_find (&self->hand, from, &at);
+         hand && hand->from <= to; hand = trn_hands_next (&self->hand, &at)) {
+        hand->token = token;
     }
 }
 
@@ -192,29 +128,28 @@ trn_dedup_release (trn_dedup_t *self, uint32_t consumer, uint64_t from,
                    uint64_t to, trn_hand_t *part)
 {
     assert (self && part && from <= to);
-    size_t index = s_find (self, from);
-    while (index < self->count && self->hand[index].from <= to
-           && self->hand[index].consumer != consumer) {
-        index++;
+    trn_hand_at_t at;
+    trn_hand_t *hand = trn_hands_find (&self->hand, from, &at);
+    while (hand && hand->from <= to && hand->consumer != consumer) {
+        hand = trn_hands_next (&self->hand, &at);
     }
-    if (index == self->count || self->hand[index].from > to) {
+    if (!hand || hand->from > to) {
         return false;
     }
-    trn_hand_t *entry = &self->hand[index];
-    *part = *entry;
-    part->from = entry->from > from ? entry->from : from;
-    part->to = entry->to < to ? entry->to : to;
-    if (part->from > entry->from && part->to < entry->to) {
-        trn_hand_t rest = *entry;
+    *part = *hand;
+    part->from = hand->from > from ? hand->from : from;
+    part->to = hand->to < to ? hand->to : to;
+    if (part->from > hand->from && part->to < hand->to) {
+        trn_hand_t rest = *hand;
         rest.from = part->to + 1;
-        entry->to = part->from - 1;
-        s_insert (self, index + 1, &rest);
-    } else if (part->from > entry->from) {
-        entry->to = part->from - 1;
-    } else if (part->to < entry->to) {
-        entry->from = part->to + 1;
+        hand->to = part->from - 1;
+        trn_hands_add (&self->hand, &rest);
+    } else if (part->from > hand->from) {
+        hand->to = part->from - 1;
+    } else if (part->to < hand->to) {
+        hand->from = part->to + 1;
     } else {
-        s_remove (self, index);
+        trn_hands_remove (&self->hand, at);
     }
     return true;
 }
@@ -244,8 +179,10 @@ void
 trn_dedup_orphan (trn_dedup_t *self)
 {
     assert (self);
-    for (size_t index = self->head; index < self->count; index++) {
-        self->hand[index].token = 0;
+    trn_hand_at_t at;
+    for (trn_hand_t *hand = trn_hands_find (&self->hand, 0, &at); hand;
+         hand = trn_hands_next (&self->hand, &at)) {
+        hand->token = 0;
     }
 }
 

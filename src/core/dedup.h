@@ -18,17 +18,11 @@
 #define TRN_DEDUP_H
 
 #include "base/seqset.h"
+#include "core/hand.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef struct {
-    uint64_t from, to;
-    uint64_t token;     //  0: no lease now
-    uint32_t consumer;  //  who holds it
-    uint32_t each;      //  about so many bytes per message
-} trn_hand_t;
 
 //  A zeroed trn_dedup_t knows nothing.
 typedef struct {
@@ -36,8 +30,7 @@ typedef struct {
     uint64_t floor;         //  nothing below is ever sent again
     trn_seqset_t settled;   //  here, at or above floor, not promised
     trn_seqset_t promised;  //  at or above floor
-    trn_hand_t *hand;       //  sorted by from, disjoint; live from head on
-    size_t head, count, capacity;
+    trn_hands_t hand;       //  with the application, or about to be
 } trn_dedup_t;
 
 typedef enum {

@@ -163,6 +163,26 @@ test_a_million_scattered_settlements_take_little (void **state)
                       TRN_SEQ_SETTLED);
 }
 
+//  As many as the largest prefetch, in any order: each costs what the first did.
+static void
+test_a_hand_full_of_scattered_messages_does_not_stall (void **state)
+{
+    trn_dedup_t *self = *state;
+    enum {
+        SEQS = 100003
+    };
+    for (uint64_t index = 1; index < SEQS; index++) {
+        const uint64_t seq = 1 + index * 7919 % SEQS * 2;
+        s_take (self, seq, seq, index);
+    }
+    assert_int_equal (trn_dedup_held (self), SEQS - 1);
+    for (uint64_t index = 1; index < SEQS; index++) {
+        const uint64_t seq = 1 + index * 104729 % SEQS * 2;
+        assert_int_equal (s_release (self, seq - 1, seq + 1).from, seq);
+    }
+    assert_int_equal (trn_dedup_held (self), 0);
+}
+
 //  Against a model that knows each seq by itself.
 static void
 test_every_seq_is_what_a_slow_model_says (void **state)
@@ -226,6 +246,7 @@ main (void)
         TEST (test_knowledge_goes_with_the_floor_only),
         TEST (test_promises_join_what_was_scattered),
         TEST (test_a_million_scattered_settlements_take_little),
+        TEST (test_a_hand_full_of_scattered_messages_does_not_stall),
         TEST (test_every_seq_is_what_a_slow_model_says),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
