@@ -1,8 +1,9 @@
 //  tern/directory.h - a node that tells peers where the others are
 //
-//  The directory holds soft state only: who is there, where, consuming what,
-//  under a lease.  It never sees a message.  When it dies, peers go on with
-//  what they know, and register again by themselves when it is back.
+//  The directory holds soft state: who is there, where, consuming what, under a
+//  lease; and the bindings of exchanges, which every peer knows as well.  It
+//  never sees a message.  When it dies, peers go on with what they know, and
+//  tell it all again by themselves when it is back.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -23,6 +24,8 @@ typedef struct tern_directory tern_directory_t;
 typedef struct {
     const char *const *binds;  //  endpoints; tcp port may be *
     size_t bind_count;         //  1..4
+    const char *state;  //  folder that is there, to keep bindings in; NULL:
+                        //  the peers keep them
 } tern_directory_options_t;
 
 //  Bind and serve on a thread of its own.  options is borrowed for the call.
@@ -30,6 +33,13 @@ typedef struct {
 //  it.  On failure *self_p is NULL and why (may be NULL) holds one line:
 //      TERN_EINVAL     an endpoint that cannot be used
 //      TERN_ENET       an endpoint that cannot be bound
+//      TERN_EACCESS    the system says no to the folder
+//      TERN_EINUSE     another directory keeps its state there
+//      TERN_EIO        what is there cannot be read
+//      TERN_EVERSION   it is of a later version
+//      TERN_ETOOBIG    it is larger than any directory's
+//  Bindings that are damaged are set aside as bindings.damaged, which is logged,
+//  and learnt again from the peers.
 TERN_EXPORT TERN_MUST_CHECK int
 tern_directory_open (tern_directory_t **self_p,
                      const tern_directory_options_t *options, char *why,
@@ -62,6 +72,7 @@ typedef struct {
     uint64_t peers, watchers;
     uint64_t registrations, refreshes, goodbyes, expired;
     uint64_t frames, garbage;
+    uint64_t bindings;  //  removed ones that are still remembered, too
 } tern_directory_stats_t;
 
 TERN_EXPORT void

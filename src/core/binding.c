@@ -1,4 +1,4 @@
-//  core/binding.c - one binding: what it may say, and which of two counts
+//  core/binding.c - one binding: its one form, and which of two counts
 //
 //  Knows: the form of a binding that tables and routers compare.  Headers come
 //  in any order and encoding; sorted by name and packed anew, two that say the
@@ -12,115 +12,13 @@
 #include "core/binding.h"
 
 #include "base/bytes.h"
-#include "base/name.h"
-#include "base/utf8.h"
+#include "base/memory.h"
 #include "wire/packer.h"
 #include "wire/props.h"
-
-#include <tern/error.h>
 
 #include <assert.h>
 #include <string.h>
 #include <xxhash.h>
-
-//  Checking ----------------------------------------------------------------
-
-static int
-s_check_name (trn_text_t name, bool queue)
-{
-    if (!name.size
-        || !(queue ? trn_queue_valid (name.at, name.size)
-                   : trn_name_valid (name.at, name.size))) {
-        return TERN_ENAME;
-    }
-    return 0;
-}
-
-//  Each word costs a publisher a node of its trie.
-static bool
-s_too_many_words (trn_text_t pattern)
-{
-    size_t words = 1;
-    for (size_t index = 0; index < pattern.size; index++) {
-        words += pattern.at[index] == '.';
-    }
-    return words > TRN_BINDING_WORDS_MAX;
-}
-
-static int
-s_check_pattern (const trn_binding_t *self)
-{
-    const trn_text_t pattern = self->pattern;
-    if (pattern.size > TRN_KEY_MAX
-        || (self->type == TRN_EXCHANGE_TOPIC && s_too_many_words (pattern))) {
-        return TERN_ETOOBIG;
-    }
-    if (!pattern.size) {
-        return 0;
-    }
-    const bool has_keys
-        = self->type == TRN_EXCHANGE_DIRECT || self->type == TRN_EXCHANGE_TOPIC;
-    return has_keys
-                   && trn_utf8_valid ((const uint8_t *) pattern.at,
-                                      pattern.size)
-                   && !memchr (pattern.at, 0, pattern.size)
-               ? 0
-               : TERN_EINVAL;
-}
-
-static int
-s_check_headers (const trn_binding_t *self)
-{
-    if (self->headers_size > TRN_BINDING_HEADERS_MAX) {
-        return TERN_ETOOBIG;
-    }
-    if (self->type != TRN_EXCHANGE_HEADERS) {
-        return self->headers_size || self->any ? TERN_EINVAL : 0;
-    }
-    trn_props_t props;
-    if (trn_props_open (&props, self->headers, self->headers_size)) {
-        return TERN_EINVAL;
-    }
-    //  All of nothing is everything; any of nothing would be never.
-    if (self->any && !props.left) {
-        return TERN_EINVAL;
-    }
-    trn_prop_t prop;
-    while (trn_props_next (&props, &prop)) {
-        if (prop.kind != TRN_PROP_TEXT || trn_prop_reserved (prop.key)) {
-            return TERN_EINVAL;
-        }
-    }
-    //  Its shortest form is what is kept: no longer than what came.
-    return 0;
-}
-
-int
-trn_binding_check (const trn_binding_t *self)
-{
-    assert (self && (self->headers || !self->headers_size));
-    int rc = s_check_name (self->exchange, false);
-    rc = rc ? rc : s_check_name (self->queue, true);
-    if (!rc && self->alternate.size) {
-        rc = s_check_name (self->alternate, false);
-    }
-    if (!rc && self->writer.size) {
-        rc = s_check_name (self->writer, false);
-    }
-    if (rc) {
-        return rc;
-    }
-    if (self->type < TRN_EXCHANGE_DIRECT || self->type > TRN_EXCHANGE_HEADERS
-        || self->from > TRN_FROM_TIME || self->stamp_us > TRN_STAMP_MAX
-        || self->from_value > TRN_SEQ_MAX) {
-        return TERN_EINVAL;
-    }
-    if (self->from < TRN_FROM_SEQ && self->from_value) {
-        return TERN_EINVAL;
-    }
-    rc = s_check_pattern (self);
-    return rc ? rc : s_check_headers (self);
-}
 
 //  The one form ------------------------------------------------------------
 
@@ -163,6 +61,46 @@ trn_binding_headers (const uint8_t *bytes, size_t size,
     }
     assert (!out.full);
     return out.used;
+}
+
+static trn_text_t
+s_copy_text (char **to_p, trn_text_t text)
+{
+    const trn_text_t copy = {*to_p, text.size};
+    if (text.size) {
+        memcpy (*to_p, text.at, text.size);
+    }
+    *to_p += text.size;
+    return copy;
+}
+
+trn_binding_t *
+trn_binding_copy (const trn_binding_t *binding, size_t *bytes_p)
+{
+    assert (binding);
+    uint8_t headers[TRN_BINDING_HEADERS_MAX];
+    const size_t size = trn_binding_headers (binding->headers,
+                                             binding->headers_size, headers);
+    const size_t bytes = sizeof (trn_binding_t) + binding->exchange.size
+                         + binding->queue.size + binding->pattern.size + size
+                         + binding->alternate.size + binding->writer.size;
+    trn_binding_t *self = trn_alloc (bytes);
+    char *text = (char *) (self + 1);
+    *self = *binding;
+    self->exchange = s_copy_text (&text, binding->exchange);
+    self->queue = s_copy_text (&text, binding->queue);
+    self->pattern = s_copy_text (&text, binding->pattern);
+    self->alternate = s_copy_text (&text, binding->alternate);
+    self->writer = s_copy_text (&text, binding->writer);
+    self->headers = size ? (const uint8_t *) text : NULL;
+    self->headers_size = size;
+    if (size) {
+        memcpy (text, headers, size);
+    }
+    if (bytes_p) {
+        *bytes_p = bytes;
+    }
+    return self;
 }
 
 //  Comparing ---------------------------------------------------------------

@@ -10,8 +10,9 @@
 //  each other what they know agree in the end, and a directory that was wiped
 //  learns them again.
 //
-//  One binding is core/binding.c, the table core/bindings.c; what becomes of a
-//  message is core/router.h.
+//  The struct and its check are wire/binding.h, what becomes of a message is
+//  core/router.h.  Here: which of two bindings counts (core/binding.c), and the
+//  table (core/bindings.c).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -19,51 +20,11 @@
 #define TRN_BINDING_H
 
 #include "base/limits.h"
-#include "wire/text.h"
+#include "wire/binding.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef enum {
-    TRN_EXCHANGE_DIRECT = 1,
-    TRN_EXCHANGE_FANOUT = 2,
-    TRN_EXCHANGE_TOPIC = 3,
-    TRN_EXCHANGE_HEADERS = 4
-} trn_exchange_type_t;
-
-//  Where a queue that is new to a publisher starts in what the publisher kept.
-typedef enum {
-    TRN_FROM_NEW = 0,
-    TRN_FROM_EARLIEST = 1,
-    TRN_FROM_SEQ = 2,
-    TRN_FROM_TIME = 3  //  wall clock of the publisher, ms since 1970
-} trn_from_t;
-
-//  Identity: exchange, queue, pattern, headers, any.  The rest is its content.
-//  Texts are borrowed, or owned by the table that gave it.
-typedef struct {
-    trn_text_t exchange;
-    trn_exchange_type_t type;
-    trn_text_t queue;
-    trn_text_t pattern;      //  direct, topic; up to TRN_KEY_MAX
-    const uint8_t *headers;  //  headers: a props map of text values
-    size_t headers_size;
-    bool any;  //  one of the headers is enough
-    trn_from_t from;
-    uint64_t from_value;
-    trn_text_t alternate;  //  exchange for what nobody gets; "" none
-    uint64_t stamp_us;  //  wall clock of the writer, raised above what it knew
-    trn_text_t writer;  //  peer's name
-    bool removed;
-} trn_binding_t;
-
-//  0, or TERN_ENAME (a name), TERN_EINVAL (a pattern or headers that this type
-//  of exchange cannot have, an unknown type or start, any with no header, a
-//  stamp beyond TRN_STAMP_MAX), TERN_ETOOBIG (pattern, headers).  The stamp may
-//  be 0 and the writer empty: not written yet.
-int
-trn_binding_check (const trn_binding_t *binding);
 
 //  The same headers in the one form that tables and routers compare: sorted by
 //  name, shortest encoding, nothing if there are none.  bytes passed the check;
@@ -89,11 +50,12 @@ trn_binding_identity (const trn_binding_t *binding);
 uint64_t
 trn_binding_content (const trn_binding_t *binding);
 
-//  The table ---------------------------------------------------------------
+//  One piece of memory with all of it, headers in the one form; the caller
+//  frees it.  *bytes_p, if not NULL: its size.
+trn_binding_t *
+trn_binding_copy (const trn_binding_t *binding, size_t *bytes_p);
 
-//  Bindings are in one of so many buckets by their identity.  Two parties
-//  compare the digests of all buckets, and tell each other those that differ.
-#define TRN_BINDING_BUCKETS 256
+//  The table ---------------------------------------------------------------
 
 //  Changes that trn_bindings_next_news () knows.
 #define TRN_BINDINGS_NEWS 1024
@@ -148,6 +110,15 @@ trn_bindings_bytes (const trn_bindings_t *self);
 trn_exchange_type_t
 trn_bindings_type (const trn_bindings_t *self, trn_text_t exchange);
 
+//  Removed ones are remembered for 30 days and up to one more: all parties
+//  forget at the same moment of the day.  The stamp below which they may go.
+static inline uint64_t
+trn_bindings_floor (uint64_t wall_us)
+{
+    const uint64_t day_us = UINT64_C (24) * 3600 * 1000000;
+    return wall_us / day_us > 30 ? (wall_us / day_us - 30) * day_us : 0;
+}
+
 //  Forget removed ones whose stamp is below, and do not learn them again.
 void
 trn_bindings_forget (trn_bindings_t *self, uint64_t below_us);
@@ -179,5 +150,17 @@ trn_bindings_next_news (const trn_bindings_t *self, uint64_t *number_p,
 
 bool
 trn_bindings_missed (const trn_bindings_t *self, uint64_t number);
+
+//  Saved -------------------------------------------------------------------
+
+//  All of it, encoded; at most capacity bytes, what does not fit is left out.
+//  Caller frees the bytes.
+uint8_t *
+trn_bindings_save (const trn_bindings_t *self, size_t capacity, size_t *size_p);
+
+//  Take in what was saved.  0, or having taken nothing TERN_ECORRUPT or
+//  TERN_EVERSION.
+int
+trn_bindings_load (trn_bindings_t *self, const uint8_t *saved, size_t size);
 
 #endif

@@ -3,11 +3,12 @@
 //  Knows: which of two versions stays, how many there may be, and what has
 //  changed lately.
 //
-//      sorted:   [ a/q1/x ][ a/q2/# ][ b/q1/ ] ...   by identity
-//      buckets:  0 -> row -> row     255 -> row      by a hash of the identity
-//      news:     ring of the rows that changed last, by their number
+//      sorted:    [ a/q1/x ][ a/q2/# ][ b/q1/ ] ...   by identity
+//      exchanges: [ a: 2 live topic ][ b: 1 ... ]     by name, counts only
+//      buckets:   0 -> row -> row     255 -> row      by a hash of the identity
+//      news:      ring of the rows that changed last, by their number
 //
-//  Each row is one piece of memory, and in all three.  The digest of a bucket
+//  Each row is in all of them.  The digest of a bucket
 //  is the sum of its rows' content, so it does not depend on the order.
 //
 //  Invariants: of an identity there is one row; a removed one that was unknown
@@ -29,16 +30,25 @@
 #define EVICT_SHARE 8
 
 typedef struct row {
-    trn_binding_t binding;  //  its texts lie behind
-    size_t bytes;           //  of this piece of memory
-    uint64_t content;       //  hash
-    uint64_t number;        //  of the change that made it
+    trn_binding_t *binding;  //  owned
+    size_t bytes;            //  of both
+    uint64_t content;        //  hash
+    uint64_t number;         //  of the change that made it
     uint32_t bucket;
     struct row *next, **link;  //  of the bucket; link points here
 } row_t;
 
+//  One with rows, removed ones too.
+typedef struct {
+    char name[TRN_NAME_MAX + 1];
+    uint32_t rows;
+    uint32_t live[TRN_EXCHANGE_HEADERS + 1];  //  by type
+} exchange_t;
+
 struct trn_bindings {
     size_t bindings_max, bytes_max;
+    exchange_t **exchanges;  //  sorted
+    size_t exchange_count, exchange_capacity;
     row_t **rows;  //  sorted
     size_t count, capacity;
     size_t removed;  //  of them
@@ -60,6 +70,115 @@ trn_bindings_new (size_t bindings_max, size_t bytes_max)
     return self;
 }
 
+//  Exchanges -----------------------------------------------------------------
+
+static int
+s_order_name (const exchange_t *self, trn_text_t name)
+{
+    const size_t own_size = strlen (self->name);
+    const size_t size = own_size < name.size ? own_size : name.size;
+    const int order = memcmp (self->name, name.at, size);
+    return order ? order : (own_size > name.size) - (own_size < name.size);
+}
+
+//  Where it is, or would be.
+static size_t
+s_exchange_place (const trn_bindings_t *self, trn_text_t name)
+{
+    size_t low = 0;
+    size_t high = self->exchange_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (s_order_name (self->exchanges[middle], name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static exchange_t *
+s_find_exchange (const trn_bindings_t *self, trn_text_t name)
+{
+    const size_t at = s_exchange_place (self, name);
+    return at < self->exchange_count
+                   && s_order_name (self->exchanges[at], name) == 0
+               ? self->exchanges[at]
+               : NULL;
+}
+
+static exchange_t *
+s_add_exchange (trn_bindings_t *self, trn_text_t name)
+{
+    if (self->exchange_count == self->exchange_capacity) {
+        self->exchange_capacity
+            = self->exchange_capacity ? 2 * self->exchange_capacity : 8;
+        self->exchanges = trn_realloc (
+            self->exchanges, self->exchange_capacity * sizeof *self->exchanges);
+    }
+    const size_t at = s_exchange_place (self, name);
+    memmove (self->exchanges + at + 1, self->exchanges + at,
+             (self->exchange_count - at) * sizeof *self->exchanges);
+    self->exchange_count++;
+    exchange_t *exchange = trn_alloc (sizeof *exchange);
+    memcpy (exchange->name, name.at, name.size);
+    self->exchanges[at] = exchange;
+    return exchange;
+}
+
+//  A row comes (1) or goes (-1).
+static void
+s_count_exchange (trn_bindings_t *self, const trn_binding_t *binding, int step)
+{
+    exchange_t *exchange = s_find_exchange (self, binding->exchange);
+    if (!exchange) {
+        exchange = s_add_exchange (self, binding->exchange);
+    }
+    exchange->rows += (uint32_t) step;
+    if (!binding->removed) {
+        exchange->live[binding->type] += (uint32_t) step;
+    }
+    if (!exchange->rows) {
+        const size_t at = s_exchange_place (self, binding->exchange);
+        self->exchange_count--;
+        memmove (self->exchanges + at, self->exchanges + at + 1,
+                 (self->exchange_count - at) * sizeof *self->exchanges);
+        free (exchange);
+    }
+}
+
+static uint32_t
+s_live (const exchange_t *exchange)
+{
+    uint32_t live = 0;
+    for (int type = TRN_EXCHANGE_DIRECT; type <= TRN_EXCHANGE_HEADERS; type++) {
+        live += exchange->live[type];
+    }
+    return live;
+}
+
+//  Rows --------------------------------------------------------------------
+
+static row_t *
+s_new_row (const trn_binding_t *binding)
+{
+    size_t bytes;
+    row_t *row = trn_alloc (sizeof *row);
+    row->binding = trn_binding_copy (binding, &bytes);
+    row->bytes = sizeof *row + bytes;
+    row->content = trn_binding_content (row->binding);
+    row->bucket = (uint32_t) (trn_binding_identity (row->binding) >> 56);
+    return row;
+}
+
+static void
+s_free_row (row_t *row)
+{
+    free (row->binding);
+    free (row);
+}
+
 void
 trn_bindings_destroy (trn_bindings_t **self_p)
 {
@@ -68,51 +187,15 @@ trn_bindings_destroy (trn_bindings_t **self_p)
     }
     trn_bindings_t *self = *self_p;
     for (size_t index = 0; index < self->count; index++) {
-        free (self->rows[index]);
+        s_free_row (self->rows[index]);
     }
+    for (size_t index = 0; index < self->exchange_count; index++) {
+        free (self->exchanges[index]);
+    }
+    free (self->exchanges);
     free (self->rows);
     free (self);
     *self_p = NULL;
-}
-
-//  Rows --------------------------------------------------------------------
-
-static trn_text_t
-s_copy_text (char **to_p, trn_text_t text)
-{
-    const trn_text_t copy = {*to_p, text.size};
-    if (text.size) {
-        memcpy (*to_p, text.at, text.size);
-    }
-    *to_p += text.size;
-    return copy;
-}
-
-//  binding has its headers in the one form.
-static row_t *
-s_new_row (const trn_binding_t *binding)
-{
-    const size_t bytes = sizeof (row_t) + binding->exchange.size
-                         + binding->queue.size + binding->pattern.size
-                         + binding->headers_size + binding->alternate.size
-                         + binding->writer.size;
-    row_t *row = trn_alloc (bytes);
-    char *text = (char *) (row + 1);
-    row->binding = *binding;
-    row->binding.exchange = s_copy_text (&text, binding->exchange);
-    row->binding.queue = s_copy_text (&text, binding->queue);
-    row->binding.pattern = s_copy_text (&text, binding->pattern);
-    row->binding.alternate = s_copy_text (&text, binding->alternate);
-    row->binding.writer = s_copy_text (&text, binding->writer);
-    row->binding.headers = NULL;
-    if (binding->headers_size) {
-        row->binding.headers = (const uint8_t *) text;
-        memcpy (text, binding->headers, binding->headers_size);
-    }
-    row->bytes = bytes;
-    row->content = trn_binding_content (binding);
-    row->bucket = (uint32_t) (trn_binding_identity (binding) >> 56);
-    return row;
 }
 
 static void
@@ -127,7 +210,8 @@ s_link_row (trn_bindings_t *self, row_t *row)
     *head = row;
     self->digests[row->bucket] += row->content;
     self->bytes += row->bytes;
-    self->removed += row->binding.removed;
+    self->removed += row->binding->removed;
+    s_count_exchange (self, row->binding, 1);
 }
 
 static void
@@ -139,7 +223,8 @@ s_unlink_row (trn_bindings_t *self, row_t *row)
     }
     self->digests[row->bucket] -= row->content;
     self->bytes -= row->bytes;
-    self->removed -= row->binding.removed;
+    self->removed -= row->binding->removed;
+    s_count_exchange (self, row->binding, -1);
     row_t **const news = &self->news[row->number % TRN_BINDINGS_NEWS];
     if (*news == row) {
         *news = NULL;
@@ -163,7 +248,7 @@ s_place (const trn_bindings_t *self, const trn_binding_t *binding, bool *here_p)
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         const int order
-            = trn_binding_order (&self->rows[middle]->binding, binding);
+            = trn_binding_order (self->rows[middle]->binding, binding);
         if (order == 0) {
             *here_p = true;
             return middle;
@@ -185,7 +270,7 @@ s_bound (const trn_bindings_t *self, trn_text_t exchange, bool past)
     size_t high = self->count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        const trn_text_t own = self->rows[middle]->binding.exchange;
+        const trn_text_t own = self->rows[middle]->binding->exchange;
         const size_t size = own.size < exchange.size ? own.size : exchange.size;
         int order = memcmp (own.at, exchange.at, size);
         order = order ? order
@@ -226,9 +311,9 @@ trn_bindings_forget (trn_bindings_t *self, uint64_t below_us)
     size_t kept = 0;
     for (size_t index = 0; index < self->count; index++) {
         row_t *row = self->rows[index];
-        if (row->binding.removed && row->binding.stamp_us < below_us) {
+        if (row->binding->removed && row->binding->stamp_us < below_us) {
             s_unlink_row (self, row);
-            free (row);
+            s_free_row (row);
         } else {
             self->rows[kept++] = row;
         }
@@ -254,7 +339,7 @@ s_evict (trn_bindings_t *self)
     uint64_t *stamps = trn_alloc (self->removed * sizeof *stamps);
     size_t count = 0;
     for (size_t index = 0; index < self->count; index++) {
-        const trn_binding_t *binding = &self->rows[index]->binding;
+        const trn_binding_t *binding = self->rows[index]->binding;
         if (binding->removed) {
             stamps[count++] = binding->stamp_us;
         }
@@ -267,20 +352,11 @@ s_evict (trn_bindings_t *self)
 
 //  Taking in -----------------------------------------------------------------
 
-//  Live bindings of an exchange are bounded; counted only when it matters.
 static bool
-s_exchange_has_room (const trn_bindings_t *self, trn_text_t exchange)
+s_exchange_has_room (const trn_bindings_t *self, trn_text_t name)
 {
-    const size_t first = s_bound (self, exchange, false);
-    const size_t past = s_bound (self, exchange, true);
-    if (past - first < TRN_BINDINGS_OF_ONE) {
-        return true;
-    }
-    size_t live = 0;
-    for (size_t at = first; at < past; at++) {
-        live += !self->rows[at]->binding.removed;
-    }
-    return live < TRN_BINDINGS_OF_ONE;
+    const exchange_t *exchange = s_find_exchange (self, name);
+    return !exchange || s_live (exchange) < TRN_BINDINGS_OF_ONE;
 }
 
 static bool
@@ -295,13 +371,13 @@ static trn_binding_verdict_t
 s_replace (trn_bindings_t *self, size_t at, row_t *row)
 {
     row_t *before = self->rows[at];
-    if (!trn_binding_later (&row->binding, &before->binding)) {
-        free (row);
+    if (!trn_binding_later (row->binding, before->binding)) {
+        s_free_row (row);
         return TRN_BINDING_OLD;
     }
     //  The identity is the same, what can grow are two names: always room.
     s_unlink_row (self, before);
-    free (before);
+    s_free_row (before);
     self->rows[at] = row;
     s_link_row (self, row);
     s_note_news (self, row);
@@ -314,11 +390,11 @@ s_add (trn_bindings_t *self, size_t at, row_t *row)
     if (!s_has_room (self, row->bytes)) {
         bool here;
         s_evict (self);
-        at = s_place (self, &row->binding, &here);
+        at = s_place (self, row->binding, &here);
     }
     if (!s_has_room (self, row->bytes)
-        || !s_exchange_has_room (self, row->binding.exchange)) {
-        free (row);
+        || !s_exchange_has_room (self, row->binding->exchange)) {
+        s_free_row (row);
         return TRN_BINDING_FULL;
     }
     s_insert_row (self, at, row);
@@ -355,19 +431,17 @@ bool
 trn_bindings_conflict (const trn_bindings_t *self, const trn_binding_t *binding)
 {
     assert (self && binding);
-    const size_t past = s_bound (self, binding->exchange, true);
-    for (size_t at = s_bound (self, binding->exchange, false); at < past;
-         at++) {
-        const trn_binding_t *other = &self->rows[at]->binding;
-        if (!other->removed && other->type != binding->type) {
-            trn_binding_t found;
-            if (!trn_bindings_find (self, binding, &found)
-                || trn_binding_order (&found, other)) {
-                return true;
-            }
-        }
+    const exchange_t *exchange = s_find_exchange (self, binding->exchange);
+    if (!exchange) {
+        return false;
     }
-    return false;
+    uint32_t others = s_live (exchange) - exchange->live[binding->type];
+    trn_binding_t own;
+    if (others && trn_bindings_find (self, binding, &own) && !own.removed
+        && own.type != binding->type) {
+        others--;
+    }
+    return others > 0;
 }
 
 bool
@@ -383,7 +457,7 @@ trn_bindings_find (const trn_bindings_t *self, const trn_binding_t *identity,
     bool here;
     const size_t at = s_place (self, &own, &here);
     if (here) {
-        *binding = self->rows[at]->binding;
+        *binding = *self->rows[at]->binding;
     }
     return here;
 }
@@ -396,7 +470,7 @@ trn_bindings_at (const trn_bindings_t *self, size_t index,
     if (index >= self->count) {
         return false;
     }
-    *binding = self->rows[index]->binding;
+    *binding = *self->rows[index]->binding;
     return true;
 }
 
@@ -424,13 +498,25 @@ s_before (const trn_binding_t *a, const trn_binding_t *b)
 }
 
 trn_exchange_type_t
-trn_bindings_type (const trn_bindings_t *self, trn_text_t exchange)
+trn_bindings_type (const trn_bindings_t *self, trn_text_t name)
 {
     assert (self);
+    const exchange_t *exchange = s_find_exchange (self, name);
+    const uint32_t live = exchange ? s_live (exchange) : 0;
+    if (!live) {
+        return 0;
+    }
+    for (trn_exchange_type_t type = TRN_EXCHANGE_DIRECT;
+         type <= TRN_EXCHANGE_HEADERS; type++) {
+        if (exchange->live[type] == live) {
+            return type;
+        }
+    }
+    //  Of several types, after a network was split: the first one written.
     const trn_binding_t *first = NULL;
-    const size_t past = s_bound (self, exchange, true);
-    for (size_t at = s_bound (self, exchange, false); at < past; at++) {
-        const trn_binding_t *binding = &self->rows[at]->binding;
+    const size_t past = s_bound (self, name, true);
+    for (size_t at = s_bound (self, name, false); at < past; at++) {
+        const trn_binding_t *binding = self->rows[at]->binding;
         if (!binding->removed && (!first || s_before (binding, first))) {
             first = binding;
         }
@@ -467,7 +553,7 @@ trn_bindings_in_bucket (const trn_bindings_t *self, uint32_t bucket,
         index--;
     }
     if (row) {
-        *binding = row->binding;
+        *binding = *row->binding;
     }
     return row != NULL;
 }
@@ -499,7 +585,7 @@ trn_bindings_next_news (const trn_bindings_t *self, uint64_t *number_p,
     while (*number_p < self->number) {
         const row_t *row = self->news[++*number_p % TRN_BINDINGS_NEWS];
         if (row && row->number == *number_p) {
-            *binding = row->binding;
+            *binding = *row->binding;
             return true;
         }
     }

@@ -2,7 +2,8 @@
 //
 //  Knows: who may take a name, what a frame is answered with, who is told what
 //  next, and how much of each a stranger may have.  The tables themselves are
-//  core/census.c (peers, leases, history) and core/routes.c (connections).
+//  core/census.c (peers, leases, history), core/bound.c (bindings) and
+//  core/routes.c (connections).
 //
 //      on_frame () -> a reply in the queue   ---.
 //      change of the census -> routes ready  ----+-> action () makes the next
@@ -15,8 +16,10 @@
 
 #include "core/registry.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/name.h"
+#include "core/bound.h"
 #include "core/census.h"
 #include "core/routes.h"
 
@@ -63,6 +66,7 @@ typedef struct {
 struct trn_registry {
     trn_registry_config_t config;
     trn_census_t census;
+    trn_bound_t bound;
     trn_routes_t routes;
     int64_t now_ms;    //  of the last call, -1 before the first
     reply_t *replies;  //  a ring
@@ -100,6 +104,10 @@ trn_registry_new (const trn_registry_config_t *config)
         = own->refusals_per_min ? own->refusals_per_min : REFUSALS_PER_MIN;
     trn_census_init (&self->census, own->peers_max, TRN_REGISTRY_HISTORY,
                      own->memory_max, own->seed);
+    own->bindings_max
+        = own->bindings_max ? own->bindings_max : TRN_BINDINGS_MAX;
+    trn_bound_init (&self->bound, own->bindings_max, TRN_BINDINGS_BYTES,
+                    own->durable);
     trn_routes_init (&self->routes, own->routes_max, own->seed);
     self->now_ms = -1;
     self->replies = trn_alloc (REPLIES_MAX * sizeof *self->replies);
@@ -117,6 +125,7 @@ trn_registry_destroy (trn_registry_t **self_p)
     }
     trn_registry_t *self = *self_p;
     trn_census_clear (&self->census);
+    trn_bound_clear (&self->bound);
     trn_routes_clear (&self->routes);
     free (self->replies);
     free (self->reports);
@@ -213,16 +222,26 @@ s_reply_registered (trn_registry_t *self, const trn_routes_slot_t *route,
 
 //  Watchers --------------------------------------------------------------
 
+//  Has a binding changed that it was not told?
+static bool
+s_has_news (const trn_registry_t *self, const trn_telling_t *telling)
+{
+    return telling->watch == TRN_WATCH_STREAM
+           && telling->binding_number < trn_bindings_number (self->bound.table);
+}
+
 static bool
 s_has_to_tell (const trn_registry_t *self, const trn_routes_slot_t *route)
 {
     const trn_telling_t *telling = &route->telling;
-    return telling->asked || telling->watch == TRN_WATCH_SNAPSHOT
+    return telling->asked || telling->comparing
+           || telling->watch == TRN_WATCH_SNAPSHOT
            || (telling->watch == TRN_WATCH_STREAM
-               && telling->number < self->census.number);
+               && telling->number < self->census.number)
+           || s_has_news (self, telling);
 }
 
-//  The census has changed: everybody who follows it has something to hear.
+//  Something has changed: everybody who follows it has something to hear.
 static void
 s_wake_watchers (trn_registry_t *self)
 {
@@ -422,6 +441,7 @@ s_reply_pong (trn_registry_t *self, const trn_routes_slot_t *route,
     frame->pong.nonce = nonce;
     frame->pong.epoch = self->config.epoch;
     frame->pong.number = self->census.number;
+    frame->pong.digest = trn_bindings_digest (self->bound.table);
 }
 
 static void
@@ -436,6 +456,9 @@ s_on_watch (trn_registry_t *self, trn_routes_slot_t *route,
         return;
     }
     route->telling.once = frame->watch.flags & TRN_WATCH_ONCE;
+    if (route->telling.watch == TRN_WATCH_NONE) {
+        route->telling.binding_number = trn_bindings_number (self->bound.table);
+    }
     if (!route->telling.once && frame->watch.epoch == self->config.epoch
         && trn_census_has_history (&self->census, frame->watch.number)) {
         //  It missed little or nothing.  The PONG tells it so: what follows
@@ -472,6 +495,96 @@ s_on_query (trn_registry_t *self, trn_routes_slot_t *route,
     trn_routes_push_ready (&self->routes, route);
 }
 
+//  Bindings --------------------------------------------------------------
+
+static void
+s_reply_taken (trn_registry_t *self, const trn_routes_slot_t *route,
+               const trn_bound_answer_t *answer)
+{
+    trn_dirframe_t *frame = s_reply (self, route, TRN_DIR_TAKEN);
+    frame->taken.nonce = answer->nonce;
+    frame->taken.count = answer->count;
+    memcpy (frame->taken.verdicts, answer->verdicts, answer->count);
+}
+
+static void
+s_on_bindings (trn_registry_t *self, trn_routes_slot_t *route,
+               const trn_dirframe_t *frame)
+{
+    const bool asked = frame->bindings.nonce != 0;
+    if (asked && frame->bindings.items.left > TRN_DIR_ASK_MAX) {
+        self->stats.garbage++;
+        s_count_refusal (self, route);
+        return;
+    }
+    trn_bound_answer_t answer = {.route = route->id};
+    bool news;
+    const uint32_t refused
+        = trn_bound_take (&self->bound, frame, &answer, &news);
+    if (refused) {
+        s_report (self, TERN_LOG_WARNING, "TERN-DIRECTORY-NOT-BOUND",
+                  "route=%" PRIx64 " refused=%" PRIu32 " bindings=%zu",
+                  route->id, refused, trn_bindings_count (self->bound.table));
+    }
+    if (news) {
+        s_wake_watchers (self);
+    }
+    if (asked && !trn_bound_wait (&self->bound, &answer)) {
+        s_reply_taken (self, route, &answer);
+    }
+}
+
+//  Answered with our digests, then with all bindings of the buckets that
+//  differ.
+static void
+s_on_digests (trn_registry_t *self, trn_routes_slot_t *route,
+              const trn_dirframe_t *frame)
+{
+    trn_telling_t *telling = &route->telling;
+    telling->comparing = true;
+    telling->compare_said = false;
+    telling->compare_nonce = frame->digests.nonce;
+    telling->compare_page = 0;
+    telling->compare_bucket = 0;
+    telling->compare_index = 0;
+    memset (telling->compare_differ, 0, sizeof telling->compare_differ);
+    for (uint32_t bucket = 0; bucket < TRN_BINDING_BUCKETS; bucket++) {
+        if (trn_digest_at (frame->digests.buckets, bucket)
+            != trn_bindings_bucket (self->bound.table, bucket)) {
+            telling->compare_differ[bucket / 8] |= (uint8_t) (1 << bucket % 8);
+        }
+    }
+    trn_routes_push_ready (&self->routes, route);
+}
+
+uint8_t *
+trn_registry_state (const trn_registry_t *self, size_t *size_p)
+{
+    assert (self && size_p);
+    return trn_bindings_save (self->bound.table, SIZE_MAX, size_p);
+}
+
+int
+trn_registry_restore (trn_registry_t *self, const uint8_t *state, size_t size)
+{
+    assert (self && self->now_ms < 0);
+    return trn_bindings_load (self->bound.table, state, size);
+}
+
+void
+trn_registry_forget (trn_registry_t *self, uint64_t below_us)
+{
+    assert (self);
+    trn_bindings_forget (self->bound.table, below_us);
+}
+
+const trn_bindings_t *
+trn_registry_bindings (const trn_registry_t *self)
+{
+    assert (self);
+    return self->bound.table;
+}
+
 static void
 s_on_decoded (trn_registry_t *self, trn_routes_slot_t *route,
               const trn_dirframe_t *frame)
@@ -483,12 +596,15 @@ s_on_decoded (trn_registry_t *self, trn_routes_slot_t *route,
     case TRN_DIR_WATCH: s_on_watch (self, route, frame); break;
     case TRN_DIR_QUERY: s_on_query (self, route, frame); break;
     case TRN_DIR_PING: s_reply_pong (self, route, frame->ping.nonce); break;
+    case TRN_DIR_BINDINGS: s_on_bindings (self, route, frame); break;
+    case TRN_DIR_DIGESTS: s_on_digests (self, route, frame); break;
     case TRN_DIR_REGISTERED:
     case TRN_DIR_REFUSED:
     case TRN_DIR_SNAPSHOT:
     case TRN_DIR_DELTA:
     case TRN_DIR_STATS:
     case TRN_DIR_PONG:
+    case TRN_DIR_TAKEN:
         //  Only a directory says these.
         self->stats.garbage++;
         s_count_refusal (self, route);
@@ -589,10 +705,12 @@ int64_t
 trn_registry_deadline (const trn_registry_t *self)
 {
     assert (self);
+    const int64_t save_ms = trn_bound_deadline (&self->bound);
     if (!self->census.count && !self->routes.count) {
-        return INT64_MAX;
+        return save_ms;
     }
     int64_t deadline = self->now_ms + TICK_MS;
+    deadline = save_ms < deadline ? save_ms : deadline;
     if (self->census.next_expiry_ms < deadline) {
         deadline = self->census.next_expiry_ms;
     }
@@ -631,6 +749,15 @@ trn_registry_on_gone (trn_registry_t *self, trn_directory_route_t route_id,
     if (route) {
         trn_routes_remove (&self->routes, route);
     }
+}
+
+//  Those who waited for it are told.
+void
+trn_registry_on_saved (trn_registry_t *self, bool good, int64_t now_ms)
+{
+    assert (self);
+    now_ms = s_enter (self, now_ms);
+    trn_bound_end_save (&self->bound, good, now_ms);
 }
 
 //  Actions ---------------------------------------------------------------
@@ -705,6 +832,79 @@ s_encode_stats (trn_registry_t *self, trn_telling_t *telling)
     return trn_dirpage_end (&page, last);
 }
 
+//  Bindings that have changed since the last that were told.  One who is too
+//  far behind is told nothing: its next PING shows that it differs.
+static size_t
+s_encode_news (trn_registry_t *self, trn_telling_t *telling)
+{
+    const trn_bindings_t *table = self->bound.table;
+    const trn_dirframe_t frame = {.type = TRN_DIR_BINDINGS};
+    trn_dirpage_t page;
+    trn_dirpage_begin (&page, &frame, self->bytes, TRN_DIRECTORY_FRAME_MAX);
+    if (trn_bindings_missed (table, telling->binding_number)) {
+        telling->binding_number = trn_bindings_number (table);
+    }
+    uint64_t number = telling->binding_number;
+    trn_binding_t binding;
+    while (page.out.used < TRN_REGISTRY_PAGE_BYTES
+           && trn_bindings_next_news (table, &number, &binding)
+           && trn_dirpage_add_binding (&page, &binding)) {
+        telling->binding_number = number;
+    }
+    if (page.out.used < TRN_REGISTRY_PAGE_BYTES
+        && number == trn_bindings_number (table)) {
+        telling->binding_number = number;
+    }
+    return trn_dirpage_end (&page, true);
+}
+
+static size_t
+s_encode_digests (trn_registry_t *self, trn_telling_t *telling)
+{
+    uint8_t buckets[TRN_BINDING_BUCKETS * 8];
+    for (uint32_t bucket = 0; bucket < TRN_BINDING_BUCKETS; bucket++) {
+        trn_put_u64 (buckets + (size_t) bucket * 8,
+                     trn_bindings_bucket (self->bound.table, bucket));
+    }
+    const trn_dirframe_t frame = {
+        .type = TRN_DIR_DIGESTS,
+        .digests = {.nonce = telling->compare_nonce, .buckets = buckets},
+    };
+    telling->compare_said = true;
+    return trn_dirframe_encode (&frame, self->bytes, TRN_DIRECTORY_FRAME_MAX);
+}
+
+static size_t
+s_encode_differing (trn_registry_t *self, trn_telling_t *telling)
+{
+    const trn_dirframe_t frame = {
+        .type = TRN_DIR_BINDINGS,
+        .bindings
+        = {.nonce = telling->compare_nonce, .page = telling->compare_page++},
+    };
+    trn_dirpage_t page;
+    trn_dirpage_begin (&page, &frame, self->bytes, TRN_DIRECTORY_FRAME_MAX);
+    while (telling->compare_bucket < TRN_BINDING_BUCKETS
+           && page.out.used < TRN_REGISTRY_PAGE_BYTES) {
+        const uint32_t bucket = telling->compare_bucket;
+        trn_binding_t binding;
+        if (!(telling->compare_differ[bucket / 8] & 1 << bucket % 8)
+            || !trn_bindings_in_bucket (self->bound.table, bucket,
+                                        telling->compare_index, &binding)) {
+            telling->compare_bucket++;
+            telling->compare_index = 0;
+            continue;
+        }
+        if (!trn_dirpage_add_binding (&page, &binding)) {
+            break;
+        }
+        telling->compare_index++;
+    }
+    const bool last = telling->compare_bucket == TRN_BINDING_BUCKETS;
+    telling->comparing = !last;
+    return trn_dirpage_end (&page, last);
+}
+
 //  The change that all watchers hear next is the same frame for all of them.
 static void
 s_encode_change (trn_registry_t *self, uint64_t number)
@@ -744,6 +944,12 @@ s_tell (trn_registry_t *self, trn_routes_slot_t *route)
         action->size = self->change_size;
     } else if (telling->watch == TRN_WATCH_SNAPSHOT) {
         action->size = s_encode_snapshot (self, telling);
+    } else if (s_has_news (self, telling)) {
+        action->size = s_encode_news (self, telling);
+    } else if (telling->comparing) {
+        action->size = telling->compare_said
+                           ? s_encode_differing (self, telling)
+                           : s_encode_digests (self, telling);
     } else {
         action->size = s_encode_stats (self, telling);
     }
@@ -776,6 +982,21 @@ s_take_reply (trn_registry_t *self)
                                              TRN_DIRECTORY_FRAME_MAX);
 }
 
+//  Answers that waited for the disk become replies, as far as there is room.
+static void
+s_take_answers (trn_registry_t *self)
+{
+    const trn_bound_answer_t *answer;
+    while (self->reply_count < REPLIES_MAX
+           && (answer = trn_bound_next_answer (&self->bound))) {
+        const trn_routes_slot_t *route
+            = trn_routes_find (&self->routes, answer->route);
+        if (route) {
+            s_reply_taken (self, route, answer);
+        }
+    }
+}
+
 //  The frame before went out, or we would have heard.
 static void
 s_note_sent (trn_registry_t *self)
@@ -800,7 +1021,12 @@ trn_registry_action (trn_registry_t *self)
         s_take_report (self);
         return &self->action;
     }
+    if (trn_bound_begin_save (&self->bound, self->now_ms)) {
+        self->action.type = TRN_REGISTRY_SAVE;
+        return &self->action;
+    }
     self->action.type = TRN_REGISTRY_SEND;
+    s_take_answers (self);
     if (self->reply_count) {
         s_take_reply (self);
         self->sending = true;
@@ -833,6 +1059,7 @@ trn_registry_stats (const trn_registry_t *self, tern_directory_stats_t *stats)
     *stats = self->stats;
     stats->peers = self->census.count;
     stats->watchers = trn_routes_watchers (&self->routes);
+    stats->bindings = trn_bindings_count (self->bound.table);
 }
 
 size_t

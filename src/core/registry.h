@@ -17,6 +17,9 @@
 //    - another store takes the name only when the entry is gone;
 //    - every change has the next number of this epoch.
 //
+//  Bindings have no lease: they are facts of the network (core/binding.h), kept
+//  by the shell, if it can, and told between all who differ.
+//
 //  Watchers are cursors: each is somewhere in a snapshot or in the history of
 //  changes, and is sent the next frame when its route takes one.  So a watcher
 //  that does not read costs one slot, however far behind it is, and one that
@@ -30,6 +33,8 @@
 
 #ifndef TRN_REGISTRY_H
 #define TRN_REGISTRY_H
+
+#include "core/binding.h"
 
 #include <tern/directory.h>
 #include <tern/log.h>
@@ -57,13 +62,16 @@ typedef struct {
     uint32_t peers_max;     //  0: the numbers above
     uint32_t routes_max;
     size_t memory_max;          //  of entries and rows
+    size_t bindings_max;        //  0: TRN_BINDINGS_MAX
+    bool durable;               //  the shell answers SAVE
     uint32_t frames_per_s;      //  0: 200   per route, twice that at once
     uint32_t refusals_per_min;  //  0: 10   then 60 s of silence for the route
 } trn_registry_config_t;
 
 typedef enum {
-    TRN_REGISTRY_SEND,   //  bytes to route
-    TRN_REGISTRY_REPORT  //  tell the operator
+    TRN_REGISTRY_SEND,    //  bytes to route
+    TRN_REGISTRY_REPORT,  //  tell the operator
+    TRN_REGISTRY_SAVE     //  trn_registry_state (), save, then on_saved ()
 } trn_registry_action_type_t;
 
 typedef struct {
@@ -114,6 +122,28 @@ trn_registry_on_blocked (trn_registry_t *self, trn_directory_route_t route,
 void
 trn_registry_on_gone (trn_registry_t *self, trn_directory_route_t route,
                       int64_t now_ms);
+
+//  Bindings, encoded, to be kept; the caller frees them.
+uint8_t *
+trn_registry_state (const trn_registry_t *self, size_t *size_p);
+
+//  What trn_registry_state () gave is on the disk for good, or not: then it is
+//  asked again.  Only after SAVE.
+void
+trn_registry_on_saved (trn_registry_t *self, bool good, int64_t now_ms);
+
+//  Start from bindings that were kept, before the first event.  0, or having
+//  taken nothing TERN_ECORRUPT or TERN_EVERSION.
+int
+trn_registry_restore (trn_registry_t *self, const uint8_t *state, size_t size);
+
+//  Forget removed bindings whose stamp is below.
+void
+trn_registry_forget (trn_registry_t *self, uint64_t below_us);
+
+//  Borrowed until the next event.
+const trn_bindings_t *
+trn_registry_bindings (const trn_registry_t *self);
 
 //  The number of the last change in this epoch.
 uint64_t

@@ -2,7 +2,11 @@
 //
 //  Knows: our own entry, the view merged from all nodes (core/view.c), when
 //  what is stale may be dropped, and in which order things are done.  What goes
-//  on with one node is in roster_node.c and roster_say.c.
+//  on with one node is in roster_node.c and roster_say.c, bindings are in
+//  roster_bind.c.
+//
+//  Saved, all is | view (core/view.c) | bindings (core/bindings_saved.c) | size
+//  of the view u64 |.
 //
 //  Invariant: stale claims are dropped only when some node has been answering,
 //  its snapshot complete, for all of the grace: never while none answers.
@@ -11,6 +15,7 @@
 
 #include "core/roster_inside.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/name.h"
 
@@ -27,6 +32,8 @@
 
 //  A view that has changed is saved at most so often.
 #define SAVE_MS 1000
+
+#define TRAILER_SIZE 8u
 
 //  Small things ------------------------------------------------------------
 
@@ -102,6 +109,7 @@ trn_roster_new (const trn_roster_config_t *config)
     }
     trn_view_init (&self->view, (uint32_t) self->node_count + 1,
                    TRN_ROSTER_PEERS_MAX, MEMORY_MAX, trn_rng_next (&self->rng));
+    trn_roster_bind_init (self);
     return self;
 }
 
@@ -127,6 +135,7 @@ trn_roster_destroy (trn_roster_t **self_p)
         free (self->nodes[index].endpoint);
     }
     trn_view_clear (&self->view);
+    trn_roster_bind_clear (self);
     free (self->rows);
     free (self->name);
     free (self->bytes);
@@ -308,6 +317,37 @@ trn_roster_on_load (trn_roster_t *self, const tern_stats_t *rows, size_t count,
     }
 }
 
+int
+trn_roster_bind (trn_roster_t *self, const trn_binding_t *binding,
+                 int64_t now_ms)
+{
+    assert (self && binding);
+    s_enter (self, now_ms);
+    return trn_roster_bind_own (self, binding);
+}
+
+void
+trn_roster_forget (trn_roster_t *self, uint64_t below_us)
+{
+    assert (self);
+    trn_bindings_forget (self->bindings, below_us);
+    self->show_index = 0;  //  rows have moved
+}
+
+const trn_bindings_t *
+trn_roster_bindings (const trn_roster_t *self)
+{
+    assert (self);
+    return self->bindings;
+}
+
+bool
+trn_roster_bindings_known (const trn_roster_t *self)
+{
+    assert (self);
+    return self->bindings_known;
+}
+
 void
 trn_roster_on_frame (trn_roster_t *self, uint32_t index, const void *bytes,
                      size_t size, int64_t now_ms)
@@ -377,6 +417,14 @@ s_show_peer (const trn_member_t *member, trn_roster_peer_t *peer)
     memcpy (peer->store_uuid, member->store_uuid, sizeof peer->store_uuid);
 }
 
+void
+trn_roster_plan_save (trn_roster_t *self)
+{
+    if (self->save_at_ms == TRN_ROSTER_NEVER) {
+        self->save_at_ms = trn_most (self->now_ms, self->saved_at_ms + SAVE_MS);
+    }
+}
+
 static const trn_roster_action_t *
 s_view_action (trn_roster_t *self)
 {
@@ -391,9 +439,7 @@ s_view_action (trn_roster_t *self)
         self->action.peer.endpoint_count = 0;
         self->action.peer.queue_count = 0;
     }
-    if (self->save_at_ms == TRN_ROSTER_NEVER) {
-        self->save_at_ms = trn_most (self->now_ms, self->saved_at_ms + SAVE_MS);
-    }
+    trn_roster_plan_save (self);
     return &self->action;
 }
 
@@ -419,6 +465,9 @@ trn_roster_action (trn_roster_t *self)
         return s_report_action (self);
     }
     if (!self->closing && (action = s_view_action (self))) {
+        return action;
+    }
+    if (!self->closing && (action = trn_roster_bind_action (self))) {
         return action;
     }
     while (self->node_turn < self->node_count) {
@@ -470,24 +519,47 @@ trn_roster_peer_at (const trn_roster_t *self, size_t index,
 size_t
 trn_roster_view (trn_roster_t *self, uint8_t *buffer, size_t capacity)
 {
-    assert (self && buffer);
-    return trn_view_save (
-        &self->view, buffer,
-        (size_t) trn_least ((int64_t) capacity, TRN_ROSTER_VIEW_MAX));
+    assert (self && buffer && capacity >= TRN_DIRECTORY_FRAME_MAX);
+    capacity = (size_t) trn_least ((int64_t) capacity, TRN_ROSTER_VIEW_MAX);
+    //  Bindings first: peers are told again by any node, and by themselves.
+    size_t bindings_size;
+    uint8_t *bindings
+        = trn_bindings_save (self->bindings, capacity / 2, &bindings_size);
+    const size_t view_size = trn_view_save (
+        &self->view, buffer, capacity - bindings_size - TRAILER_SIZE);
+    memcpy (buffer + view_size, bindings, bindings_size);
+    free (bindings);
+    trn_put_u64 (buffer + view_size + bindings_size, view_size);
+    return view_size + bindings_size + TRAILER_SIZE;
 }
 
 int
-trn_roster_restore (trn_roster_t *self, const uint8_t *view, size_t size)
+trn_roster_restore (trn_roster_t *self, const uint8_t *saved, size_t size)
 {
     assert (self && self->now_ms < 0);
-    if (size > TRN_ROSTER_VIEW_MAX) {
+    if (size > TRN_ROSTER_VIEW_MAX || size < TRAILER_SIZE) {
         return TERN_ECORRUPT;
     }
+    size -= TRAILER_SIZE;
+    const uint64_t view_size = trn_get_u64 (saved + size);
+    if (view_size > size) {
+        return TERN_ECORRUPT;
+    }
+    //  All of it, or nothing.
+    trn_bindings_t *bindings
+        = trn_bindings_new (TRN_BINDINGS_MAX, TRN_BINDINGS_BYTES);
     const uint32_t source = (uint32_t) self->node_count;
-    const int rc = trn_view_load (&self->view, source, view, size);
+    int rc = trn_bindings_load (bindings, saved + view_size, size - view_size);
+    rc = rc ? rc : trn_view_load (&self->view, source, saved, view_size);
+    if (rc) {
+        trn_bindings_destroy (&bindings);
+        return rc;
+    }
+    trn_bindings_destroy (&self->bindings);
+    self->bindings = bindings;
     //  A name that was another's is ours now.
     trn_view_unclaim (&self->view, source, trn_text (self->name));
-    return rc;
+    return TERN_OK;
 }
 
 void

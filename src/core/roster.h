@@ -16,6 +16,9 @@
 //    - a node that comes back empty drops nobody before the grace is over;
 //    - what a hostile node can do is bounded: it denies, it cannot grow us.
 //
+//  It also has all bindings (core/binding.h), and brings them to every node that
+//  lacks one.
+//
 //  Sockets, for the shell: one DEALER per node and CONNECT, with RECONNECT_IVL
 //  -1, IMMEDIATE 0 (what is sent right after CONNECT waits for the connection),
 //  LINGER 0 and MAXMSGSIZE TRN_DIRECTORY_FRAME_MAX; one part per frame, sent
@@ -30,6 +33,7 @@
 #define TRN_ROSTER_H
 
 #include "base/limits.h"
+#include "core/binding.h"
 
 #include <tern/log.h>
 #include <tern/stats.h>
@@ -42,7 +46,10 @@
 
 //  Peers in the view, and bytes of the saved one.
 #define TRN_ROSTER_PEERS_MAX 4096
-#define TRN_ROSTER_VIEW_MAX (4 * 1024 * 1024)
+#define TRN_ROSTER_VIEW_MAX (24 * 1024 * 1024)
+
+//  Bindings of ours that no node has answered for.
+#define TRN_ROSTER_ASKED_MAX 4096
 
 //  Rows of numbers that go to a directory.
 #define TRN_ROSTER_ROWS_MAX 1024
@@ -77,6 +84,9 @@ typedef enum {
                             //  yet; then trn_roster_on_hosted ()
     TRN_ROSTER_PEER,        //  peer is there, or has changed
     TRN_ROSTER_PEER_GONE,   //  peer.name is not in the view any more
+    TRN_ROSTER_BINDING,     //  binding is there, has changed, or was removed
+    TRN_ROSTER_BOUND,       //  binding of ours was taken by a directory, or
+                            //  refused and taken back: result
     TRN_ROSTER_SAVE,        //  the view has changed: trn_roster_view (), save
     TRN_ROSTER_REPORT       //  tell the application
 } trn_roster_action_type_t;
@@ -101,6 +111,8 @@ typedef struct {
     const uint8_t *bytes;  //  SEND
     size_t size;
     trn_roster_peer_t peer;  //  PEER, PEER_GONE
+    trn_binding_t binding;   //  BINDING, BOUND
+    int result;              //  BOUND: 0, TERN_ETYPE, TERN_EFULL, TERN_EACCESS
     struct {
         const char *id;  //  "TERN-DIRECTORY-LOST", static
         tern_log_level_t level;
@@ -145,6 +157,28 @@ void
 trn_roster_on_load (trn_roster_t *self, const tern_stats_t *rows, size_t count,
                     int64_t now_ms);
 
+//  Bind, or unbind (binding->removed): the network learns it from us, now or as
+//  soon as a node answers.  stamp_us is the wall clock now, the writer is set
+//  here.  Saying what is so already only asks a node to confirm it.  0, and then
+//  BINDING if it is news and BOUND some time; as trn_binding_check ();
+//  TERN_ETYPE (the exchange has another type), TERN_EFULL, TERN_EAGAIN (too many
+//  wait for an answer).
+int
+trn_roster_bind (trn_roster_t *self, const trn_binding_t *binding,
+                 int64_t now_ms);
+
+//  Forget removed bindings whose stamp is below.
+void
+trn_roster_forget (trn_roster_t *self, uint64_t below_us);
+
+//  Borrowed until the next event.
+const trn_bindings_t *
+trn_roster_bindings (const trn_roster_t *self);
+
+//  Has a node told all bindings that it knows since the start?
+bool
+trn_roster_bindings_known (const trn_roster_t *self);
+
 //  A frame came from a node.  Late ones of an earlier socket must not be given.
 void
 trn_roster_on_frame (trn_roster_t *self, uint32_t node, const void *bytes,
@@ -177,14 +211,15 @@ bool
 trn_roster_peer_at (const trn_roster_t *self, size_t index,
                     trn_roster_peer_t *peer);
 
-//  Encode the view for the next start; returns its size, at most capacity and
-//  TRN_ROSTER_VIEW_MAX.  Peers that do not fit are left out.
+//  Encode the view and the bindings for the next start; returns the size, at
+//  most capacity and TRN_ROSTER_VIEW_MAX.  What does not fit is left out.
+//  capacity is 64 KiB at least.
 size_t
 trn_roster_view (trn_roster_t *self, uint8_t *buffer, size_t capacity);
 
 //  Start from a view saved in an earlier life, before the first tick.  Its
-//  peers are there at once, until a directory says otherwise.  0, or having
-//  taken nothing TERN_ECORRUPT or TERN_EVERSION.
+//  peers are there at once, until a directory says otherwise, and so are the
+//  bindings.  0, or having taken nothing TERN_ECORRUPT or TERN_EVERSION.
 int
 trn_roster_restore (trn_roster_t *self, const uint8_t *view, size_t size);
 
@@ -193,8 +228,10 @@ typedef struct {
     uint32_t nodes_online;
     uint64_t connects, registrations, refreshes, refusals;
     uint64_t snapshots, deltas, holes;
-    uint64_t garbage;  //  frames that were nonsense
-    uint64_t over;     //  peers left out, view or memory full
+    uint64_t garbage;      //  frames that were nonsense
+    uint64_t over;         //  peers or bindings left out, no room
+    uint64_t comparisons;  //  of bindings with a node
+    uint64_t told;         //  bindings told to nodes that differed
 } trn_roster_stats_t;
 
 void

@@ -1,8 +1,9 @@
-//  core/roster_inside.h - the roster's own memory, shared by its three files
+//  core/roster_inside.h - the roster's own memory, shared by its files
 //
 //      roster.c       life, our own entry, the view, what to do next
 //      roster_node.c  one node: connections, and what it tells
 //      roster_say.c   one node: what is said to it, and when
+//      roster_bind.c  bindings
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -10,8 +11,11 @@
 #define TRN_ROSTER_INSIDE_H
 
 #include "core/backoff.h"
+#include "core/binding.h"
+#include "core/list.h"
 #include "core/roster.h"
 #include "core/view.h"
+#include "wire/dirframe.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +36,35 @@ typedef enum {
     TRN_ROSTER_HOSTING,
     TRN_ROSTER_OPEN
 } trn_dirnode_state_t;
+
+//  Bindings, between us and one node.
+typedef struct {
+    int64_t ask_at_ms;   //  ask it to take ours; NEVER: nothing to ask
+    uint64_t ask_nonce;  //  of the question that is out
+    uint32_t ask_count;  //  bindings in it; 0: none is out
+    uint64_t ask[TRN_DIR_ASK_MAX];  //  their serials
+    int64_t compare_at_ms;          //  send DIGESTS
+    uint64_t compare_nonce;         //  whose answer comes; 0: none
+    uint64_t compare_page;          //  next
+    bool compare_heard;             //  its digests are here
+    bool odd;                       //  PONG told another digest than ours
+    uint32_t idle_ms;               //  wait before the next comparison
+    uint64_t theirs, ours;          //  digests after the last one
+    uint64_t digests[TRN_BINDING_BUCKETS];  //  the node's, as it told
+    bool telling;                           //  ours are going out
+    uint32_t tell_first;                    //  bucket
+    uint32_t tell_done;                     //  buckets
+    size_t tell_index;                      //  in the next one
+    uint32_t tell_pages;
+    uint8_t differ[TRN_BINDING_BUCKETS / 8];  //  one bit each
+} trn_dirnode_bind_t;
+
+//  A binding of ours that a node is to take.
+typedef struct {
+    trn_binding_t *binding;  //  owned
+    uint64_t serial;
+    int result;  //  once answered
+} trn_roster_asked_t;
 
 typedef struct {
     char *endpoint;
@@ -71,6 +104,7 @@ typedef struct {
     uint64_t nonce;
     uint32_t failures;  //  connections lost since it last answered
     bool known_lost;    //  its silence was reported
+    trn_dirnode_bind_t bind;
 } trn_dirnode_t;
 
 typedef struct {
@@ -96,6 +130,16 @@ struct trn_roster {
     size_t node_turn;  //  whose turn it is in action ()
     trn_view_t view;   //  sources: the nodes, then the saved view
     bool complete;
+    trn_bindings_t *bindings;
+    bool bindings_known;    //  compared with a node
+    bool bindings_full;     //  and that was reported
+    uint64_t shown_number;  //  last change of a binding that the shell saw
+    bool show_all;          //  it sees all, from show_index on
+    size_t show_index;
+    trn_list_t asked;           //  of trn_roster_asked_t, in order; owned
+    trn_list_t answered;        //  the same, to be told to the shell
+    trn_roster_asked_t *shown;  //  the action's; owned
+    uint64_t asked_serial;
     int64_t drop_at_ms;  //  look for stale claims; NEVER if none matter
     int64_t save_at_ms;
     int64_t saved_at_ms;
@@ -126,6 +170,10 @@ trn_roster_about (trn_roster_t *self, uint32_t ms);
 __attribute__ ((format (printf, 4, 5))) void
 trn_roster_report (trn_roster_t *self, tern_log_level_t level, const char *id,
                    const char *format, ...);
+
+//  The view or the bindings have changed: save soon.
+void
+trn_roster_plan_save (trn_roster_t *self);
 
 //  How many nodes we are registered with.
 size_t
@@ -161,5 +209,48 @@ trn_dirnode_plan_register (trn_roster_t *self, trn_dirnode_t *node);
 //  What is due to it; NULL if nothing is.
 const trn_roster_action_t *
 trn_dirnode_action (trn_roster_t *self, trn_dirnode_t *node);
+
+//  Bindings ----------------------------------------------------------------
+
+void
+trn_roster_bind_init (trn_roster_t *self);
+
+void
+trn_roster_bind_clear (trn_roster_t *self);
+
+//  trn_roster_bind () but for the time.
+int
+trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding);
+
+//  Next BINDING or BOUND, or NULL.
+const trn_roster_action_t *
+trn_roster_bind_action (trn_roster_t *self);
+
+//  A new connection: nothing is known of what the node knows.
+void
+trn_dirnode_bind_open (trn_roster_t *self, trn_dirnode_t *node);
+
+int64_t
+trn_dirnode_bind_deadline (const trn_dirnode_t *node);
+
+//  The next frame about bindings, in the roster's bytes; 0 if none is due.
+size_t
+trn_dirnode_say_bindings (trn_roster_t *self, trn_dirnode_t *node);
+
+void
+trn_dirnode_hear_bindings (trn_roster_t *self, trn_dirnode_t *node,
+                           const trn_dirframe_t *frame);
+
+void
+trn_dirnode_hear_digests (trn_roster_t *self, trn_dirnode_t *node,
+                          const trn_dirframe_t *frame);
+
+void
+trn_dirnode_hear_digest (trn_roster_t *self, trn_dirnode_t *node,
+                         uint64_t digest);
+
+void
+trn_dirnode_hear_taken (trn_roster_t *self, trn_dirnode_t *node,
+                        const trn_dirframe_t *frame);
 
 #endif

@@ -65,6 +65,7 @@ trn_dirnode_open (trn_roster_t *self, trn_dirnode_t *node)
         = self->now_ms + trn_roster_about (self, self->config.ping_ms);
     node->refresh_at_ms = TRN_ROSTER_NEVER;
     node->hole_number = 0;
+    trn_dirnode_bind_open (self, node);
     self->stats.connects++;
 }
 
@@ -305,6 +306,7 @@ s_on_delta (trn_roster_t *self, trn_dirnode_t *node,
 static void
 s_on_pong (trn_roster_t *self, trn_dirnode_t *node, const trn_dirframe_t *frame)
 {
+    trn_dirnode_hear_digest (self, node, frame->pong.digest);
     const bool same_life = node->epoch && frame->pong.epoch == node->epoch;
     if (!node->synced) {
         //  The answer to a WATCH that named what we know: it goes on from
@@ -344,6 +346,9 @@ s_on_decoded (trn_roster_t *self, trn_dirnode_t *node, trn_dirframe_t *frame)
     case TRN_DIR_DELTA: s_on_delta (self, node, frame); break;
     case TRN_DIR_PONG: s_on_pong (self, node, frame); break;
     case TRN_DIR_STATS: break;  //  we never ask here
+    case TRN_DIR_BINDINGS: trn_dirnode_hear_bindings (self, node, frame); break;
+    case TRN_DIR_DIGESTS: trn_dirnode_hear_digests (self, node, frame); break;
+    case TRN_DIR_TAKEN: trn_dirnode_hear_taken (self, node, frame); break;
     case TRN_DIR_REGISTER:
     case TRN_DIR_REFRESH:
     case TRN_DIR_GOODBYE:
@@ -412,6 +417,7 @@ trn_dirnode_deadline (const trn_roster_t *self, const trn_dirnode_t *node)
     deadline = trn_least (deadline, node->watch_at_ms);
     deadline = trn_least (deadline, node->ping_at_ms);
     deadline = trn_least (deadline, node->refresh_at_ms);
+    deadline = trn_least (deadline, trn_dirnode_bind_deadline (node));
     //  Without an endpoint there is nothing to register.
     return self->endpoint_count ? trn_least (deadline, node->register_at_ms)
                                 : deadline;

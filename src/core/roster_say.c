@@ -166,6 +166,10 @@ trn_dirnode_action (trn_roster_t *self, trn_dirnode_t *node)
     if (self->now_ms >= node->watch_at_ms) {
         return s_send_watch (self, node);
     }
+    self->action.size = trn_dirnode_say_bindings (self, node);
+    if (self->action.size) {
+        return s_send (self, node, NULL);
+    }
     if (self->now_ms >= node->refresh_at_ms) {
         return s_send_refresh (self, node);
     }

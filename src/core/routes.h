@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "core/index.h"
+#include "wire/binding.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +46,14 @@ typedef struct {
     uint64_t query_nonce;
     char query_peer[TRN_NAME_MAX + 2];  //  filters, "" for all
     char query_queue[TRN_NAME_MAX + 2];
+    uint64_t binding_number;  //  last change of a binding told, if it watches
+    bool comparing;           //  DIGESTS are being answered
+    bool compare_said;        //  with ours; now the bindings
+    uint64_t compare_nonce;
+    uint64_t compare_page;
+    uint32_t compare_bucket;  //  next bucket and binding in it to tell
+    size_t compare_index;
+    uint8_t compare_differ[TRN_BINDING_BUCKETS / 8];  //  one bit each
 } trn_telling_t;
 
 typedef struct {

@@ -8,6 +8,9 @@
 //      stats: under the lock <->  holds the lock while it works, not asleep
 //      close: stop, join     ->   close the ROUTER
 //
+//  Bindings are kept in a folder, if there is one, by a thread of their own
+//  (directory/state.c).
+//
 //  A route is the routing id that the ROUTER gave a connection: five bytes, the
 //  first 0.  Ids that a stranger chose are never taken for one.
 //
@@ -20,6 +23,7 @@
 #include "base/name.h"
 #include "core/registry.h"
 #include "directory/local.h"
+#include "directory/state.h"
 #include "io/clock.h"
 #include "io/context.h"
 #include "io/log.h"
@@ -47,6 +51,9 @@
 //  Frames taken in before leases and senders get their turn.
 #define BURST 256
 
+//  How often it is looked whether removed bindings may be forgotten.
+#define FORGET_MS 60000
+
 #define ROUTE_SIZE 5
 
 struct tern_directory {
@@ -61,6 +68,8 @@ struct tern_directory {
     atomic_bool stopping;
     pthread_mutex_t lock;  //  of the registry
     trn_registry_t *registry;
+    trn_directory_state_t *state;  //  NULL: nothing is kept
+    int64_t forget_at_ms;
 };
 
 //  Routes ----------------------------------------------------------------
@@ -111,12 +120,22 @@ s_send (tern_directory_t *self, const trn_registry_action_t *action,
 }
 
 static void
+s_save (tern_directory_t *self)
+{
+    assert (self->state);
+    size_t size;
+    uint8_t *bytes = trn_registry_state (self->registry, &size);
+    trn_directory_state_save (self->state, bytes, size);
+}
+
+static void
 s_drain (tern_directory_t *self, int64_t now_ms)
 {
     const trn_registry_action_t *action;
     while ((action = trn_registry_action (self->registry))) {
         switch (action->type) {
         case TRN_REGISTRY_SEND: s_send (self, action, now_ms); break;
+        case TRN_REGISTRY_SAVE: s_save (self); break;
         case TRN_REGISTRY_REPORT:
             trn_log_line (action->report.level, action->report.id,
                           action->report.text);
@@ -147,6 +166,20 @@ s_take_message (tern_directory_t *self, int64_t now_ms)
     return true;
 }
 
+//  A save is done, or the disk said no.
+static void
+s_end_save (tern_directory_t *self, int64_t now_ms)
+{
+    const int error = trn_directory_state_result (self->state);
+    if (error) {
+        char text[128];
+        snprintf (text, sizeof text, "reason=\"%.100s\"", strerror (error));
+        trn_log_line (TERN_LOG_ERROR, "TERN-DIRECTORY-STATE-FAILED", text);
+    }
+    trn_registry_on_saved (self->registry, error == 0, now_ms);
+    s_drain (self, now_ms);
+}
+
 //  Do all that can be done now; returns how long to sleep, -1 for ever.
 static int
 s_work (tern_directory_t *self)
@@ -156,6 +189,14 @@ s_work (tern_directory_t *self)
     for (int count = 0; more && count < BURST; count++) {
         more = s_take_message (self, now_ms);
         s_drain (self, now_ms);
+    }
+    if (self->state && trn_directory_state_done (self->state)) {
+        s_end_save (self, now_ms);
+    }
+    if (now_ms >= self->forget_at_ms) {
+        self->forget_at_ms = now_ms + FORGET_MS;
+        trn_registry_forget (self->registry,
+                             trn_bindings_floor (trn_clock_wall_us ()));
     }
     if (trn_registry_deadline (self->registry) <= now_ms) {
         trn_registry_on_tick (self->registry, now_ms);
@@ -183,6 +224,10 @@ s_run (void *arg)
         trn_wake_announce (&self->wake);
         if (atomic_load (&self->stopping)) {
             break;
+        }
+        if (self->state && trn_directory_state_done (self->state)) {
+            trn_wake_cancel (&self->wake);
+            continue;
         }
         zmq_pollitem_t items[] = {
             {.socket = self->router, .events = ZMQ_POLLIN},
@@ -264,9 +309,67 @@ s_remove_socket_files (tern_directory_t *self)
     }
 }
 
+//  A file that is damaged is set aside: the peers know the bindings, too.  One
+//  of a later version is left to it.
+static int
+s_restore (tern_directory_t *self, const char *folder, char *why,
+           size_t why_size)
+{
+    uint8_t *bytes;
+    size_t size;
+    int rc
+        = trn_directory_state_read (self->state, &bytes, &size, why, why_size);
+    if (rc || !bytes) {
+        return rc;
+    }
+    rc = trn_registry_restore (self->registry, bytes, size);
+    free (bytes);
+    if (rc == TERN_EVERSION) {
+        return s_fail (rc, why, why_size, folder,
+                       "bindings of a later version");
+    }
+    if (rc) {
+        char text[TRN_ESCAPED_MAX + 64];
+        char escaped[TRN_ESCAPED_MAX];
+        snprintf (text, sizeof text, "folder=%s kept_as=bindings.damaged",
+                  trn_escape (escaped, folder, strlen (folder)));
+        trn_log_line (TERN_LOG_ERROR, "TERN-DIRECTORY-STATE-DAMAGED", text);
+        if (trn_directory_state_set_aside (self->state)) {
+            return s_fail (TERN_EIO, why, why_size, folder,
+                           "damaged bindings cannot be set aside");
+        }
+    }
+    return TERN_OK;
+}
+
+//  Keep bindings in this folder.
+static int
+s_open_state (tern_directory_t *self, const char *folder, char *why,
+              size_t why_size)
+{
+    int rc = trn_directory_state_open (&self->state, folder, &self->wake, why,
+                                       why_size);
+    rc = rc ? rc : s_restore (self, folder, why, why_size);
+    if (rc) {
+        trn_directory_state_close (&self->state);
+    }
+    return rc;
+}
+
+static trn_registry_t *
+s_new_registry (bool durable)
+{
+    const trn_registry_config_t config = {
+        .epoch = trn_clock_random () | 1,
+        .seed = trn_clock_random (),
+        .durable = durable,
+    };
+    return trn_registry_new (&config);
+}
+
 //  Memory and a ROUTER; the thread does not run yet.
 static int
-s_prepare (tern_directory_t **self_p, char *why, size_t why_size)
+s_prepare (tern_directory_t **self_p, bool durable, char *why, size_t why_size)
 {
     tern_directory_t *self = trn_alloc (sizeof *self);
     self->local.lock_fd = -1;
@@ -289,11 +392,7 @@ s_prepare (tern_directory_t **self_p, char *why, size_t why_size)
     zmq_setsockopt (self->router, ZMQ_SNDHWM, &send_frames, sizeof send_frames);
     zmq_setsockopt (self->router, ZMQ_RCVHWM, &receive_frames,
                     sizeof receive_frames);
-    const trn_registry_config_t config = {
-        .epoch = trn_clock_random () | 1,
-        .seed = trn_clock_random (),
-    };
-    self->registry = trn_registry_new (&config);
+    self->registry = s_new_registry (durable);
     pthread_mutex_init (&self->lock, NULL);
     *self_p = self;
     return TERN_OK;
@@ -322,6 +421,7 @@ s_discard (tern_directory_t **self_p)
 {
     tern_directory_t *self = *self_p;
     trn_socket_close (&self->router);
+    trn_directory_state_close (&self->state);
     s_remove_socket_files (self);
     trn_local_leave (&self->local);
     trn_context_release ();
@@ -344,9 +444,12 @@ tern_directory_open (tern_directory_t **self_p,
                        "binds to 1 to 4 endpoints");
     }
     tern_directory_t *self;
-    int rc = s_prepare (&self, why, why_size);
+    int rc = s_prepare (&self, options->state != NULL, why, why_size);
     if (rc) {
         return rc;
+    }
+    if (options->state) {
+        rc = s_open_state (self, options->state, why, why_size);
     }
     for (size_t index = 0; !rc && index < options->bind_count; index++) {
         rc = s_bind (self, options->binds[index], why, why_size);
@@ -358,6 +461,22 @@ tern_directory_open (tern_directory_t **self_p,
     }
     *self_p = self;
     return TERN_OK;
+}
+
+//  Beside the socket.  Without it the peers keep the bindings, each in its store.
+static void
+s_open_local_state (tern_directory_t *self)
+{
+    char why[256];
+    if (s_open_state (self, self->local.folder, why, sizeof why)) {
+        char text[TRN_ESCAPED_MAX + 16];
+        char escaped[TRN_ESCAPED_MAX];
+        snprintf (text, sizeof text, "reason=\"%s\"",
+                  trn_escape (escaped, why, strlen (why)));
+        trn_log_line (TERN_LOG_WARNING, "TERN-DIRECTORY-STATE-NONE", text);
+        trn_registry_destroy (&self->registry);
+        self->registry = s_new_registry (false);
+    }
 }
 
 int
@@ -376,12 +495,13 @@ tern_directory_open_local (tern_directory_t **self_p, char *why,
         return rc;
     }
     tern_directory_t *self;
-    rc = s_prepare (&self, why, why_size);
+    rc = s_prepare (&self, true, why, why_size);
     if (rc) {
         trn_local_leave (&local);
         return rc;
     }
     self->local = local;
+    s_open_local_state (self);
     char endpoint[TRN_LOCAL_PATH + 8];
     snprintf (endpoint, sizeof endpoint, IPC "%s", local.binding);
     rc = s_bind (self, endpoint, why, why_size);

@@ -150,6 +150,8 @@ trn_nodes_drain (tern_peer_t *self, int64_t now_ms)
         case TRN_ROSTER_PEER_GONE:
             trn_engine_on_peer_gone (self->engine, action->peer.name, now_ms);
             break;
+        case TRN_ROSTER_BINDING: break;
+        case TRN_ROSTER_BOUND: break;
         case TRN_ROSTER_SAVE: self->view_wanted = true; break;
         case TRN_ROSTER_REPORT:
             trn_events_add (&self->events, action->report.id,
@@ -191,6 +193,7 @@ trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing)
     }
     self->view_wanted = false;
     self->view_at = now_ms + VIEW_MS;
+    trn_roster_forget (self->roster, trn_bindings_floor (trn_clock_wall_us ()));
     uint8_t *view = trn_alloc (TRN_ROSTER_VIEW_MAX);
     const size_t size
         = trn_roster_view (self->roster, view, TRN_ROSTER_VIEW_MAX);

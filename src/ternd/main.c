@@ -91,6 +91,7 @@ s_exit_code (int error)
 {
     return error == TERN_EINVAL    ? TERND_USAGE
            : error == TERN_EACCESS ? TERND_REFUSED
+           : error == TERN_EINUSE  ? TERND_REFUSED
                                    : TERND_FAILED;
 }
 
@@ -116,6 +117,7 @@ s_serve (const ternd_settings_t *settings, const sigset_t *signals)
     const tern_directory_options_t options = {
         .binds = (const char *const *) settings->binds,
         .bind_count = settings->bind_count,
+        .state = settings->state,
     };
     tern_directory_t *directory;
     char why[512];

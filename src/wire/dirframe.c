@@ -8,12 +8,16 @@
 
 #include "wire/dirframe.h"
 
+#include "base/bytes.h"
 #include "wire/diritem.h"
 #include "wire/field.h"
 
 #include <tern/error.h>
 
 #include <assert.h>
+#include <string.h>
+
+#define DIGESTS_SIZE ((size_t) TRN_BINDING_BUCKETS * 8)
 
 //  Pages -------------------------------------------------------------------
 
@@ -23,7 +27,7 @@ trn_dirpage_begin (trn_dirpage_t *self, const trn_dirframe_t *frame,
 {
     assert (self && frame && to);
     assert (frame->type == TRN_DIR_REFRESH || frame->type == TRN_DIR_SNAPSHOT
-            || frame->type == TRN_DIR_STATS);
+            || frame->type == TRN_DIR_STATS || frame->type == TRN_DIR_BINDINGS);
     trn_packer_t *const out = &self->out;
     trn_packer_start (out, to, capacity);
     self->count = 0;
@@ -42,10 +46,11 @@ trn_dirpage_begin (trn_dirpage_t *self, const trn_dirframe_t *frame,
         trn_pack_uint (out, frame->snapshot.number);
         trn_pack_uint (out, frame->snapshot.page);
     } else {
+        const bool stats = frame->type == TRN_DIR_STATS;
         trn_pack_array (out, 5);
         trn_pack_uint (out, frame->type);
-        trn_pack_uint (out, frame->stats.nonce);
-        trn_pack_uint (out, frame->stats.page);
+        trn_pack_uint (out, stats ? frame->stats.nonce : frame->bindings.nonce);
+        trn_pack_uint (out, stats ? frame->stats.page : frame->bindings.page);
     }
     self->place = trn_pack_open_array (out);
 }
@@ -82,6 +87,15 @@ trn_dirpage_add_row (trn_dirpage_t *self, const tern_stats_t *row)
     return s_keep_item (self, used);
 }
 
+bool
+trn_dirpage_add_binding (trn_dirpage_t *self, const trn_binding_t *binding)
+{
+    assert (self && binding);
+    const size_t used = self->out.used;
+    trn_binding_pack (&self->out, binding);
+    return s_keep_item (self, used);
+}
+
 size_t
 trn_dirpage_end (trn_dirpage_t *self, bool last)
 {
@@ -98,9 +112,10 @@ const char *
 trn_dirframe_name (trn_dirframe_type_t type)
 {
     static const char *const names[]
-        = {"REGISTER", "REGISTERED", "REFRESH", "REFUSED", "GOODBYE", "WATCH",
-           "SNAPSHOT", "DELTA",      "QUERY",   "STATS",   "PING",    "PONG"};
-    return type >= TRN_DIR_REGISTER && type <= TRN_DIR_PONG
+        = {"REGISTER", "REGISTERED", "REFRESH",  "REFUSED", "GOODBYE",
+           "WATCH",    "SNAPSHOT",   "DELTA",    "QUERY",   "STATS",
+           "PING",     "PONG",       "BINDINGS", "DIGESTS", "TAKEN"};
+    return type >= TRN_DIR_REGISTER && type <= TRN_DIR_TAKEN
                ? names[type - TRN_DIR_REGISTER]
                : "?";
 }
@@ -172,14 +187,27 @@ trn_dirframe_encode (const trn_dirframe_t *frame, uint8_t *to, size_t capacity)
         trn_pack_uint (out, frame->ping.nonce);
         break;
     case TRN_DIR_PONG:
-        s_start_frame (out, frame, 3);
+        s_start_frame (out, frame, 4);
         trn_pack_uint (out, frame->pong.nonce);
         trn_pack_uint (out, frame->pong.epoch);
         trn_pack_uint (out, frame->pong.number);
+        trn_pack_uint (out, frame->pong.digest);
+        break;
+    case TRN_DIR_DIGESTS:
+        s_start_frame (out, frame, 2);
+        trn_pack_uint (out, frame->digests.nonce);
+        trn_pack_bytes (out, frame->digests.buckets, DIGESTS_SIZE);
+        break;
+    case TRN_DIR_TAKEN:
+        assert (frame->taken.count <= TRN_DIR_ASK_MAX);
+        s_start_frame (out, frame, 2);
+        trn_pack_uint (out, frame->taken.nonce);
+        trn_pack_bytes (out, frame->taken.verdicts, frame->taken.count);
         break;
     case TRN_DIR_REFRESH:
     case TRN_DIR_SNAPSHOT:
     case TRN_DIR_STATS:
+    case TRN_DIR_BINDINGS:
         assert (false);  //  a paged frame is packed by trn_dirpage_begin ()
     }
     assert (packer.used && !packer.full);
@@ -204,6 +232,39 @@ s_unpack_filter (trn_unpack_t *in)
         return text;
     }
     return trn_field_queue (in);
+}
+
+//  Binary of exactly this size, borrowed.
+static const uint8_t *
+s_unpack_exactly (trn_unpack_t *in, size_t size)
+{
+    size_t found;
+    const uint8_t *bytes = trn_unpack_bytes (in, &found);
+    if (bytes && found != size) {
+        trn_unpack_fail (in, TERN_EPROTO);
+    }
+    return bytes;
+}
+
+static void
+s_unpack_verdicts (trn_unpack_t *in, trn_dirframe_t *frame)
+{
+    size_t count;
+    const uint8_t *bytes = trn_unpack_bytes (in, &count);
+    frame->taken.count = 0;
+    if (count > TRN_DIR_ASK_MAX) {
+        trn_unpack_fail (in, TERN_ETOOBIG);
+    } else if (count) {
+        memcpy (frame->taken.verdicts, bytes, count);
+        frame->taken.count = (uint32_t) count;
+    }
+}
+
+uint64_t
+trn_digest_at (const uint8_t *buckets, uint32_t bucket)
+{
+    assert (buckets && bucket < TRN_BINDING_BUCKETS);
+    return trn_get_u64 (buckets + (size_t) bucket * 8);
 }
 
 static void
@@ -279,6 +340,21 @@ s_unpack_frame (trn_unpack_t *in, trn_dirframe_t *frame)
         frame->pong.nonce = trn_field_u64 (in);
         frame->pong.epoch = trn_unpack_uint (in, 1, UINT64_MAX);
         frame->pong.number = trn_field_seq (in, 0);
+        frame->pong.digest = trn_field_u64 (in);
+        break;
+    case TRN_DIR_BINDINGS:
+        frame->bindings.nonce = trn_field_u64 (in);
+        frame->bindings.page = trn_unpack_uint (in, 0, UINT32_MAX);
+        trn_diritem_unpack_binds (in, &frame->bindings.items);
+        frame->bindings.last = trn_unpack_bool (in);
+        break;
+    case TRN_DIR_DIGESTS:
+        frame->digests.nonce = trn_field_u64 (in);
+        frame->digests.buckets = s_unpack_exactly (in, DIGESTS_SIZE);
+        break;
+    case TRN_DIR_TAKEN:
+        frame->taken.nonce = trn_field_u64 (in);
+        s_unpack_verdicts (in, frame);
         break;
     }
 }
@@ -302,7 +378,7 @@ trn_dirframe_decode (trn_dirframe_t *frame, const uint8_t *bytes, size_t size)
     if (in.error) {
         return in.error;
     }
-    if (type < TRN_DIR_REGISTER || type > TRN_DIR_PONG) {
+    if (type < TRN_DIR_REGISTER || type > TRN_DIR_TAKEN) {
         return TERN_EVERSION;
     }
     frame->type = (trn_dirframe_type_t) type;

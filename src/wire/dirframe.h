@@ -10,6 +10,8 @@
 //      WATCH    (what I know already)    SNAPSHOT pages, then a DELTA each time
 //      QUERY    (numbers of the fleet)   STATS pages
 //      PING                              PONG
+//      DIGESTS  (of my bindings)         DIGESTS, and BINDINGS where they differ
+//      BINDINGS (to you, or: take these) TAKEN; BINDINGS each time one changes
 //
 //  epoch names one life of a directory; number counts its changes in that life.
 //  A watcher applies DELTA number n + 1 after n; any other means that it missed
@@ -30,6 +32,7 @@
 #define TRN_DIRFRAME_H
 
 #include "base/limits.h"
+#include "wire/binding.h"
 #include "wire/packer.h"
 #include "wire/text.h"
 
@@ -52,7 +55,10 @@ typedef enum {
     TRN_DIR_QUERY = 41,
     TRN_DIR_STATS = 42,
     TRN_DIR_PING = 43,
-    TRN_DIR_PONG = 44
+    TRN_DIR_PONG = 44,
+    TRN_DIR_BINDINGS = 45,
+    TRN_DIR_DIGESTS = 46,
+    TRN_DIR_TAKEN = 47
 } trn_dirframe_type_t;
 
 typedef enum {
@@ -63,6 +69,17 @@ typedef enum {
     TRN_DIR_RIGHTS = 5,
     TRN_DIR_VERSION = 6
 } trn_dir_refusal_t;
+
+//  What a node says of a binding that it was asked to take.
+typedef enum {
+    TRN_DIR_TOOK = 0,       //  it has it, as durable as it keeps anything
+    TRN_DIR_TOOK_TYPE = 1,  //  no: the exchange is of another type
+    TRN_DIR_TOOK_FULL = 2,  //  no: no room
+    TRN_DIR_TOOK_RIGHTS = 3
+} trn_dir_verdict_t;
+
+//  Bindings that one frame may ask to be taken.
+#define TRN_DIR_ASK_MAX 64
 
 //  WATCH flags.
 #define TRN_WATCH_ONCE 1u  //  a snapshot only, no deltas afterwards
@@ -82,8 +99,8 @@ typedef struct {
     trn_text_t queues[TRN_QUEUES_MAX];  //  consumed here
 } trn_entry_t;
 
-//  Items of a decoded list, checked already; see trn_entries_next () and
-//  trn_rows_next ().  Borrowed from the bytes of the frame.
+//  Items of a decoded list, checked already; see trn_entries_next (),
+//  trn_rows_next () and trn_binds_next ().  Borrowed from the frame's bytes.
 typedef struct {
     const uint8_t *at;
     const uint8_t *end;
@@ -160,7 +177,26 @@ typedef struct {
             uint64_t nonce;
             uint64_t epoch;
             uint64_t number;
+            uint64_t digest;  //  of all bindings
         } pong;
+        struct {
+            uint64_t nonce;  //  peer: 0, or TAKEN tells what became of each;
+                             //  node: of the DIGESTS, 0: these have changed
+            uint64_t page;
+            trn_items_t items;  //  encode: trn_dirpage_t
+            bool last;
+        } bindings;
+        struct {
+            uint64_t nonce;  //  the answer returns it
+            const uint8_t
+                *buckets;  //  TRN_BINDING_BUCKETS * 8 bytes, borrowed;
+                           //  see trn_digest_at ()
+        } digests;
+        struct {
+            uint64_t nonce;
+            uint8_t verdicts[TRN_DIR_ASK_MAX];  //  trn_dir_verdict_t
+            uint32_t count;
+        } taken;
     };
 } trn_dirframe_t;
 
@@ -170,7 +206,7 @@ typedef struct {
 size_t
 trn_dirframe_encode (const trn_dirframe_t *frame, uint8_t *to, size_t capacity);
 
-//  Encode REFRESH, SNAPSHOT or STATS: begin with the frame's other fields, add
+//  Encode REFRESH, SNAPSHOT, STATS or BINDINGS: begin with the frame's other fields, add
 //  items while there is room, end.  add () says false when the item does not
 //  fit: end this page and begin the next with page + 1.  The first item of a
 //  page always fits when capacity >= TRN_DIRECTORY_FRAME_MAX.
@@ -191,6 +227,9 @@ trn_dirpage_add_entry (trn_dirpage_t *self, const trn_entry_t *entry);
 bool
 trn_dirpage_add_row (trn_dirpage_t *self, const tern_stats_t *row);
 
+bool
+trn_dirpage_add_binding (trn_dirpage_t *self, const trn_binding_t *binding);
+
 size_t
 trn_dirpage_end (trn_dirpage_t *self, bool last);
 
@@ -206,6 +245,13 @@ trn_entries_next (trn_items_t *self, trn_entry_t *entry);
 
 bool
 trn_rows_next (trn_items_t *self, tern_stats_t *row);
+
+bool
+trn_binds_next (trn_items_t *self, trn_binding_t *binding);
+
+//  Digests in a frame: little-endian, one behind the other.
+uint64_t
+trn_digest_at (const uint8_t *buckets, uint32_t bucket);
 
 //  Name of a frame type for logs and traces, "?" if unknown.
 const char *

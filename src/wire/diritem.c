@@ -198,6 +198,18 @@ trn_diritem_unpack_rows (trn_unpack_t *in, trn_items_t *items)
     items->end = in->at;
 }
 
+void
+trn_diritem_unpack_binds (trn_unpack_t *in, trn_items_t *items)
+{
+    items->left = trn_unpack_array (in, UINT16_MAX);
+    items->at = in->at;
+    trn_binding_t binding;
+    for (uint32_t index = 0; index < items->left && !in->error; index++) {
+        trn_binding_unpack (in, &binding);
+    }
+    items->end = in->at;
+}
+
 bool
 trn_entries_next (trn_items_t *self, trn_entry_t *entry)
 {
@@ -224,6 +236,22 @@ trn_rows_next (trn_items_t *self, tern_stats_t *row)
     trn_unpack_t in;
     trn_unpack_start (&in, self->at, (size_t) (self->end - self->at));
     s_unpack_row (&in, row);
+    assert (!in.error);
+    self->at = in.at;
+    self->left--;
+    return true;
+}
+
+bool
+trn_binds_next (trn_items_t *self, trn_binding_t *binding)
+{
+    assert (self && binding);
+    if (!self->left) {
+        return false;
+    }
+    trn_unpack_t in;
+    trn_unpack_start (&in, self->at, (size_t) (self->end - self->at));
+    trn_binding_unpack (&in, binding);
     assert (!in.error);
     self->at = in.at;
     self->left--;

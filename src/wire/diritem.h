@@ -24,4 +24,7 @@ trn_diritem_unpack_entries (trn_unpack_t *in, trn_items_t *items);
 void
 trn_diritem_unpack_rows (trn_unpack_t *in, trn_items_t *items);
 
+void
+trn_diritem_unpack_binds (trn_unpack_t *in, trn_items_t *items);
+
 #endif

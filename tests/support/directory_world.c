@@ -61,6 +61,13 @@ world_clear (world_t *self)
         free (self->frames[index].bytes);
     }
     free (self->frames);
+    for (size_t node = 0; node < WORLD_NODES; node++) {
+        free (self->states[node]);
+    }
+    for (size_t peer = 0; peer < WORLD_PEERS; peer++) {
+        trn_bindings_destroy (&self->peers[peer].shown);
+        free (self->peers[peer].saved);
+    }
     memset (self, 0, sizeof *self);
 }
 
@@ -109,13 +116,20 @@ s_drain_node (world_t *self, size_t node)
     trn_registry_t *registry = self->nodes[node];
     const trn_registry_action_t *action;
     while (registry && (action = trn_registry_action (registry))) {
+        if (action->type == TRN_REGISTRY_SAVE) {
+            free (self->states[node]);
+            self->states[node]
+                = trn_registry_state (registry, &self->state_sizes[node]);
+            trn_registry_on_saved (registry, true, self->now_ms);
+            continue;
+        }
         if (action->type != TRN_REGISTRY_SEND || self->deaf[node]) {
             continue;
         }
         const size_t peer = s_peer_of_route (self, node, action->route);
         if (peer == WORLD_PEERS) {
             trn_registry_on_gone (registry, action->route, self->now_ms);
-        } else if (world_random (self, 16) == 0) {
+        } else if (!self->flowing && world_random (self, 16) == 0) {
             trn_registry_on_blocked (registry, action->route, self->now_ms);
         } else {
             s_post (self, peer, node, false, action->route, action->bytes,
@@ -170,6 +184,18 @@ s_host (world_t *self, size_t number)
 }
 
 static void
+s_save (world_peer_t *peer)
+{
+    uint8_t *view = trn_alloc (TRN_ROSTER_VIEW_MAX);
+    peer->saved_size
+        = trn_roster_view (peer->roster, view, TRN_ROSTER_VIEW_MAX);
+    free (peer->saved);
+    peer->saved = trn_alloc (peer->saved_size);
+    memcpy (peer->saved, view, peer->saved_size);
+    free (view);
+}
+
+static void
 s_drain_peer (world_t *self, size_t number)
 {
     world_peer_t *peer = &self->peers[number];
@@ -196,7 +222,14 @@ s_drain_peer (world_t *self, size_t number)
             snprintf (peer->last_report, sizeof peer->last_report, "%s",
                       action->report.id);
             break;
-        case TRN_ROSTER_SAVE: break;
+        case TRN_ROSTER_SAVE: s_save (peer); break;
+        case TRN_ROSTER_BINDING:
+            trn_bindings_take (peer->shown, &action->binding);
+            break;
+        case TRN_ROSTER_BOUND:
+            peer->bound++;
+            peer->last_result = action->result;
+            break;
         }
     }
 }
@@ -208,8 +241,15 @@ world_node_up (world_t *self, size_t node)
     const trn_registry_config_t config = {
         .epoch = world_random (self, INT64_MAX) + 1,
         .seed = world_random (self, INT64_MAX),
+        .durable = self->durable,
     };
     self->nodes[node] = trn_registry_new (&config);
+    if (self->states[node]) {
+        const int rc = trn_registry_restore (
+            self->nodes[node], self->states[node], self->state_sizes[node]);
+        assert (!rc);
+        (void) rc;
+    }
 }
 
 void
@@ -229,7 +269,13 @@ world_peer_up (world_t *self, size_t number, size_t queues)
     world_peer_t *peer = &self->peers[number];
     assert (!peer->roster);
     const uint64_t incarnation = peer->incarnation + 1;
+    trn_bindings_destroy (&peer->shown);
+    uint8_t *const saved = peer->saved;
+    const size_t saved_size = peer->saved_size;
     memset (peer, 0, sizeof *peer);
+    peer->saved = saved;
+    peer->saved_size = saved_size;
+    peer->shown = trn_bindings_new (TRN_BINDINGS_MAX, TRN_BINDINGS_BYTES);
     peer->incarnation = incarnation;
     snprintf (peer->name, sizeof peer->name, "p%zu", number);
     const char *const nodes[]
@@ -245,6 +291,11 @@ world_peer_up (world_t *self, size_t number, size_t queues)
         .local = self->local,
     };
     peer->roster = trn_roster_new (&config);
+    if (self->restoring && saved) {
+        const int rc = trn_roster_restore (peer->roster, saved, saved_size);
+        assert (!rc);
+        (void) rc;
+    }
     char endpoint[64];
     snprintf (endpoint, sizeof endpoint, "tcp://%s:%" PRIu64, peer->name,
               incarnation);
@@ -423,4 +474,62 @@ world_agrees (const world_t *self)
         }
     }
     return agrees;
+}
+
+int
+world_bind (world_t *self, size_t number, const char *queue,
+            const char *pattern, bool removed)
+{
+    const trn_binding_t binding = {
+        .exchange = trn_text ("x"),
+        .type = TRN_EXCHANGE_TOPIC,
+        .queue = trn_text (queue),
+        .pattern = trn_text (pattern),
+        .stamp_us = 1000 * (uint64_t) self->now_ms,
+        .removed = removed,
+    };
+    const int rc
+        = trn_roster_bind (self->peers[number].roster, &binding, self->now_ms);
+    s_drain_peer (self, number);
+    return rc;
+}
+
+static bool
+s_same (const world_t *self, const char *who, size_t number,
+        const trn_bindings_t *table, uint64_t digest)
+{
+    if (trn_bindings_digest (table) == digest) {
+        return true;
+    }
+    fprintf (stderr, "seed %" PRIu64 ": %s %zu has other bindings (%zu)\n",
+             self->seed, who, number, trn_bindings_count (table));
+    return false;
+}
+
+bool
+world_bound (const world_t *self)
+{
+    bool same = true;
+    uint64_t digest = 0;
+    for (size_t number = 0; number < WORLD_PEERS; number++) {
+        const world_peer_t *peer = &self->peers[number];
+        if (peer->roster) {
+            digest = trn_bindings_digest (trn_roster_bindings (peer->roster));
+        }
+    }
+    for (size_t number = 0; number < WORLD_PEERS; number++) {
+        const world_peer_t *peer = &self->peers[number];
+        if (peer->roster) {
+            same &= s_same (self, "peer", number,
+                            trn_roster_bindings (peer->roster), digest);
+            same &= s_same (self, "shown to", number, peer->shown, digest);
+        }
+    }
+    for (size_t node = 0; node < WORLD_NODES; node++) {
+        if (self->nodes[node]) {
+            same &= s_same (self, "node", node,
+                            trn_registry_bindings (self->nodes[node]), digest);
+        }
+    }
+    return same;
 }

@@ -38,7 +38,12 @@ typedef struct {
     uint64_t gone;  //  PEER_GONE actions
     uint64_t connects, sends;
     uint64_t reports;
-    char last_report[64];  //  its id
+    char last_report[64];   //  its id
+    uint64_t bound;         //  BOUND actions
+    int last_result;        //  of them
+    trn_bindings_t *shown;  //  what BINDING actions told
+    uint8_t *saved;         //  at the last SAVE; kept over its lives
+    size_t saved_size;
 } world_peer_t;
 
 typedef struct {
@@ -49,8 +54,13 @@ typedef struct {
     bool local;                          //  node 0 is hosted by who asks first
     int host;                            //  peer that hosts it, -1 nobody
     uint32_t delay_ms;                   //  frames take up to so long
+    bool flowing;                        //  pipes are never full
+    bool restoring;                      //  peers start from what they saved
     trn_registry_t *nodes[WORLD_NODES];  //  NULL: dead
     bool deaf[WORLD_NODES];              //  it takes frames and answers nothing
+    bool durable;                        //  nodes keep their bindings
+    uint8_t *states[WORLD_NODES];        //  what they kept
+    size_t state_sizes[WORLD_NODES];
     world_peer_t peers[WORLD_PEERS];
     uint64_t next_route;
     struct world_frame *frames;
@@ -66,7 +76,8 @@ world_clear (world_t *self);
 uint64_t
 world_random (world_t *self, uint64_t bound);
 
-//  A node is born, empty; or dies with all it knew.
+//  A node is born, empty but for bindings that it kept; or dies with all it
+//  knew.
 void
 world_node_up (world_t *self, size_t node);
 
@@ -102,5 +113,16 @@ world_seen (const world_t *self, size_t peer, size_t other);
 //  If not, says on stderr who does not see whom.
 bool
 world_agrees (const world_t *self);
+
+//  A peer binds the queue to exchange x (topic) by this pattern, or unbinds it;
+//  returns what the roster did.
+int
+world_bind (world_t *self, size_t peer, const char *queue, const char *pattern,
+            bool removed);
+
+//  Do all running peers and nodes have the same bindings, and was each peer
+//  shown what it has?  If not, says who has not on stderr.
+bool
+world_bound (const world_t *self);
 
 #endif

@@ -65,7 +65,7 @@ scene_setup (void **state)
     unsetenv ("TERN_CONFIG");
 
     const char *const binds[] = {"tcp://127.0.0.1:*"};
-    const tern_directory_options_t options = {binds, 1};
+    const tern_directory_options_t options = {.binds = binds, .bind_count = 1};
     char why[256] = "";
     if (tern_directory_open (&self->directory, &options, why, sizeof why)) {
         fail_msg ("directory: %s", why);

@@ -140,7 +140,7 @@ static tern_directory_t *
 s_open (void)
 {
     const char *const binds[] = {"tcp://127.0.0.1:*"};
-    const tern_directory_options_t options = {binds, 1};
+    const tern_directory_options_t options = {.binds = binds, .bind_count = 1};
     tern_directory_t *directory;
     char why[256] = "";
     assert_int_equal (
@@ -507,7 +507,8 @@ what_cannot_be_bound_is_said_in_one_line (void **state)
         tern_directory_endpoint (first, 0),
     };
     for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
-        const tern_directory_options_t options = {&cases[index], 1};
+        const tern_directory_options_t options
+            = {.binds = &cases[index], .bind_count = 1};
         tern_directory_t *directory;
         char why[256] = "";
         const int rc
@@ -527,7 +528,7 @@ a_living_ipc_socket_is_not_taken_away (void **state)
     char endpoint[128];
     snprintf (endpoint, sizeof endpoint, "ipc://%s/one", s_folder);
     const char *const binds[] = {endpoint};
-    const tern_directory_options_t options = {binds, 1};
+    const tern_directory_options_t options = {.binds = binds, .bind_count = 1};
     tern_directory_t *first;
     tern_directory_t *second;
     char why[256] = "";

@@ -426,7 +426,7 @@ test_the_directory_may_be_away_while_messages_move (void **state)
     //  It comes back at its old place, empty: peers register by themselves and
     //  newcomers are found.
     const char *const binds[] = {scene->endpoint};
-    const tern_directory_options_t options = {binds, 1};
+    const tern_directory_options_t options = {.binds = binds, .bind_count = 1};
     char why[256] = "";
     const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
     while (tern_directory_open (&scene->directory, &options, why, sizeof why)

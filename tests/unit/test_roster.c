@@ -390,6 +390,7 @@ s_start_local (size_t peers)
     world_init (&s_world, 1, 1);
     s_world.local = true;
     s_world.delay_ms = 1;
+    s_world.flowing = true;
     for (size_t peer = 0; peer < peers; peer++) {
         world_peer_up (&s_world, peer, 1);
     }

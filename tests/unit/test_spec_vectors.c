@@ -286,6 +286,23 @@ s_show_row (vector_t *out, const tern_stats_t *row)
     s_number (out, "row.consumers", row->consumers);
 }
 
+static void
+s_show_binding (vector_t *out, const trn_binding_t *binding)
+{
+    s_text (out, "binding.exchange", binding->exchange);
+    s_number (out, "binding.type", binding->type);
+    s_text (out, "binding.queue", binding->queue);
+    s_text (out, "binding.pattern", binding->pattern);
+    s_hex (out, "binding.headers", binding->headers, binding->headers_size);
+    s_number (out, "binding.any", binding->any);
+    s_number (out, "binding.from", binding->from);
+    s_number (out, "binding.from_value", binding->from_value);
+    s_text (out, "binding.alternate", binding->alternate);
+    s_number (out, "binding.stamp_us", binding->stamp_us);
+    s_text (out, "binding.writer", binding->writer);
+    s_number (out, "binding.removed", binding->removed);
+}
+
 //  Show a paged list and pack it again; returns the bytes used.
 static size_t
 s_show_page (vector_t *out, const trn_dirframe_t *frame, uint8_t *to,
@@ -303,6 +320,14 @@ s_show_page (vector_t *out, const trn_dirframe_t *frame, uint8_t *to,
             assert_true (trn_dirpage_add_entry (&page, &entry));
         }
         last = frame->snapshot.last;
+    } else if (frame->type == TRN_DIR_BINDINGS) {
+        trn_items_t items = frame->bindings.items;
+        trn_binding_t binding;
+        while (trn_binds_next (&items, &binding)) {
+            s_show_binding (out, &binding);
+            assert_true (trn_dirpage_add_binding (&page, &binding));
+        }
+        last = frame->bindings.last;
     } else {
         const bool stats = frame->type == TRN_DIR_STATS;
         trn_items_t items = stats ? frame->stats.rows : frame->refresh.rows;
@@ -395,6 +420,24 @@ s_show_dirframe (vector_t *out, const trn_dirframe_t *frame)
         s_number (out, "nonce", frame->pong.nonce);
         s_number (out, "epoch", frame->pong.epoch);
         s_number (out, "number", frame->pong.number);
+        s_number (out, "digest", frame->pong.digest);
+        break;
+    case TRN_DIR_BINDINGS:
+        s_number (out, "nonce", frame->bindings.nonce);
+        s_number (out, "page", frame->bindings.page);
+        break;
+    case TRN_DIR_DIGESTS:
+        s_number (out, "nonce", frame->digests.nonce);
+        for (uint32_t bucket = 0; bucket < TRN_BINDING_BUCKETS; bucket++) {
+            if (trn_digest_at (frame->digests.buckets, bucket)) {
+                s_line (out, "bucket %" PRIu32 " %" PRIu64, bucket,
+                        trn_digest_at (frame->digests.buckets, bucket));
+            }
+        }
+        break;
+    case TRN_DIR_TAKEN:
+        s_number (out, "nonce", frame->taken.nonce);
+        s_hex (out, "verdicts", frame->taken.verdicts, frame->taken.count);
         break;
     }
 }
@@ -407,9 +450,9 @@ s_replay_directory (vector_t *self)
     const int rc = trn_dirframe_decode (&frame, self->bytes, self->size);
     if (rc == 0) {
         s_show_dirframe (self, &frame);
-        const bool paged = frame.type == TRN_DIR_SNAPSHOT
-                           || frame.type == TRN_DIR_REFRESH
-                           || frame.type == TRN_DIR_STATS;
+        const bool paged
+            = frame.type == TRN_DIR_SNAPSHOT || frame.type == TRN_DIR_REFRESH
+              || frame.type == TRN_DIR_BINDINGS || frame.type == TRN_DIR_STATS;
         const size_t size
             = paged ? s_show_page (self, &frame, again, sizeof again)
                     : trn_dirframe_encode (&frame, again, sizeof again);

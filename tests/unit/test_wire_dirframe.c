@@ -62,6 +62,28 @@ s_row (tern_stats_t *row)
                            .consumers = 3};
 }
 
+static uint8_t s_digests[TRN_BINDING_BUCKETS * 8] = {[8] = 1, [2047] = 2};
+
+static void
+s_binding (trn_binding_t *binding)
+{
+    *binding = (trn_binding_t) {
+        .exchange = trn_text ("orders"),
+        .type = TRN_EXCHANGE_HEADERS,
+        .queue = trn_text ("billing"),
+        .pattern = trn_text (""),
+        .headers = (const uint8_t *) "\x82\xa1k\xa1v\xa4kind\xa5order",
+        .headers_size = 16,
+        .any = true,
+        .from = TRN_FROM_SEQ,
+        .from_value = 7,
+        .alternate = trn_text ("lost"),
+        .stamp_us = 1700000000000000,
+        .writer = trn_text ("orders-1"),
+        .removed = true,
+    };
+}
+
 //  One good frame of a type that has no paged list.
 static void
 s_sample (trn_dirframe_t *frame, trn_dirframe_type_t type)
@@ -114,6 +136,20 @@ s_sample (trn_dirframe_t *frame, trn_dirframe_type_t type)
         frame->pong.nonce = 5;
         frame->pong.epoch = 11;
         frame->pong.number = 13;
+        frame->pong.digest = 0x1122334455667788u;
+        break;
+    case TRN_DIR_BINDINGS:
+        frame->bindings.nonce = 5;
+        frame->bindings.page = 1;
+        break;
+    case TRN_DIR_DIGESTS:
+        frame->digests.nonce = 5;
+        frame->digests.buckets = s_digests;
+        break;
+    case TRN_DIR_TAKEN:
+        frame->taken.nonce = 5;
+        frame->taken.count = 3;
+        frame->taken.verdicts[1] = TRN_DIR_TOOK_TYPE;
         break;
     case TRN_DIR_REFRESH:
         frame->refresh.name = trn_text ("orders-1");
@@ -151,6 +187,12 @@ s_pack (test_packed_t *packed, const trn_dirframe_t *frame)
     } else if (frame->type == TRN_DIR_REFRESH || frame->type == TRN_DIR_STATS) {
         trn_dirpage_begin (&page, frame, packed->bytes, capacity);
         assert_true (trn_dirpage_add_row (&page, &row));
+        packed->size = trn_dirpage_end (&page, true);
+    } else if (frame->type == TRN_DIR_BINDINGS) {
+        trn_binding_t binding;
+        s_binding (&binding);
+        trn_dirpage_begin (&page, frame, packed->bytes, capacity);
+        assert_true (trn_dirpage_add_binding (&page, &binding));
         packed->size = trn_dirpage_end (&page, true);
     } else {
         packed->size = trn_dirframe_encode (frame, packed->bytes, capacity);
@@ -199,6 +241,15 @@ s_repack (test_packed_t *packed, const trn_dirframe_t *frame)
                                                    ? frame->stats.last
                                                    : frame->refresh.last);
         break;
+    case TRN_DIR_BINDINGS:
+        trn_dirpage_begin (&page, frame, packed->bytes, capacity);
+        items = frame->bindings.items;
+        trn_binding_t binding;
+        while (trn_binds_next (&items, &binding)) {
+            assert_true (trn_dirpage_add_binding (&page, &binding));
+        }
+        packed->size = trn_dirpage_end (&page, frame->bindings.last);
+        break;
     case TRN_DIR_REGISTER:
     case TRN_DIR_REGISTERED:
     case TRN_DIR_REFUSED:
@@ -208,6 +259,8 @@ s_repack (test_packed_t *packed, const trn_dirframe_t *frame)
     case TRN_DIR_QUERY:
     case TRN_DIR_PING:
     case TRN_DIR_PONG:
+    case TRN_DIR_DIGESTS:
+    case TRN_DIR_TAKEN:
         packed->size = trn_dirframe_encode (frame, packed->bytes, capacity);
         break;
     }
@@ -233,7 +286,7 @@ every_frame_comes_back (void **state)
     (void) state;
     static trn_dirframe_t frame;
     static test_packed_t packed;
-    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_PONG;
+    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_TAKEN;
          type++) {
         s_sample (&frame, type);
         s_pack (&packed, &frame);
@@ -330,7 +383,7 @@ a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
     (void) state;
     static trn_dirframe_t frame;
     static test_packed_t packed;
-    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_PONG;
+    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_TAKEN;
          type++) {
         s_sample (&frame, type);
         s_pack (&packed, &frame);
@@ -348,7 +401,7 @@ a_missing_field_is_refused (void **state)
     (void) state;
     static trn_dirframe_t frame;
     static test_packed_t whole, packed;
-    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_PONG;
+    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_TAKEN;
          type++) {
         s_sample (&frame, type);
         s_pack (&whole, &frame);
@@ -380,7 +433,7 @@ fields_of_a_later_version_are_ignored (void **state)
     static test_packed_t whole, packed;
     static const char later[] = "\x82\xa1k\x92\1\xc0\xa1l\xc4\1\xff\x2a";
     const size_t size = sizeof later - 1;
-    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_PONG;
+    for (trn_dirframe_type_t type = TRN_DIR_REGISTER; type <= TRN_DIR_TAKEN;
          type++) {
         s_sample (&frame, type);
         s_pack (&whole, &frame);
@@ -412,6 +465,31 @@ fields_of_a_later_version_are_ignored (void **state)
     tern_stats_t row;
     assert_true (trn_rows_next (&frame.stats.rows, &row));
     assert_int_equal (row.consumers, 3);
+}
+
+static void
+a_binding_comes_back_field_by_field (void **state)
+{
+    (void) state;
+    static trn_dirframe_t frame;
+    static test_packed_t packed;
+    s_sample (&frame, TRN_DIR_BINDINGS);
+    s_pack (&packed, &frame);
+    assert_int_equal (s_decode (&frame, &packed), 0);
+    trn_binding_t sent, found;
+    s_binding (&sent);
+    assert_true (trn_binds_next (&frame.bindings.items, &found));
+    assert_false (trn_binds_next (&frame.bindings.items, &found));
+    assert_true (trn_text_is (found.exchange, "orders")
+                 && trn_text_is (found.queue, "billing")
+                 && trn_text_is (found.pattern, "")
+                 && trn_text_is (found.alternate, "lost")
+                 && trn_text_is (found.writer, "orders-1"));
+    assert_int_equal (found.headers_size, sent.headers_size);
+    assert_memory_equal (found.headers, sent.headers, sent.headers_size);
+    assert_true (found.type == sent.type && found.any && found.removed
+                 && found.from == sent.from && found.from_value == 7
+                 && found.stamp_us == sent.stamp_us);
 }
 
 #define ANY UINT64_MAX
@@ -463,6 +541,14 @@ static const struct {
     {TRN_DIR_PONG, {{1, -1}}, 0, ANY},
     {TRN_DIR_PONG, {{2, -1}}, 1, ANY},
     {TRN_DIR_PONG, {{3, -1}}, 0, SEQ},
+    {TRN_DIR_PONG, {{4, -1}}, 0, ANY},
+    {TRN_DIR_BINDINGS, {{1, -1}}, 0, ANY},
+    {TRN_DIR_BINDINGS, {{2, -1}}, 0, U32},
+    {TRN_DIR_BINDINGS, {{3, 0, 6}}, 2, 3},
+    {TRN_DIR_BINDINGS, {{3, 0, 7}}, 0, SEQ},
+    {TRN_DIR_BINDINGS, {{3, 0, 9}}, 1, TRN_STAMP_MAX},
+    {TRN_DIR_DIGESTS, {{1, -1}}, 0, ANY},
+    {TRN_DIR_TAKEN, {{1, -1}}, 0, ANY},
 };
 
 static int
@@ -543,6 +629,9 @@ texts_follow_their_grammar_and_limits (void **state)
                  {TRN_DIR_GOODBYE, {{1, -1}}, false},
                  {TRN_DIR_SNAPSHOT, {{4, 0, 0}}, false},
                  {TRN_DIR_DELTA, {{4, 0, -1}}, false},
+                 {TRN_DIR_BINDINGS, {{3, 0, 0}}, false},
+                 {TRN_DIR_BINDINGS, {{3, 0, 2}}, true},
+                 {TRN_DIR_BINDINGS, {{3, 0, 10}}, false},
                  {TRN_DIR_QUERY, {{2, -1}}, true},
                  {TRN_DIR_QUERY, {{3, -1}}, true}};
     for (size_t at = 0; at < sizeof names / sizeof *names; at++) {
@@ -687,7 +776,7 @@ an_unknown_type_is_told_from_nonsense (void **state)
 {
     (void) state;
     const test_path_t type = {{0, -1}};
-    const uint64_t unknown[] = {1, 14, 32, 45, 200, U32};
+    const uint64_t unknown[] = {1, 14, 32, 48, 200, U32};
     for (size_t at = 0; at < 6; at++) {
         assert_int_equal (s_with_number (TRN_DIR_PING, type, unknown[at]),
                           TERN_EVERSION);
@@ -708,7 +797,7 @@ damaged_frames_give_a_listed_answer_and_survive_the_round_trip (void **state)
     static trn_dirframe_t frame;
     static test_packed_t packed, again;
     for (int round = 0; round < 60000; round++) {
-        const uint64_t type = 33 + test_random_below (&random, 12);
+        const uint64_t type = 33 + test_random_below (&random, 15);
         s_sample (&frame, (trn_dirframe_type_t) type);
         s_pack (&packed, &frame);
         for (uint64_t hits = 1 + test_random_below (&random, 3); hits; hits--) {
@@ -733,7 +822,8 @@ every_type_has_a_name_and_no_other_number_has (void **state)
     assert_string_equal (trn_dirframe_name (TRN_DIR_SNAPSHOT), "SNAPSHOT");
     assert_string_equal (trn_dirframe_name (TRN_DIR_PONG), "PONG");
     assert_string_equal (trn_dirframe_name ((trn_dirframe_type_t) 32), "?");
-    assert_string_equal (trn_dirframe_name ((trn_dirframe_type_t) 45), "?");
+    assert_string_equal (trn_dirframe_name (TRN_DIR_TAKEN), "TAKEN");
+    assert_string_equal (trn_dirframe_name ((trn_dirframe_type_t) 48), "?");
 }
 
 int
@@ -743,6 +833,7 @@ main (void)
         cmocka_unit_test (every_frame_comes_back),
         cmocka_unit_test (an_entry_comes_back_field_by_field),
         cmocka_unit_test (a_row_comes_back_field_by_field),
+        cmocka_unit_test (a_binding_comes_back_field_by_field),
         cmocka_unit_test (a_rate_that_is_no_number_or_no_rate_is_tamed),
         cmocka_unit_test (a_frame_cut_short_is_refused_wherever_it_is_cut),
         cmocka_unit_test (a_missing_field_is_refused),
