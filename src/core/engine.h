@@ -285,10 +285,11 @@ trn_engine_add_exchange (trn_engine_t *self, const char *name, bool routed,
                          const uint8_t *state, size_t size,
                          trn_outbox_id_t *outbox_p);
 
-//  One more queue of an exchange, from seq on (high + 1: only what is new; for a
-//  routed one earlier targets cannot name it, so its past is what the shell
-//  says by on_message () again).  Known already: its number.  Numbers are from 1
-//  on and are never used again in this outbox.  TERN_ETOOBIG: too many.
+//  One more queue of an exchange, from seq on; high + 1: only what is new.  Of its
+//  past the shell says by on_message () what is ruled, before any action is taken;
+//  of a routed one, whose earlier targets cannot name it, that is everything, up
+//  to high.  Known already: its number.  Numbers are from 1 on and are never used
+//  again in this outbox.  TERN_ETOOBIG: too many.
 int
 trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
                       const char *queue, uint64_t from, uint32_t *number_p,
@@ -321,7 +322,8 @@ trn_engine_policy (const trn_engine_t *self, trn_outbox_id_t outbox,
 //  here; the copy is not delivered before a state that says so is durable.
 //  After a restart, before any action is taken, the shell says this again for
 //  every dead letter found whose first id is of this store; what is settled
-//  already is no news.  dead_seq 0: the record is not there (any more): dropped, counted.
+//  already is no news.  dead_seq 0: the record is not there (any more): dropped,
+//  counted.
 void
 trn_engine_on_buried (trn_engine_t *self, trn_outbox_id_t outbox,
                       uint32_t number, uint64_t seq,
@@ -334,8 +336,8 @@ void
 trn_engine_on_bury_failed (trn_engine_t *self, trn_outbox_id_t outbox,
                            uint32_t number, uint64_t seq, int64_t now_ms);
 
-//  Drop everything that waits for a queue (not what is with consumers).  Returns
-//  how many.
+//  Drop everything that waits for a queue (number 0: for all), not what is with
+//  consumers, and not what is dead.  Returns how many.
 uint64_t
 trn_engine_purge (trn_engine_t *self, trn_outbox_id_t outbox, uint32_t number,
                   int64_t now_ms);

@@ -105,6 +105,25 @@ trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
     return 0;
 }
 
+int
+trn_engine_add_exchange (trn_engine_t *self, const char *name, bool routed,
+                         uint64_t high, const trn_ranges_t *gaps, bool clean,
+                         const uint8_t *state, size_t size,
+                         trn_outbox_id_t *outbox_p)
+{
+    assert (self && name && outbox_p && high < TRN_SEQ_MAX);
+    int rc = 0;
+    trn_publication_t *publication
+        = s_open (self, name, high, clean, state, size, &rc);
+    if (!publication) {
+        return rc;
+    }
+    publication->exchange = true;
+    publication->routed = routed;
+    *outbox_p = s_begin (self, publication, gaps);
+    return 0;
+}
+
 static void
 s_touch_subs (trn_engine_t *self, trn_publication_t *publication,
               void (*touch) (trn_engine_t *, trn_subscription_t *))

@@ -7,7 +7,9 @@
 #include "core/callees.h"
 #include "core/dispatch.h"
 #include "core/expiry.h"
+#include "core/flow.h"
 #include "core/inside.h"
+#include "core/link_out.h"
 #include "core/publication.h"
 #include "core/ready.h"
 
@@ -67,6 +69,35 @@ trn_engine_on_clock (trn_engine_t *self, uint64_t wall_ms, int64_t now_ms)
 
 //  Messages -----------------------------------------------------------------
 
+static bool
+s_is_target (const trn_rule_t *rule, uint32_t number)
+{
+    size_t index = 0;
+    while (index < rule->target_count && rule->targets[index] < number) {
+        index++;
+    }
+    return index < rule->target_count && rule->targets[index] == number;
+}
+
+//  A routed message, or one that is not said before it, is for the queues that
+//  it names.  True if it is for this one.
+static bool
+s_route (trn_subscription_t *sub, const trn_rule_t *rule)
+{
+    if (rule->seq <= sub->told) {
+        return false;
+    }
+    if (rule->seq > sub->told + 1) {
+        trn_subscription_skip (sub, sub->told + 1, rule->seq - 1);
+    }
+    if (s_is_target (rule, sub->number)) {
+        return true;
+    }
+    trn_subscription_skip (sub, rule->seq, rule->seq);
+    sub->told = rule->seq;
+    return false;
+}
+
 void
 trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
                        const trn_rule_t *rule)
@@ -77,7 +108,9 @@ trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
     const uint64_t wall_ms = trn_engine_wall (self);
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
-        trn_ready_add (sub, rule, wall_ms);
+        if (!publication->routed || s_route (sub, rule)) {
+            trn_ready_add (sub, rule, wall_ms);
+        }
         if (rule->seq <= publication->high) {
             trn_dispatch_touch (self, sub);
         }
@@ -97,6 +130,123 @@ uint64_t
 trn_engine_number (const trn_engine_t *self, trn_outbox_id_t outbox)
 {
     return s_publication (self, outbox)->given;
+}
+
+//  Queues -------------------------------------------------------------------
+
+static trn_subscription_t *
+s_find_queue (const trn_publication_t *publication, const char *queue)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        if (strcmp (sub->queue, queue) == 0) {
+            return sub;
+        }
+    }
+    return NULL;
+}
+
+int
+trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
+                      const char *queue, uint64_t from, uint32_t *number_p,
+                      int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    assert (queue && trn_queue_valid (queue, strlen (queue)));
+    assert (number_p && publication->exchange && from >= 1);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *sub = s_find_queue (publication, queue);
+    if (!sub) {
+        if (publication->subs.count >= TRN_QUEUES_MAX) {
+            return TERN_ETOOBIG;
+        }
+        from = from <= publication->high ? from : publication->high + 1;
+        sub = trn_publication_add_queue (publication, queue,
+                                         publication->sub_number + 1, from);
+        sub->told = from - 1;
+        trn_publication_touch (self, publication);
+        trn_dispatch_touch (self, sub);
+        trn_callees_on_subscription (self);
+    }
+    *number_p = sub->number;
+    return 0;
+}
+
+//  Nobody is given anything of it any more.
+static void
+s_end_flows (trn_engine_t *self, const trn_subscription_t *sub)
+{
+    for (size_t index = 0; index < self->links.count; index++) {
+        trn_link_t *link = self->links.at[index];
+        for (size_t at = link->flows.count; at; at--) {
+            trn_flow_t *flow = link->flows.at[at - 1];
+            if (flow->sub == sub) {
+                trn_link_out_send (self, link, TRN_RETIRE)->retire.flow
+                    = flow->number;
+                trn_list_remove (&link->flows, flow);
+                trn_flow_end (self, &flow);
+            }
+        }
+    }
+}
+
+void
+trn_engine_remove_queue (trn_engine_t *self, trn_outbox_id_t outbox,
+                         uint32_t number, int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *sub = trn_publication_queue (publication, number);
+    if (!sub) {
+        return;
+    }
+    s_end_flows (self, sub);
+    const uint64_t waiting = trn_subscription_waiting (sub, publication->high)
+                             + trn_seqset_total (&sub->parked);
+    if (waiting) {
+        trn_action_t *report = trn_engine_report (self, TRN_MESSAGES_DROPPED);
+        trn_report_text (report, "outbox", publication->name);
+        trn_report_text (report, "queue", sub->queue);
+        trn_report_text (report, "reason", "unbound");
+        trn_report_number (report, "count", waiting);
+    }
+    trn_list_remove (&publication->subs, sub);
+    trn_list_remove (&self->subs, sub);
+    trn_subscription_destroy (&sub);
+    trn_publication_touch (self, publication);
+}
+
+bool
+trn_engine_queue_at (const trn_engine_t *self, trn_outbox_id_t outbox,
+                     size_t index, const char **queue_p, uint32_t *number_p)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    assert (queue_p && number_p);
+    if (index >= publication->subs.count) {
+        return false;
+    }
+    const trn_subscription_t *sub = publication->subs.at[index];
+    *queue_p = sub->queue;
+    *number_p = sub->number;
+    return true;
+}
+
+uint64_t
+trn_engine_purge (trn_engine_t *self, trn_outbox_id_t outbox, uint32_t number,
+                  int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    uint64_t count = 0;
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        if (!number || sub->number == number) {
+            count += trn_subscription_purge (sub, publication->high);
+            trn_dispatch_touch (self, sub);
+        }
+    }
+    trn_publication_touch (self, publication);
+    return count;
 }
 
 //  Policies -----------------------------------------------------------------

@@ -54,7 +54,7 @@ trn_expiry_mark (const trn_engine_t *engine, trn_publication_t *publication)
         = publication->mark_count
               ? &publication->marks[publication->mark_count - 1]
               : NULL;
-    if (!wall_ms
+    if (!wall_ms || !publication->high
         || (last
             && (publication->high <= last->seq
                 || wall_ms < last->wall_ms + publication->mark_every_ms))) {

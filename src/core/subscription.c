@@ -327,6 +327,34 @@ trn_subscription_drop (trn_subscription_t *self, uint64_t from, uint64_t to)
     return count;
 }
 
+void
+trn_subscription_skip (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    trn_range_t part;
+    while (from <= to && trn_subscription_waits (self, from, to, &part)) {
+        trn_seqset_add (&self->foreign, part.from, part.to);
+        trn_subscription_settle (self, part.from, part.to);
+        from = part.to + 1;
+    }
+}
+
+uint64_t
+trn_subscription_purge (trn_subscription_t *self, uint64_t high)
+{
+    assert (self);
+    uint64_t count = 0;
+    uint64_t from = self->low;
+    trn_range_t part;
+    while (from <= high && trn_subscription_waits (self, from, high, &part)) {
+        trn_subscription_settle (self, part.from, part.to);
+        count += part.to - part.from + 1;
+        from = part.to + 1;
+    }
+    self->stats.dropped += count;
+    return count;
+}
+
 uint64_t
 trn_subscription_resume (trn_subscription_t *self, uint64_t from, uint64_t to,
                          uint64_t high)
@@ -375,6 +403,9 @@ trn_subscription_saving (trn_subscription_t *self)
 {
     assert (self);
     trn_range_t part;
+    if (trn_seqset_total (&self->foreign) && self->low > 1) {
+        trn_seqset_remove (&self->foreign, 1, self->low - 1);
+    }
     while (trn_seqset_total (&self->uncounted)
            && trn_seqset_first_in (&self->uncounted, 1, TRN_SEQ_MAX, &part)) {
         trn_seqset_remove (&self->uncounted, part.from, part.to);

@@ -187,6 +187,14 @@ uint64_t
 trn_subscription_resume (trn_subscription_t *self, uint64_t from, uint64_t to,
                          uint64_t high);
 
+//  Never meant for this queue: nothing of it was given out.
+void
+trn_subscription_skip (trn_subscription_t *self, uint64_t from, uint64_t to);
+
+//  Drop all that waits, up to high.  Returns how many.
+uint64_t
+trn_subscription_purge (trn_subscription_t *self, uint64_t high);
+
 //  One that nobody holds is settled for another reason.
 void
 trn_subscription_settle (trn_subscription_t *self, uint64_t from, uint64_t to);

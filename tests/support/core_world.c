@@ -156,10 +156,17 @@ s_add_hands (peer_t *self, const trn_action_t *action)
 }
 
 static void
-s_save (peer_t *self)
+s_save (peer_t *self, trn_outbox_id_t outbox)
 {
     uint64_t low;
     uint64_t stamp;
+    if (outbox != self->outbox) {
+        uint8_t unused[TRN_STATE_MAX];
+        trn_engine_state (self->engine, outbox, false, unused, sizeof unused,
+                          &low, &stamp);
+        trn_engine_on_saved (self->engine, outbox, stamp, self->world->now_ms);
+        return;
+    }
     self->state_size
         = trn_engine_state (self->engine, self->outbox, false, self->state,
                             sizeof self->state, &low, &stamp);
@@ -307,8 +314,11 @@ s_act (peer_t *self, const trn_action_t *action)
     case TRN_DO_TASK_GONE: s_on_task (self, action); break;
     case TRN_DO_ANSWERED:
     case TRN_DO_CALL_OVER: s_on_call (self, action); break;
-    case TRN_DO_SAVE: s_save (self); break;
+    case TRN_DO_SAVE: s_save (self, action->outbox); break;
     case TRN_DO_PROGRESS:
+        if (action->outbox != self->outbox) {
+            break;
+        }
         assert (action->processed > self->processed || self->processed == 0);
         self->processed = action->processed;
         break;
@@ -336,7 +346,8 @@ s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
        uint32_t bytes_max, trn_engine_run_t *run)
 {
     peer_t *self = arg;
-    assert (outbox == self->outbox && seq <= self->high && count_max >= 1);
+    assert (outbox == self->outbox || outbox == self->grave);
+    assert (seq <= self->high && count_max >= 1);
     if (seq < self->gone_below) {
         run->skip_to = self->gone_below;
         return TRN_RUN_GONE;
@@ -356,7 +367,7 @@ s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
         .first_seq = seq,
         .count = (uint32_t) count,
         .size = (uint32_t) count * WORLD_RECORD,
-        .stamp_us = seq,
+        .stamp_us = self->world->stamp_us + seq,
     };
     self->world->runs_out++;
     return TRN_RUN_READY;
@@ -375,7 +386,7 @@ s_on_delay (void *arg, trn_outbox_id_t outbox, uint64_t stamp_us,
             uint64_t count)
 {
     peer_t *self = arg;
-    assert (outbox == self->outbox && stamp_us);
+    assert ((outbox == self->outbox || outbox == self->grave) && stamp_us);
     self->delays += count;
 }
 

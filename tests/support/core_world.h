@@ -69,11 +69,12 @@ struct peer {
     uint64_t salt;         //  makes another random number of an incarnation
     trn_engine_t *engine;  //  NULL: not running
     trn_outbox_id_t outbox;
-    char queue[64];       //  what it publishes to
-    uint64_t high;        //  records that exist
-    uint64_t gone_below;  //  records below are not in the log any more
-    bool later;           //  records have to be read first
-    bool asked;           //  ... and the engine has asked for some
+    trn_outbox_id_t grave;  //  its dead letters, or 0
+    char queue[64];         //  what it publishes to
+    uint64_t high;          //  records that exist
+    uint64_t gone_below;    //  records below are not in the log any more
+    bool later;             //  records have to be read first
+    bool asked;             //  ... and the engine has asked for some
     uint8_t state[TRN_STATE_MAX];
     size_t state_size;  //  last durable state
     bool save_held;     //  states stay on their way to the disk
@@ -103,6 +104,7 @@ struct peer {
 
 struct world {
     int64_t now_ms;
+    uint64_t stamp_us;  //  of records, and their seq more
     void (*on_hand) (void *arg, peer_t *peer, const hand_t *hand);
     void *on_hand_arg;  //  called for every delivery
     peer_t peers[WORLD_PEERS];

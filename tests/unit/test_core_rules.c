@@ -1,0 +1,755 @@
+//  test_core_rules - priority, delay, time to live, ordering keys, dead letters
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "core/rng.h"
+#include "core/ruled.h"
+#include "support/core_world.h"
+
+#include <tern/error.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WALL UINT64_C (1700000000000)
+
+typedef struct {
+    world_t *world;
+    peer_t *maker, *taker, *other;
+} shop_t;
+
+static void
+s_tell_clock (shop_t *shop)
+{
+    trn_engine_on_clock (shop->maker->engine,
+                         WALL + (uint64_t) shop->world->now_ms,
+                         shop->world->now_ms);
+}
+
+static uint64_t
+s_wall (const shop_t *shop)
+{
+    return WALL + (uint64_t) shop->world->now_ms;
+}
+
+static int
+s_set_up (void **state)
+{
+    shop_t *shop = calloc (1, sizeof *shop);
+    shop->world = world_new ();
+    shop->maker = world_peer (shop->world, "maker");
+    shop->taker = world_peer (shop->world, "taker");
+    shop->other = world_peer (shop->world, "other");
+    s_tell_clock (shop);
+    peer_publish (shop->maker, "jobs", 0);
+    *state = shop;
+    return 0;
+}
+
+static int
+s_tear_down (void **state)
+{
+    shop_t *shop = *state;
+    world_destroy (&shop->world);
+    free (shop);
+    return 0;
+}
+
+static void
+s_publish (shop_t *shop, trn_rule_t rule)
+{
+    rule.seq = shop->maker->high + 1;
+    trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rule);
+    peer_publish (shop->maker, shop->maker->queue, 1);
+}
+
+static void
+s_set_policy (shop_t *shop, const trn_policy_t *policy)
+{
+    trn_engine_set_policy (shop->maker->engine, shop->maker->outbox, 0, policy,
+                           shop->world->now_ms);
+}
+
+static trn_policy_t
+s_policy (void)
+{
+    trn_policy_t policy;
+    trn_policy_default (&policy);
+    return policy;
+}
+
+static void
+s_open (shop_t *shop, uint32_t prefetch)
+{
+    peer_consume (shop->taker, "jobs", prefetch);
+    world_meet (shop->world);
+    world_settle (shop->world);
+}
+
+//  What the taker has in hand, in order.
+static void
+s_expect (const shop_t *shop, const uint64_t *seqs, size_t count)
+{
+    assert_int_equal (shop->taker->hand_count, count);
+    for (size_t index = 0; index < count; index++) {
+        assert_int_equal (shop->taker->hands[index].seq, seqs[index]);
+    }
+}
+
+#define EXPECT(shop, ...)                                                      \
+    s_expect (shop, (const uint64_t[]) {__VA_ARGS__},                          \
+              sizeof (const uint64_t[]) {__VA_ARGS__} / sizeof (uint64_t))
+
+//  Order --------------------------------------------------------------------
+
+static void
+test_urgent_ones_overtake (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 2);
+    s_publish (shop, (trn_rule_t) {.priority = 3});
+    s_publish (shop, (trn_rule_t) {.priority = 9});
+    peer_publish (shop->maker, "jobs", 1);
+    s_publish (shop, (trn_rule_t) {.priority = 3});
+    s_open (shop, 100);
+    EXPECT (shop, 4, 3, 6, 1, 2, 5);
+}
+
+static void
+test_plain_and_ruled_ones_of_one_priority_keep_their_order (void **state)
+{
+    shop_t *shop = *state;
+    for (unsigned count = 0; count < 3; count++) {
+        peer_publish (shop->maker, "jobs", 1);
+        s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 1000000});
+    }
+    s_open (shop, 100);
+    EXPECT (shop, 1, 2, 3, 4, 5, 6);
+}
+
+static void
+test_what_came_back_goes_before_what_is_new_of_its_priority (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop, (trn_rule_t) {.priority = 5});
+    s_open (shop, 1);
+    EXPECT (shop, 1);
+    s_publish (shop, (trn_rule_t) {.priority = 5});
+    s_publish (shop, (trn_rule_t) {.priority = 6});
+    trn_policy_t policy = s_policy ();
+    policy.pause = TRN_PAUSE_FIXED;
+    policy.pause_min_ms = 0;
+    s_set_policy (shop, &policy);
+    trn_engine_remove_consumer (shop->taker->engine, shop->taker->consumers[0],
+                                shop->world->now_ms);
+    shop->taker->hand_count = shop->taker->consumer_count = 0;
+    world_wait (shop->world, 50);
+    s_open (shop, 100);
+    EXPECT (shop, 3, 1, 2);
+}
+
+//  Delay --------------------------------------------------------------------
+
+static void
+test_a_delayed_one_comes_at_its_time_and_holds_nobody_up (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop,
+               (trn_rule_t) {.due_ms = s_wall (shop) + 500, .priority = 9});
+    peer_publish (shop->maker, "jobs", 1);
+    s_open (shop, 100);
+    EXPECT (shop, 2);
+    assert_int_equal (peer_outbox_stats (shop->maker).delayed, 1);
+    world_wait (shop->world, 498);
+    EXPECT (shop, 2);
+    world_wait (shop->world, 4);
+    EXPECT (shop, 2, 1);
+    assert_int_equal (peer_outbox_stats (shop->maker).delayed, 0);
+}
+
+static void
+test_a_clock_that_jumps_moves_the_times (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop, (trn_rule_t) {.due_ms = s_wall (shop) + 3600000});
+    s_open (shop, 100);
+    assert_int_equal (shop->taker->hand_count, 0);
+    trn_engine_on_clock (shop->maker->engine, s_wall (shop) + 3600000,
+                         shop->world->now_ms);
+    world_settle (shop->world);
+    EXPECT (shop, 1);
+}
+
+//  Time to live -------------------------------------------------------------
+
+static void
+test_what_has_expired_dies_waiting_or_delayed (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 100});
+    s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 100,
+                                   .due_ms = s_wall (shop) + 500});
+    peer_publish (shop->maker, "jobs", 1);
+    world_wait (shop->world, 101);
+    assert_int_equal (shop->maker->bury_count, 2);
+    assert_string_equal (shop->maker->buries[0].reason, "expired");
+    assert_int_equal (shop->maker->buries[0].deliveries, 0);
+    s_open (shop, 100);
+    EXPECT (shop, 3);
+}
+
+static void
+test_what_is_with_a_consumer_is_left_to_it (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 100});
+    s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 100});
+    s_open (shop, 100);
+    EXPECT (shop, 1, 2);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->maker->bury_count, 0);
+    peer_settle (shop->taker, 1, TRN_ACCEPTED);
+    peer_settle (shop->taker, 1, TRN_REQUEUED);
+    world_wait (shop->world, 1);
+    assert_int_equal (shop->maker->bury_count, 1);
+    assert_int_equal (shop->maker->buries[0].seq, 2);
+    assert_int_equal (shop->maker->buries[0].deliveries, 1);
+}
+
+static void
+test_a_queue_that_drops_the_expired_counts_them (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    policy.ttl_ms = 5000;
+    policy.drop_expired = true;
+    s_set_policy (shop, &policy);
+    peer_publish (shop->maker, "jobs", 10);
+    world_wait (shop->world, 3000);
+    peer_publish (shop->maker, "jobs", 10);
+    world_wait (shop->world, 3000);
+    assert_int_equal (peer_outbox_stats (shop->maker).expired, 10);
+    assert_int_equal (peer_outbox_stats (shop->maker).dropped, 10);
+    assert_int_equal (shop->maker->processed, 10);
+    world_wait (shop->world, 3000);
+    assert_int_equal (peer_outbox_stats (shop->maker).expired, 20);
+}
+
+//  Keys ---------------------------------------------------------------------
+
+static void
+test_of_one_key_only_the_oldest_is_out (void **state)
+{
+    shop_t *shop = *state;
+    for (unsigned count = 0; count < 3; count++) {
+        s_publish (shop, (trn_rule_t) {.order = 77});
+        s_publish (shop, (trn_rule_t) {.order = 88});
+    }
+    peer_publish (shop->maker, "jobs", 1);
+    s_open (shop, 100);
+    EXPECT (shop, 1, 2, 7);
+    peer_settle_at (shop->taker, 1, TRN_ACCEPTED);
+    world_settle (shop->world);
+    EXPECT (shop, 1, 7, 4);
+    peer_settle_at (shop->taker, 0, TRN_REJECTED);
+    world_wait (shop->world, 50);
+    EXPECT (shop, 7, 4);
+    assert_int_equal (shop->maker->bury_count, 1);
+    trn_engine_on_buried (shop->maker->engine, shop->maker->outbox, 1, 1, 0, 0,
+                          shop->world->now_ms);
+    world_settle (shop->world);
+    EXPECT (shop, 7, 4, 3);
+}
+
+static void
+test_one_that_waits_holds_up_its_key_only (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop,
+               (trn_rule_t) {.order = 77, .due_ms = s_wall (shop) + 1000});
+    s_publish (shop, (trn_rule_t) {.order = 77, .priority = 9});
+    s_publish (shop, (trn_rule_t) {.order = 88});
+    s_open (shop, 100);
+    EXPECT (shop, 3);
+    world_wait (shop->world, 1001);
+    EXPECT (shop, 3, 1);
+    peer_settle_at (shop->taker, 1, TRN_REQUEUED);
+    world_wait (shop->world, 10);
+    EXPECT (shop, 3);
+    world_wait (shop->world, 200);
+    EXPECT (shop, 3, 1);
+    peer_settle_at (shop->taker, 1, TRN_ACCEPTED);
+    world_settle (shop->world);
+    EXPECT (shop, 3, 2);
+}
+
+static void
+test_an_expired_one_lets_the_next_of_its_key_go (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    policy.drop_expired = true;
+    s_set_policy (shop, &policy);
+    s_publish (shop, (trn_rule_t) {.order = 77,
+                                   .due_ms = s_wall (shop) + 1000,
+                                   .expires_ms = s_wall (shop) + 500});
+    s_publish (shop, (trn_rule_t) {.order = 77});
+    s_open (shop, 100);
+    assert_int_equal (shop->taker->hand_count, 0);
+    world_wait (shop->world, 501);
+    EXPECT (shop, 2);
+}
+
+//  Single active consumer ---------------------------------------------------
+
+static void
+test_a_single_consumer_is_the_one_of_the_lowest_name (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    policy.single = true;
+    s_set_policy (shop, &policy);
+    s_open (shop, 2);
+    peer_publish (shop->maker, "jobs", 6);
+    world_settle (shop->world);
+    EXPECT (shop, 1, 2);
+    peer_consume (shop->other, "jobs", 100);
+    world_meet (shop->world);
+    world_wait (shop->world, 50);
+
+    //  "other" is before "taker", and waits for what taker holds.
+    assert_int_equal (shop->other->hand_count, 0);
+    peer_settle (shop->taker, 1, TRN_ACCEPTED);
+    world_wait (shop->world, 50);
+    EXPECT (shop, 2);
+    assert_int_equal (shop->other->hand_count, 0);
+    peer_settle (shop->taker, 1, TRN_ACCEPTED);
+    world_wait (shop->world, 50);
+    assert_int_equal (shop->taker->hand_count, 0);
+    assert_int_equal (shop->other->hand_count, 4);
+}
+
+//  Dead letters -------------------------------------------------------------
+
+static void
+test_a_copy_that_failed_is_asked_for_again (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 1);
+    s_open (shop, 10);
+    peer_settle (shop->taker, 1, TRN_REJECTED);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->bury_count, 1);
+    assert_string_equal (shop->maker->buries[0].consumer, "taker");
+    trn_engine_on_bury_failed (shop->maker->engine, shop->maker->outbox, 1, 1,
+                               shop->world->now_ms);
+    world_wait (shop->world, 40);
+    assert_int_equal (shop->maker->bury_count, 1);
+    world_wait (shop->world, 100);
+    assert_int_equal (shop->maker->bury_count, 2);
+    assert_int_equal (peer_outbox_stats (shop->maker).parked, 1);
+    trn_engine_on_buried (shop->maker->engine, shop->maker->outbox, 1, 1, 0, 0,
+                          shop->world->now_ms);
+    world_settle (shop->world);
+    assert_int_equal (peer_outbox_stats (shop->maker).parked, 0);
+    assert_int_equal (shop->maker->processed, 1);
+}
+
+static void
+test_so_many_copies_are_asked_for_at_once (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 1000);
+    s_open (shop, 1000);
+    peer_settle (shop->taker, 1000, TRN_REJECTED);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->bury_count, TRN_BURIES_MAX);
+    for (uint64_t seq = 1; seq <= 1000; seq++) {
+        assert_int_equal (shop->maker->buries[seq - 1].seq, seq);
+        trn_engine_on_buried (shop->maker->engine, shop->maker->outbox, 1, seq,
+                              0, 0, shop->world->now_ms);
+        world_settle (shop->world);
+    }
+    assert_int_equal (shop->maker->bury_count, 1000);
+    assert_int_equal (shop->maker->processed, 1000);
+}
+
+//  A second outbox of the maker, whose records are those of the first.
+static void
+test_a_dead_letter_is_held_until_its_message_is_durably_gone (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 1);
+    s_open (shop, 10);
+    shop->maker->save_held = true;
+    peer_settle (shop->taker, 1, TRN_REJECTED);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->maker->bury_count, 1);
+    trn_outbox_id_t dead = 0;
+    assert_int_equal (trn_engine_add_outbox (shop->maker->engine, "jobs.dead",
+                                             "jobs.dead", 0, NULL, true, NULL,
+                                             0, &dead),
+                      0);
+    shop->maker->grave = dead;
+    peer_consume (shop->other, "jobs.dead", 10);
+    world_meet (shop->world);
+    trn_engine_on_buried (shop->maker->engine, shop->maker->outbox, 1, 1, dead,
+                          1, shop->world->now_ms);
+    trn_engine_on_appended (shop->maker->engine, dead, 1, shop->world->now_ms);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->other->hand_count, 0);
+    assert_true (
+        trn_engine_settled (shop->maker->engine, shop->maker->outbox, 1));
+    shop->maker->save_held = false;
+    trn_engine_on_saved (shop->maker->engine, shop->maker->outbox,
+                         shop->maker->stamp_held, shop->world->now_ms);
+
+    //  That state was made before; the next one says it.
+    world_settle (shop->world);
+    assert_int_equal (shop->other->hand_count, 0);
+    world_wait (shop->world, 600);
+    assert_int_equal (shop->other->hand_count, 1);
+}
+
+//  Exchanges ----------------------------------------------------------------
+
+static void
+s_add_exchange (shop_t *shop, bool routed)
+{
+    strcpy (shop->maker->queue, "#news");
+    assert_int_equal (trn_engine_add_exchange (shop->maker->engine, "#news",
+                                               routed, 0, NULL, true, NULL, 0,
+                                               &shop->maker->outbox),
+                      0);
+}
+
+static uint32_t
+s_add_queue (shop_t *shop, const char *queue, uint64_t from)
+{
+    uint32_t number = 0;
+    assert_int_equal (trn_engine_add_queue (shop->maker->engine,
+                                            shop->maker->outbox, queue, from,
+                                            &number, shop->world->now_ms),
+                      0);
+    return number;
+}
+
+static void
+test_an_exchange_gives_each_queue_all_of_it (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, false);
+    assert_int_equal (s_add_queue (shop, "jobs", 1), 1);
+    peer_publish (shop->maker, "#news", 3);
+    assert_int_equal (s_add_queue (shop, "late", 3), 2);
+    assert_int_equal (s_add_queue (shop, "jobs", 1), 1);
+    peer_consume (shop->taker, "jobs", 10);
+    peer_consume (shop->other, "late", 10);
+    world_meet (shop->world);
+    world_settle (shop->world);
+    EXPECT (shop, 1, 2, 3);
+    assert_int_equal (shop->other->hand_count, 1);
+    assert_int_equal (shop->other->hands[0].seq, 3);
+    peer_settle (shop->taker, 3, TRN_ACCEPTED);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->processed, 2);
+    peer_settle (shop->other, 1, TRN_ACCEPTED);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->processed, 3);
+}
+
+static void
+test_a_routed_message_goes_where_it_says (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, true);
+    const uint32_t one = s_add_queue (shop, "jobs", 1);
+    const uint32_t two = s_add_queue (shop, "mail", 1);
+    const uint32_t both[] = {one, two};
+    s_publish (shop, (trn_rule_t) {.targets = &both[0], .target_count = 1});
+    s_publish (shop, (trn_rule_t) {.targets = &both[1], .target_count = 1});
+    s_publish (shop, (trn_rule_t) {.targets = both, .target_count = 2});
+    s_publish (shop, (trn_rule_t) {.targets = both, .target_count = 0});
+    s_open (shop, 10);
+    EXPECT (shop, 1, 3);
+    peer_consume (shop->other, "mail", 10);
+    world_meet (shop->world);
+    world_settle (shop->world);
+    assert_int_equal (shop->other->hand_count, 2);
+    peer_settle (shop->taker, 2, TRN_ACCEPTED);
+    peer_settle (shop->other, 2, TRN_ACCEPTED);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->processed, 4);
+}
+
+//  What is not said when a later one is goes to no queue.
+static void
+test_a_new_queue_of_a_routed_exchange_is_told_its_past (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, true);
+    const uint32_t one = s_add_queue (shop, "mail", 1);
+    for (unsigned count = 0; count < 5; count++) {
+        s_publish (shop, (trn_rule_t) {.targets = &one, .target_count = 1});
+    }
+    const uint32_t two = s_add_queue (shop, "jobs", 2);
+    const uint64_t said[] = {3, 5};
+    for (size_t index = 0; index < 2; index++) {
+        const trn_rule_t rule
+            = {.seq = said[index], .targets = &two, .target_count = 1};
+        trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rule);
+    }
+    s_open (shop, 10);
+    EXPECT (shop, 3, 5);
+    assert_int_equal (peer_outbox_stats (shop->maker).waiting, 5);
+}
+
+static void
+test_a_queue_that_is_unbound_is_gone (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "late", 1);
+    s_add_queue (shop, "mail", 1);
+    peer_publish (shop->maker, "#news", 5);
+    peer_consume (shop->taker, "late", 2);
+    world_meet (shop->world);
+    world_settle (shop->world);
+    EXPECT (shop, 1, 2);
+    trn_engine_remove_queue (shop->maker->engine, shop->maker->outbox, 1,
+                             shop->world->now_ms);
+    world_wait (shop->world, 50);
+    assert_int_equal (peer_reported (shop->maker, "TERN-MESSAGES-DROPPED"), 1);
+    const char *queue = NULL;
+    uint32_t number = 0;
+    assert_true (trn_engine_queue_at (shop->maker->engine, shop->maker->outbox,
+                                      0, &queue, &number));
+    assert_string_equal (queue, "mail");
+    assert_int_equal (number, 2);
+    assert_false (trn_engine_queue_at (shop->maker->engine, shop->maker->outbox,
+                                       1, &queue, &number));
+    assert_int_equal (s_add_queue (shop, "late", 6), 3);
+    peer_publish (shop->maker, "#news", 1);
+    peer_settle (shop->taker, 2, TRN_ACCEPTED);
+    world_wait (shop->world, 3000);
+    EXPECT (shop, 6);
+}
+
+static void
+test_purging_leaves_what_consumers_hold (void **state)
+{
+    shop_t *shop = *state;
+    s_publish (shop, (trn_rule_t) {.order = 7});
+    s_publish (shop, (trn_rule_t) {.order = 7});
+    s_publish (shop, (trn_rule_t) {.due_ms = s_wall (shop) + 1000});
+    peer_publish (shop->maker, "jobs", 10);
+    s_open (shop, 3);
+    EXPECT (shop, 1, 4, 5);
+    assert_int_equal (trn_engine_purge (shop->maker->engine,
+                                        shop->maker->outbox, 0,
+                                        shop->world->now_ms),
+                      10);
+    peer_settle (shop->taker, 3, TRN_ACCEPTED);
+    world_wait (shop->world, 2000);
+    assert_int_equal (shop->taker->hand_count, 0);
+    assert_int_equal (shop->maker->processed, 13);
+    assert_int_equal (peer_outbox_stats (shop->maker).dropped, 10);
+    assert_int_equal (peer_outbox_stats (shop->maker).ruled, 0);
+}
+
+//  Restart ------------------------------------------------------------------
+
+static void
+test_rules_numbers_and_counts_hold_after_a_restart (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    policy.max_deliveries = 2;
+    s_set_policy (shop, &policy);
+    trn_engine_on_number (shop->maker->engine, shop->maker->outbox, 4711);
+    s_publish (shop, (trn_rule_t) {.priority = 4});
+    s_publish (shop, (trn_rule_t) {.order = 9});
+    s_open (shop, 10);
+    EXPECT (shop, 1, 2);
+    peer_settle_at (shop->taker, 1, TRN_REQUEUED);
+    world_wait (shop->world, 40);
+    peer_kill (shop->maker);
+    peer_start (shop->maker, false);
+    s_tell_clock (shop);
+    assert_int_equal (
+        trn_engine_policy (shop->maker->engine, shop->maker->outbox, 1)
+            ->max_deliveries,
+        2);
+    assert_int_equal (
+        trn_engine_number (shop->maker->engine, shop->maker->outbox), 4711);
+    const trn_rule_t rules[]
+        = {{.seq = 1, .priority = 4}, {.seq = 2, .order = 9}};
+    trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rules[0]);
+    trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rules[1]);
+    peer_kill (shop->taker);
+    peer_start (shop->taker, true);
+    s_open (shop, 10);
+    world_wait (shop->world, 50);
+
+    //  The first was delivered once, or never; the second twice.
+    EXPECT (shop, 1);
+    assert_int_equal (shop->taker->hands[0].deliveries, 2);
+    assert_int_equal (shop->maker->bury_count, 1);
+    assert_int_equal (shop->maker->buries[0].seq, 2);
+    assert_string_equal (shop->maker->buries[0].reason, "spent");
+}
+
+//  The table ----------------------------------------------------------------
+
+static void
+test_the_table_of_ruled_ones_agrees_with_a_slow_one (void **state)
+{
+    (void) state;
+    enum {
+        SEQS = 600,
+        KEYS = 7
+    };
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        trn_rng_t rng = {seed};
+        trn_ruled_t self = {0};
+        uint32_t order[SEQS + 1] = {0};
+        uint64_t time[SEQS + 1] = {0};
+        bool inside[SEQS + 1] = {false};
+        uint64_t next = 1;
+        for (unsigned step = 0; step < 3000; step++) {
+            if (next <= SEQS && trn_rng_below (&rng, 3)) {
+                order[next] = (uint32_t) trn_rng_below (&rng, KEYS);
+                time[next] = trn_rng_below (&rng, 2)
+                                 ? 1 + trn_rng_below (&rng, 1000)
+                                 : 0;
+                const trn_ruled_entry_t entry = {
+                    .seq = next,
+                    .expires_ms = time[next] & TRN_RULED_TIME_MAX,
+                    .order = order[next],
+                };
+                trn_ruled_set_time (&self, trn_ruled_add (&self, &entry), true);
+                inside[next++] = true;
+            }
+            const uint64_t seq = 1 + trn_rng_below (&rng, SEQS);
+            const uint32_t number = trn_ruled_find (&self, seq);
+            assert_true (inside[seq] == (number != TRN_RULED_NONE));
+            if (!inside[seq]) {
+                continue;
+            }
+            uint64_t before = 0;
+            uint64_t after = 0;
+            uint64_t least = 0;
+            for (uint64_t at = 1; at <= SEQS; at++) {
+                if (inside[at] && time[at] && (!least || time[at] < least)) {
+                    least = time[at];
+                }
+                if (inside[at] && order[at] && order[at] == order[seq]) {
+                    before = at < seq ? at : before;
+                    after = at > seq && !after ? at : after;
+                }
+            }
+            uint64_t wall_ms = 0;
+            (void) trn_ruled_earliest (&self, &wall_ms);
+            assert_int_equal (wall_ms, least);
+            assert_true (trn_ruled_is_first (&self, number) == !before);
+            const uint32_t first = trn_ruled_remove (&self, number);
+            inside[seq] = false;
+            if (before || !after) {
+                assert_int_equal (first, TRN_RULED_NONE);
+            } else {
+                assert_int_equal (self.at[first].seq, after);
+            }
+        }
+        trn_ruled_clear (&self);
+    }
+}
+
+//  Pauses -------------------------------------------------------------------
+
+static void
+test_pauses_are_half_fixed_half_chance (void **state)
+{
+    (void) state;
+    trn_rng_t rng = {1};
+    trn_policy_t policy = s_policy ();
+    for (unsigned count = 0; count < 1000; count++) {
+        const uint64_t first = trn_policy_pause (&policy, 1, &rng);
+        assert_true (first >= 50 && first <= 100);
+        const uint64_t third = trn_policy_pause (&policy, 3, &rng);
+        assert_true (third >= 200 && third <= 400);
+        const uint64_t last = trn_policy_pause (&policy, 60, &rng);
+        assert_true (last >= 15000 && last <= 30000);
+    }
+    policy.pause = TRN_PAUSE_FIXED;
+    policy.pause_min_ms = 7;
+    assert_true (trn_policy_pause (&policy, 9, &rng) <= 7);
+    policy.pause = TRN_PAUSE_LIST;
+    assert_int_equal (trn_policy_pause (&policy, 1, &rng), 0);
+    policy.pause_count = 2;
+    policy.pauses[0] = 10;
+    policy.pauses[1] = 1000;
+    assert_true (trn_policy_pause (&policy, 1, &rng) <= 10);
+    assert_true (trn_policy_pause (&policy, 2, &rng) >= 500);
+    assert_true (trn_policy_pause (&policy, 99, &rng) >= 500);
+}
+
+static void
+test_a_policy_survives_its_encoding (void **state)
+{
+    (void) state;
+    trn_policy_t policy = s_policy ();
+    policy.pause = TRN_PAUSE_LIST;
+    policy.pause_count = TRN_PAUSES_MAX;
+    policy.pauses[15] = 99;
+    policy.ttl_ms = TRN_RULE_MS_MAX;
+    policy.drop_expired = policy.single = policy.terminal = true;
+    uint8_t bytes[TRN_POLICY_SIZE_MAX];
+    const size_t size = trn_policy_encode (&policy, bytes);
+    assert_true (size <= sizeof bytes);
+    trn_policy_t again;
+    assert_int_equal (trn_policy_decode (&again, bytes, size), size);
+    assert_memory_equal (&again, &policy, sizeof policy);
+    for (size_t cut = 0; cut < size; cut++) {
+        assert_int_equal (trn_policy_decode (&again, bytes, cut),
+                          TERN_ECORRUPT);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+
+int
+main (void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST (test_urgent_ones_overtake),
+        TEST (test_plain_and_ruled_ones_of_one_priority_keep_their_order),
+        TEST (test_what_came_back_goes_before_what_is_new_of_its_priority),
+        TEST (test_a_delayed_one_comes_at_its_time_and_holds_nobody_up),
+        TEST (test_a_clock_that_jumps_moves_the_times),
+        TEST (test_what_has_expired_dies_waiting_or_delayed),
+        TEST (test_what_is_with_a_consumer_is_left_to_it),
+        TEST (test_a_queue_that_drops_the_expired_counts_them),
+        TEST (test_of_one_key_only_the_oldest_is_out),
+        TEST (test_one_that_waits_holds_up_its_key_only),
+        TEST (test_an_expired_one_lets_the_next_of_its_key_go),
+        TEST (test_a_single_consumer_is_the_one_of_the_lowest_name),
+        TEST (test_a_copy_that_failed_is_asked_for_again),
+        TEST (test_so_many_copies_are_asked_for_at_once),
+        TEST (test_a_dead_letter_is_held_until_its_message_is_durably_gone),
+        TEST (test_an_exchange_gives_each_queue_all_of_it),
+        TEST (test_a_routed_message_goes_where_it_says),
+        TEST (test_a_new_queue_of_a_routed_exchange_is_told_its_past),
+        TEST (test_a_queue_that_is_unbound_is_gone),
+        TEST (test_purging_leaves_what_consumers_hold),
+        TEST (test_rules_numbers_and_counts_hold_after_a_restart),
+        cmocka_unit_test (test_the_table_of_ruled_ones_agrees_with_a_slow_one),
+        cmocka_unit_test (test_pauses_are_half_fixed_half_chance),
+        cmocka_unit_test (test_a_policy_survives_its_encoding),
+    };
+    cmocka_set_message_output (CM_OUTPUT_TAP);
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
