@@ -78,13 +78,14 @@ s_send (trn_outbox_t *outbox, unsigned number)
         trn_propset_text (&props, trn_text ("lang"), trn_text (text)), 0);
     assert_int_equal (trn_propset_number (&props, trn_text ("tern.pri"), 7), 0);
     size_t size = 0;
-    trn_record_t record = {.flags = number % 2 ? 0 : TRN_RECORD_RULED,
-                           .stamp_us = 1000000 + number,
-                           .key = (const uint8_t *) "a.b",
-                           .key_size = (uint8_t) (number % 3 ? 3 : 0),
-                           .props = trn_propset_map (&props, &size),
-                           .body = (const uint8_t *) text,
-                           .body_size = (uint32_t) strlen (text)};
+    trn_record_t record
+        = {.flags = (uint8_t) (number % 2 ? 0 : TRN_RECORD_RULED),
+           .stamp_us = 1000000 + number,
+           .key = (const uint8_t *) "a.b",
+           .key_size = (uint8_t) (number % 3 ? 3 : 0),
+           .props = trn_propset_map (&props, &size),
+           .body = (const uint8_t *) text,
+           .body_size = (uint32_t) strlen (text)};
     record.props_size = (uint16_t) size;
     uint64_t seq = 0;
     assert_int_equal (trn_outbox_append (outbox, &record, -1, &seq), 0);
