@@ -24,6 +24,25 @@
 //
 //  In a file these stand under the section "tern".
 //
+//  Settings of one queue that this peer publishes to, queue/NAME/KEY; in a file
+//  a section NAME under the section "queue".  docs/QUEUES.md explains them.
+//
+//      max_deliveries  before a message is dead; 0 no limit; default 16
+//      backoff         pause before a redelivery: exponential, fixed, or the
+//                      pauses themselves, milliseconds by commas, at most 16;
+//                      default exponential
+//      backoff_min_ms  the first pause, or the fixed one; default 100
+//      backoff_max_ms  the longest pause; default 30000
+//      ttl_ms          how long a message is worth delivering; default 0: for
+//                      ever
+//      expired         dead or drop: what becomes of it then; default dead
+//      single          yes: one active consumer; default no
+//      limit_bytes, limit_messages, at_limit
+//                      as above, for this queue
+//
+//  They hold from when the peer is opened, over what a program has set with
+//  tern_producer_set_policy () in an earlier life.
+//
 //  Thread: the caller's, one at a time.  Nothing here touches the network.
 //
 //  SPDX-License-Identifier: MPL-2.0

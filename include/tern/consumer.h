@@ -66,6 +66,16 @@ tern_consumer_reject (tern_consumer_t *self, const tern_msg_t *msg);
 TERN_EXPORT TERN_MUST_CHECK int
 tern_consumer_flush (tern_consumer_t *self, int timeout_ms);
 
+//  Take no more messages for a while: publishers give them to others.  What was
+//  received and not handed out goes back at once, or, of the run that recv is
+//  at, with the next call of it; it does not count as a delivery.  What the
+//  application holds stays with it.  While paused, recv finds nothing.
+TERN_EXPORT void
+tern_consumer_pause (tern_consumer_t *self);
+
+TERN_EXPORT void
+tern_consumer_resume (tern_consumer_t *self);
+
 //  Readable, level-triggered, while a message waits.  Do not read or close it.
 TERN_EXPORT int
 tern_consumer_fd (const tern_consumer_t *self);

@@ -56,10 +56,20 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_peer_open (tern_peer_t **peer_p, const tern_config_t *config, char *why,
                 size_t why_size);
 
+//  Take no new work and finish what there is, before tern_peer_close ().  From
+//  now on producers say TERN_ECLOSED, and consumers find nothing: what was not
+//  handed out goes to others at once, and who waits in tern_consumer_recv ()
+//  returns with NULL.  Then waits up to timeout_ms (-1: no limit) until the
+//  application has settled what it holds and others have settled what was sent
+//  to them.  Call it on a thread of its own if this one has messages to settle.
+//  0, or TERN_ETIMEOUT: some are left; the peer takes no new work all the same.
+TERN_EXPORT TERN_MUST_CHECK int
+tern_peer_drain (tern_peer_t *self, int timeout_ms);
+
 //  Leave.  Waits up to linger_ms (-1: no limit) for what was sent to be
 //  settled, says goodbye, syncs and closes the store.  What is still unsettled
 //  stays in the outbox for the next opening (or tern drain); returns how many
-//  messages that is.  Handles of the peer become invalid: close them before.
+//  messages that is, without dead letters, which are not waited for.  Handles of the peer become invalid: close them before.
 //  Sets *peer_p to NULL; NULL is allowed.
 TERN_EXPORT uint64_t
 tern_peer_close (tern_peer_t **peer_p, int linger_ms);

@@ -119,6 +119,7 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
     trn_box_t *box = self->boxes[action->outbox - 1];
     atomic_store (&box->processed, action->processed);
     trn_outbox_settled (box->outbox, action->processed + 1);
+    trn_room_look (box);
     if (atomic_load (&box->waiters)) {
         self->progressed = true;
     }
@@ -159,6 +160,7 @@ trn_actor_drain (tern_peer_t *self)
             trn_box_save (self->boxes[action->outbox - 1], false);
             break;
         case TRN_DO_PROGRESS: s_progress (self, action); break;
+        case TRN_DO_BURY: trn_box_bury (self, action); break;
         case TRN_DO_REPORT:
             trn_events_add (&self->events, action->report.id,
                             (tern_log_level_t) action->report.level,
@@ -195,8 +197,7 @@ s_has_work (tern_peer_t *self)
     pthread_mutex_unlock (&self->lock);
     return commands || atomic_load (&self->dirty)
            || atomic_load (&self->settled) || atomic_load (&self->urgent)
-           || atomic_load (&self->ops)
-           || atomic_load (&self->disk_news);
+           || atomic_load (&self->ops) || atomic_load (&self->disk_news);
 }
 
 static int64_t
@@ -231,6 +232,7 @@ s_on_timers (tern_peer_t *self, int64_t now_ms)
         trn_roster_on_tick (self->roster, now_ms);
     }
     if (now_ms >= self->sample_at) {
+        trn_engine_on_clock (self->engine, trn_clock_wall_us () / 1000, now_ms);
         trn_stats_sample (self, now_ms);
         trn_box_read_again (self, now_ms);
         trn_nodes_note (self, now_ms, false);

@@ -15,8 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define READ_BYTES (1024 * 1024)
+
+//  Runs of so few messages are read alone once there were messages with rules.
+#define FEW 64
+#define FEW_BYTES (16 * 1024)
 
 //  Opening -----------------------------------------------------------------
 
@@ -28,21 +33,31 @@ typedef struct {
     int result;
 } s_adding_t;
 
+static int
+s_add_to_engine (const s_adding_t *adding)
+{
+    trn_box_t *box = adding->box;
+    const trn_log_report_t *report = adding->report;
+    const char *name = trn_outbox_name (box->outbox);
+    trn_engine_t *engine = box->peer->engine;
+    return trn_engine_add_outbox (engine, name, box->queue, report->high,
+                                  &report->gaps, report->clean, adding->state,
+                                  adding->state_size, &box->id);
+}
+
 static void
 s_add (tern_peer_t *peer, void *arg)
 {
     s_adding_t *adding = arg;
     trn_box_t *box = adding->box;
-    const trn_log_report_t *report = adding->report;
-    const char *name = trn_outbox_name (box->outbox);
-    adding->result = trn_engine_add_outbox (
-        peer->engine, name, box->queue, report->high, &report->gaps,
-        report->clean, adding->state, adding->state_size, &box->id);
+    adding->result = s_add_to_engine (adding);
     if (adding->result != TERN_OK) {
         return;
     }
-    box->seen = report->high;
-    box->opened_at = report->high;
+    trn_box_set_policy (box, 0, box->queue);
+    trn_ruled_restore (box);
+    box->seen = adding->report->high;
+    box->opened_at = adding->report->high;
     trn_engine_outbox_stats_t stats;
     trn_engine_outbox_stats (peer->engine, box->id, &stats);
     atomic_store (&box->processed, stats.processed);
@@ -56,12 +71,18 @@ s_add (tern_peer_t *peer, void *arg)
 }
 
 static trn_at_limit_t
-s_at_limit (const tern_config_t *config)
+s_at_limit (const tern_config_t *config, const char *queue)
 {
-    return trn_config_is (config, "at_limit", "refuse") ? TRN_AT_LIMIT_REFUSE
-           : trn_config_is (config, "at_limit", "drop_oldest")
-               ? TRN_AT_LIMIT_DROP_OLDEST
-               : TRN_AT_LIMIT_BLOCK;
+    const char *set = trn_config_of_queue (config, queue, "at_limit");
+    return strcmp (set, "refuse") == 0        ? TRN_AT_LIMIT_REFUSE
+           : strcmp (set, "drop_oldest") == 0 ? TRN_AT_LIMIT_DROP_OLDEST
+                                              : TRN_AT_LIMIT_BLOCK;
+}
+
+static uint64_t
+s_limit (const tern_config_t *config, const char *queue, const char *key)
+{
+    return strtoull (trn_config_of_queue (config, queue, key), NULL, 10);
 }
 
 static trn_box_t *
@@ -79,6 +100,18 @@ s_find (tern_peer_t *self, const char *queue)
     return found;
 }
 
+static trn_box_t *
+s_new (tern_peer_t *self, const char *queue)
+{
+    trn_box_t *box = trn_alloc (sizeof *box);
+    box->peer = self;
+    memcpy (box->queue, queue, strlen (queue));
+    box->producers = 1;
+    box->room_fd = -1;
+    pthread_mutex_init (&box->ruling, NULL);
+    return box;
+}
+
 static int
 s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
           size_t why_size)
@@ -92,17 +125,17 @@ s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
     }
     const uint32_t memory
         = (uint32_t) trn_config_number (self->config, "memory_bytes");
+    trn_box_t *box = s_new (self, queue);
     const trn_log_config_t config = {
         .unwritten_max = memory / 3,
         .kept_max = memory - memory / 3,
-        .limit_bytes = trn_config_number (self->config, "limit_bytes"),
-        .limit_messages = trn_config_number (self->config, "limit_messages"),
-        .at_limit = s_at_limit (self->config),
+        .limit_bytes = s_limit (self->config, queue, "limit_bytes"),
+        .limit_messages = s_limit (self->config, queue, "limit_messages"),
+        .at_limit = s_at_limit (self->config, queue),
+        .on_ruled = trn_dead_name (queue) ? trn_grave_found : trn_ruled_found,
+        .on_ruled_arg = box,
+        .wall_us = trn_clock_wall_us,
     };
-    trn_box_t *box = trn_alloc (sizeof *box);
-    box->peer = self;
-    memcpy (box->queue, queue, strlen (queue));
-    box->producers = 1;
     uint8_t *state = NULL;
     size_t state_size = 0;
     trn_log_report_t report = {0};
@@ -126,7 +159,7 @@ s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
     free (state);
     trn_ranges_clear (&report.gaps);
     if (rc != TERN_OK) {
-        free (box);
+        trn_box_destroy (&box);
         return rc;
     }
     *box_p = box;
@@ -156,12 +189,39 @@ trn_box_destroy (trn_box_t **box_p)
         for (size_t index = 0; index < TRN_BOX_CHUNKS; index++) {
             trn_chunk_release (&(*box_p)->chunks[index]);
         }
+        trn_shelf_destroy (&(*box_p)->shelf);
+        trn_rulings_clear (&(*box_p)->rulings);
+        free ((*box_p)->numbers.at);
+        free ((*box_p)->graves);
+        if ((*box_p)->room_fd >= 0) {
+            close ((*box_p)->room_fd);
+        }
+        pthread_mutex_destroy (&(*box_p)->ruling);
         free (*box_p);
         *box_p = NULL;
     }
 }
 
+void
+trn_box_leave (trn_box_t *box)
+{
+    assert (box);
+    pthread_mutex_lock (&box->peer->lock);
+    box->producers--;
+    pthread_mutex_unlock (&box->peer->lock);
+}
+
 //  What grew ---------------------------------------------------------------
+
+void
+trn_box_appended (trn_box_t *box, uint64_t seq, int64_t now_ms)
+{
+    assert (box);
+    if (seq > box->seen) {
+        box->seen = seq;
+        trn_engine_on_appended (box->peer->engine, box->id, seq, now_ms);
+    }
+}
 
 void
 trn_box_collect (tern_peer_t *self)
@@ -178,11 +238,7 @@ trn_box_collect (tern_peer_t *self)
         //  The exchange is the other half of s_mark_dirty ()'s.
         (void) atomic_exchange (&box->queued, false);
         trn_log_t *log = trn_outbox_log (box->outbox);
-        const uint64_t appended = trn_log_appended (log);
-        if (appended > box->seen) {
-            box->seen = appended;
-            trn_engine_on_appended (self->engine, box->id, appended, now);
-        }
+        trn_box_appended (box, trn_ruled_collect (box), now);
         const uint64_t floor = trn_log_floor (log);
         if (floor > box->floor) {
             box->floor = floor;
@@ -192,6 +248,16 @@ trn_box_collect (tern_peer_t *self)
 }
 
 //  Runs --------------------------------------------------------------------
+
+//  What a batch of single records brought lies on the shelf until it is sent.
+static void
+s_shelve (trn_box_t *box, trn_chunk_t *chunk)
+{
+    if (!box->shelf) {
+        box->shelf = trn_shelf_new ();
+    }
+    trn_shelf_put (box->shelf, &chunk);
+}
 
 static void
 s_keep (trn_box_t *box, trn_chunk_t *chunk)
@@ -222,8 +288,20 @@ s_kept (const trn_box_t *box, uint64_t seq, trn_chunk_t **chunk_p)
     return false;
 }
 
-//  From what was read back.  In order means that the next chunk will be wanted
-//  soon: ask for it now.
+static bool
+s_run_shelved (trn_box_t *box, uint64_t seq, uint32_t count_max,
+               uint32_t bytes_max, trn_run_t *run)
+{
+    trn_chunk_t *chunk = box->shelf ? trn_shelf_find (box->shelf, seq) : NULL;
+    if (!chunk || trn_chunk_run (chunk, seq, count_max, bytes_max, run) != 1) {
+        return false;
+    }
+    trn_shelf_remove (box->shelf, seq, run->count);
+    return true;
+}
+
+//  From what was read back.  A large chunk in order means that the next one
+//  will be wanted soon: ask for it now.
 static bool
 s_run_kept (trn_box_t *box, uint64_t seq, uint32_t count_max,
             uint32_t bytes_max, trn_run_t *run)
@@ -232,6 +310,9 @@ s_run_kept (trn_box_t *box, uint64_t seq, uint32_t count_max,
     if (!s_kept (box, seq, &chunk)
         || trn_chunk_run (chunk, seq, count_max, bytes_max, run) != 1) {
         return false;
+    }
+    if (atomic_load (&box->ruled) && chunk->filled < READ_BYTES / 4) {
+        return true;
     }
     const uint64_t next = s_chunk_end (chunk);
     trn_chunk_t *following = NULL;
@@ -260,13 +341,18 @@ trn_box_run (void *arg, trn_outbox_id_t outbox, uint64_t seq,
     }
     trn_run_t found;
     if (trn_log_run (log, seq, count_max, bytes_max, &found) != 1
+        && !s_run_shelved (box, seq, count_max, bytes_max, &found)
         && !s_run_kept (box, seq, count_max, bytes_max, &found)) {
         const uint64_t floor = trn_log_floor (log);
         if (seq < floor) {
             run->skip_to = floor;
             return TRN_RUN_GONE;
         }
-        trn_outbox_want (box->outbox, seq, READ_BYTES);
+        //  Out of order, the others are wanted by trn_box_want ().
+        trn_outbox_want (box->outbox, seq,
+                         atomic_load (&box->ruled) && count_max < FEW
+                             ? FEW_BYTES
+                             : READ_BYTES);
         return TRN_RUN_LATER;
     }
     *run = (trn_engine_run_t) {
@@ -278,8 +364,20 @@ trn_box_run (void *arg, trn_outbox_id_t outbox, uint64_t seq,
         .offset = (uint64_t) found.offset,
         .stamp_us = found.stamp_us,
     };
-    trn_log_hint (log, found.first_seq + found.count);
+    //  Out of order there is no next: the newest stay in memory.
+    if (!atomic_load (&box->ruled)) {
+        trn_log_hint (log, found.first_seq + found.count);
+    }
     return TRN_RUN_READY;
+}
+
+void
+trn_box_want (void *arg, trn_outbox_id_t outbox, const uint64_t *seqs,
+              size_t count)
+{
+    tern_peer_t *self = arg;
+    assert (outbox > 0 && outbox <= self->box_count);
+    trn_outbox_want_many (self->boxes[outbox - 1]->outbox, seqs, count);
 }
 
 void
@@ -321,6 +419,7 @@ trn_box_read_again (tern_peer_t *self, int64_t now_ms)
             trn_engine_on_records (self->engine, box->id, now_ms);
         }
     }
+    trn_burial_seek (self);
 }
 
 //  A log that failed, filled up or recovered is the application's news.
@@ -367,7 +466,7 @@ trn_box_disk_news (tern_peer_t *self)
         int rc;
         while ((rc = trn_outbox_fetch (box->outbox, &seq, &chunk)) != 0) {
             if (rc > 0) {
-                s_keep (box, chunk);
+                (rc == 2 ? s_shelve : s_keep) (box, chunk);
                 chunk = NULL;
                 box->read_later = false;
                 got = true;
@@ -379,18 +478,23 @@ trn_box_disk_news (tern_peer_t *self)
             trn_engine_on_records (self->engine, box->id, now);
         }
         s_tell_status (box);
+        trn_room_look (box);
+        trn_box_appended (box, trn_ruled_collect (box), now);
         trn_engine_on_saved (self->engine, box->id,
                              trn_outbox_saved (box->outbox), now);
     }
+    trn_burial_seek (self);
 }
 
-void
+uint64_t
 trn_box_save (trn_box_t *box, bool closing)
 {
     uint8_t state[TRN_LOG_STATE_MAX];
     uint64_t low = 0;
     uint64_t stamp = 0;
+    trn_ruled_save (box);
     const size_t size = trn_engine_state (box->peer->engine, box->id, closing,
                                           state, sizeof state, &low, &stamp);
     trn_outbox_save (box->outbox, state, size, low, stamp);
+    return stamp;
 }

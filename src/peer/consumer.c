@@ -82,6 +82,9 @@ s_open (tern_peer_t *peer, void *arg)
     peer->consumer_count++;
     peer->queues_changed = true;
     opening->result = TERN_OK;
+    if (atomic_load (&peer->drains)) {
+        trn_consumer_end (self);
+    }
 }
 
 static void
@@ -206,6 +209,78 @@ tern_consumer_close (tern_consumer_t **self_p)
     }
 }
 
+//  Pausing ------------------------------------------------------------------
+
+//  Actor: take what recv has not begun with, and give it back.
+static void
+s_pause (tern_peer_t *peer, void *arg)
+{
+    tern_consumer_t *self = arg;
+    const int64_t now = trn_clock_ms ();
+    atomic_store (&self->paused, true);
+    trn_engine_pause_consumer (peer->engine, self->id, true, now);
+    pthread_mutex_lock (&self->lock);
+    trn_parcel_t *waiting = self->queue_first;
+    self->queue_first = NULL;
+    self->queue_last = &self->queue_first;
+    atomic_store (&self->ready, 0);
+    pthread_mutex_unlock (&self->lock);
+    while (waiting) {
+        trn_parcel_t *parcel = waiting;
+        waiting = parcel->next;
+        trn_engine_on_settle (peer->engine, self->id, parcel->flow,
+                              parcel->from, parcel->to, TRN_RELEASED, now);
+        const uint64_t count = parcel->to - parcel->from + 1;
+        self->settled += count;
+        trn_parcel_release (&parcel);
+    }
+}
+
+void
+trn_consumer_end (tern_consumer_t *self)
+{
+    s_pause (self->peer, self);
+    pthread_mutex_lock (&self->lock);
+    atomic_store (&self->ended, true);
+    pthread_cond_broadcast (&self->arrived);
+    if (self->polls && !self->fd_set) {
+        const uint64_t one = 1;
+        self->fd_set = write (self->fd, &one, sizeof one) == sizeof one;
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
+uint64_t
+trn_consumer_held (const tern_consumer_t *self)
+{
+    return self->received - self->settled;
+}
+
+static void
+s_resume (tern_peer_t *peer, void *arg)
+{
+    tern_consumer_t *self = arg;
+    if (!atomic_load (&self->ended)) {
+        atomic_store (&self->paused, false);
+        trn_engine_pause_consumer (peer->engine, self->id, false,
+                                   trn_clock_ms ());
+    }
+}
+
+void
+tern_consumer_pause (tern_consumer_t *self)
+{
+    assert (self);
+    trn_actor_call (self->peer, s_pause, self);
+}
+
+void
+tern_consumer_resume (tern_consumer_t *self)
+{
+    assert (self);
+    trn_actor_call (self->peer, s_resume, self);
+}
+
 //  Messages in -------------------------------------------------------------
 
 void
@@ -218,6 +293,13 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     if (!self || !peer->inrun) {
         return;
     }
+    if (atomic_load (&self->paused)) {
+        //  It was on its way when we asked for no more.
+        trn_engine_on_settle (peer->engine, self->id, action->deliver.flow,
+                              action->deliver.from, action->deliver.to,
+                              TRN_RELEASED, trn_clock_ms ());
+        return;
+    }
     trn_parcel_t *parcel
         = trn_parcel_new (peer->inrun, peer->inrun_first, action->deliver.from,
                           action->deliver.to);
@@ -225,6 +307,7 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     parcel->floor = peer->inrun_floor;
     parcel->deliveries = action->deliver.deliveries;
     parcel->redelivered = action->deliver.redelivered;
+    parcel->missed = action->deliver.missed;
     memcpy (parcel->store_uuid, peer->inrun_store, sizeof parcel->store_uuid);
     memcpy (parcel->publisher, peer->inrun_publisher, sizeof parcel->publisher);
     memcpy (parcel->outbox, peer->inrun_outbox, sizeof parcel->outbox);
@@ -287,7 +370,8 @@ s_watch_router (tern_consumer_t *self, int64_t until_ms)
     for (;;) {
         const int64_t left = until_ms - trn_clock_ms ();
         pthread_mutex_lock (&self->lock);
-        const bool sleeps = !self->queue_first && left > 0;
+        const bool sleeps
+            = !self->queue_first && left > 0 && !atomic_load (&self->ended);
         self->polls = sleeps;
         pthread_mutex_unlock (&self->lock);
         if (!sleeps) {
@@ -357,7 +441,7 @@ s_next_parcel (tern_consumer_t *self, int timeout_ms)
     }
     pthread_mutex_lock (&self->lock);
     int rc = timeout_ms == 0;
-    while (!self->queue_first && rc == 0) {
+    while (!self->queue_first && rc == 0 && !atomic_load (&self->ended)) {
         self->sleepers++;
         rc = timeout_ms < 0
                  ? pthread_cond_wait (&self->arrived, &self->lock)
@@ -381,12 +465,79 @@ s_next_parcel (tern_consumer_t *self, int timeout_ms)
     return parcel != NULL;
 }
 
+//  Settlements, on their way to the actor -----------------------------------
+
+static void
+s_call_actor (tern_consumer_t *self, bool urgent)
+{
+    tern_peer_t *peer = self->peer;
+    if (!atomic_load (&self->watched)
+        && !atomic_exchange (&self->watched, true)) {
+        tern_consumer_t *first = atomic_load (&peer->settled);
+        do {
+            self->settled_next = first;
+        } while (!atomic_compare_exchange_weak (&peer->settled, &first, self));
+    } else if (urgent) {
+        atomic_store (&peer->urgent, true);
+    } else {
+        return;
+    }
+    if (!atomic_load (&self->lone) || !trn_actor_help (peer)) {
+        trn_wake_up (&peer->wake);
+    }
+}
+
+static void
+s_except (tern_consumer_t *self, uint32_t flow, uint64_t from, uint64_t to,
+          trn_outcome_t outcome)
+{
+    pthread_mutex_lock (&self->lock);
+    trn_exception_t *last = self->exception_count
+                                ? &self->exceptions[self->exception_count - 1]
+                                : NULL;
+    if (last && last->flow == flow && last->outcome == outcome
+        && last->to + 1 == from) {
+        last->to = to;
+    } else {
+        if (self->exception_count == self->exception_capacity) {
+            self->exception_capacity
+                = self->exception_capacity ? self->exception_capacity * 2 : 16;
+            self->exceptions = trn_realloc (self->exceptions,
+                                            self->exception_capacity
+                                                * sizeof *self->exceptions);
+        }
+        assert (self->exceptions);
+        self->exceptions[self->exception_count++]
+            = (trn_exception_t) {flow, outcome, from, to};
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
+//  Paused: what recv has not handed out goes back as if it had not been sent.
+static void
+s_release_rest (tern_consumer_t *self)
+{
+    trn_parcel_t *current = self->current;
+    if (current && current->next_seq <= current->to) {
+        s_except (self, current->flow, current->next_seq, current->to,
+                  TRN_RELEASED);
+        current->next_seq = current->to + 1;
+        s_end_parcel (self);
+        s_call_actor (self, true);
+    }
+}
+
+//  Handing out --------------------------------------------------------------
+
 tern_msg_t *
 tern_consumer_recv (tern_consumer_t *self, int timeout_ms)
 {
     assert (self);
     tern_msg_t *msg = &self->lent;
     for (;;) {
+        if (atomic_load_explicit (&self->paused, memory_order_relaxed)) {
+            s_release_rest (self);
+        }
         trn_parcel_t *parcel = self->current;
         if (parcel && trn_parcel_step (parcel, &msg->record)) {
             if (msg->parcel != parcel) {
@@ -404,7 +555,8 @@ tern_consumer_recv (tern_consumer_t *self, int timeout_ms)
             }
             return msg;
         }
-        if (!s_next_parcel (self, timeout_ms)) {
+        if (!s_next_parcel (self,
+                            atomic_load (&self->ended) ? 0 : timeout_ms)) {
             msg->settled = true;  //  no longer lent
             return NULL;
         }
@@ -433,53 +585,6 @@ tern_consumer_fd (const tern_consumer_t *self)
 
 //  Settlements out ---------------------------------------------------------
 
-static void
-s_call_actor (tern_consumer_t *self, bool urgent)
-{
-    tern_peer_t *peer = self->peer;
-    if (!atomic_load (&self->watched)
-        && !atomic_exchange (&self->watched, true)) {
-        tern_consumer_t *first = atomic_load (&peer->settled);
-        do {
-            self->settled_next = first;
-        } while (!atomic_compare_exchange_weak (&peer->settled, &first, self));
-    } else if (urgent) {
-        atomic_store (&peer->urgent, true);
-    } else {
-        return;
-    }
-    if (!atomic_load (&self->lone) || !trn_actor_help (peer)) {
-        trn_wake_up (&peer->wake);
-    }
-}
-
-static void
-s_except (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
-{
-    const uint32_t flow = msg->parcel->flow;
-    const uint64_t seq = msg->record.seq;
-    pthread_mutex_lock (&self->lock);
-    trn_exception_t *last = self->exception_count
-                                ? &self->exceptions[self->exception_count - 1]
-                                : NULL;
-    if (last && last->flow == flow && last->outcome == outcome
-        && last->to + 1 == seq) {
-        last->to = seq;
-    } else {
-        if (self->exception_count == self->exception_capacity) {
-            self->exception_capacity
-                = self->exception_capacity ? self->exception_capacity * 2 : 16;
-            self->exceptions = trn_realloc (self->exceptions,
-                                            self->exception_capacity
-                                                * sizeof *self->exceptions);
-        }
-        assert (self->exceptions);
-        self->exceptions[self->exception_count++]
-            = (trn_exception_t) {flow, outcome, seq, seq};
-    }
-    pthread_mutex_unlock (&self->lock);
-}
-
 static int
 s_settle (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
 {
@@ -502,7 +607,7 @@ s_settle (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
         //  Sequentially consistent, as s_call_actor () reads `watched` next.
         atomic_store (&parcel->accepted, seq);
     } else {
-        s_except (self, msg, outcome);
+        s_except (self, parcel->flow, seq, seq, outcome);
         last = true;
     }
     s_call_actor (self, last);

@@ -38,6 +38,8 @@ struct tern_consumer {
     tern_consumer_t *settled_next;  //  on the peer's settled list
     tern_consumer_t *watched_next;  //  on the actor's list
     atomic_uint ready;              //  parcels in the queue
+    atomic_bool paused;             //  nothing is handed out
+    atomic_bool ended;              //  and never will be: the peer is drained
     atomic_bool lone;  //  current is one message, and recv had to wait for it
 
     pthread_mutex_t lock;  //  the rest

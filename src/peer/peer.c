@@ -164,7 +164,10 @@ s_make_engine (tern_peer_t *self)
     const trn_run_source_t source = {trn_box_run, trn_box_release_run, self};
     self->engine = trn_engine_new (&config, &source);
     trn_engine_on_delay (self->engine, trn_stats_delay, self);
-    trn_engine_on_tick (self->engine, trn_clock_ms ());
+    trn_engine_on_want (self->engine, trn_box_want, self);
+    const int64_t now = trn_clock_ms ();
+    trn_engine_on_tick (self->engine, now);
+    trn_engine_on_clock (self->engine, trn_clock_wall_us () / 1000, now);
 }
 
 static int
@@ -260,6 +263,7 @@ s_free (tern_peer_t *self)
     if (self->context) {
         trn_context_release ();
     }
+    trn_burial_free (self);
     trn_engine_destroy (&self->engine);
     trn_roster_destroy (&self->roster);
     for (uint32_t index = 0; index < self->box_count; index++) {
@@ -327,6 +331,7 @@ s_open (tern_peer_t *self, char *why, size_t why_size)
         rc = reopening.result != TERN_OK ? reopening.result : rc;
     }
     if (rc == TERN_OK) {
+        trn_graves_restore (self);
         const char *endpoint = self->endpoint;
         const int64_t now = trn_clock_ms ();
         trn_nodes_restore (self);
@@ -359,15 +364,19 @@ tern_peer_open (tern_peer_t **peer_p, const tern_config_t *config, char *why,
 
 //  Closing -----------------------------------------------------------------
 
-//  Messages that nobody has settled; the actor has ended.
+//  Messages that nobody has settled, but for dead letters, which wait for people.
+//  Actor, or after its end.
 static uint64_t
 s_unsettled (tern_peer_t *self)
 {
     uint64_t total = 0;
     for (uint32_t index = 0; index < self->box_count; index++) {
-        trn_engine_outbox_stats_t stats;
-        trn_engine_outbox_stats (self->engine, self->boxes[index]->id, &stats);
-        total += stats.waiting + stats.in_flight + stats.parked;
+        const trn_box_t *box = self->boxes[index];
+        if (!trn_dead_name (box->queue)) {
+            trn_engine_outbox_stats_t stats;
+            trn_engine_outbox_stats (self->engine, box->id, &stats);
+            total += stats.waiting + stats.in_flight + stats.parked;
+        }
     }
     return total;
 }
@@ -381,7 +390,7 @@ s_linger (tern_peer_t *self, int linger_ms)
     for (uint32_t index = 0; index < self->box_count; index++) {
         trn_box_t *box = self->boxes[index];
         const trn_log_t *log = trn_outbox_log (box->outbox);
-        int rc = 0;
+        int rc = trn_dead_name (box->queue);
         atomic_fetch_add (&box->waiters, 1);
         pthread_mutex_lock (&self->lock);
         while (atomic_load (&box->processed) < trn_log_appended (log)
@@ -392,6 +401,52 @@ s_linger (tern_peer_t *self, int linger_ms)
         }
         pthread_mutex_unlock (&self->lock);
         atomic_fetch_sub (&box->waiters, 1);
+    }
+}
+
+//  How often a drain looks for what is left.
+#define DRAIN_LOOK_MS 20
+
+static void
+s_end_consumers (tern_peer_t *self, void *arg)
+{
+    (void) arg;
+    for (tern_consumer_t *at = self->consumers; at;
+         at = trn_consumer_next (at)) {
+        trn_consumer_end (at);
+    }
+}
+
+static void
+s_look (tern_peer_t *self, void *arg)
+{
+    uint64_t *left = arg;
+    *left = s_unsettled (self);
+    trn_consumer_collect (self, trn_clock_ms (), true);
+    for (const tern_consumer_t *at = self->consumers; at;
+         at = trn_consumer_next (at)) {
+        *left += trn_consumer_held (at);
+    }
+}
+
+int
+tern_peer_drain (tern_peer_t *self, int timeout_ms)
+{
+    assert (self);
+    const int64_t until
+        = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
+    atomic_store (&self->drains, true);
+    trn_actor_call (self, s_end_consumers, NULL);
+    uint64_t left = 0;
+    for (;;) {
+        trn_actor_call (self, s_look, &left);
+        if (left == 0 || trn_clock_ms () >= until) {
+            return left ? TERN_ETIMEOUT : TERN_OK;
+        }
+        const struct timespec next = trn_clock_after (DRAIN_LOOK_MS);
+        pthread_mutex_lock (&self->lock);
+        pthread_cond_timedwait (&self->changed, &self->lock, &next);
+        pthread_mutex_unlock (&self->lock);
     }
 }
 
@@ -406,6 +461,7 @@ tern_peer_close (tern_peer_t **peer_p, int linger_ms)
     if (linger_ms != 0) {
         s_linger (self, linger_ms);
     }
+    trn_burial_stop (self);
     trn_actor_stop (self);
     const uint64_t left = s_unsettled (self);
     s_free (self);

@@ -24,7 +24,10 @@
 #include "io/wake.h"
 #include "peer/config.h"
 #include "peer/events.h"
+#include "peer/message.h"
 #include "peer/parcel.h"
+#include "peer/ruling.h"
+#include "store/shelf.h"
 #include "store/store.h"
 
 #include <tern/consumer.h>
@@ -36,6 +39,20 @@
 
 //  Chunks read back from the files, per outbox.
 #define TRN_BOX_CHUNKS 4
+
+//  Numbers of idempotent publishing that the engine is not told yet, in order.
+typedef struct {
+    uint64_t seq;
+    uint64_t number;
+} trn_number_t;
+
+typedef struct {
+    trn_number_t *at;
+    size_t first, count, capacity;
+} trn_numbers_t;
+
+//  A dead letter of an earlier life, see bury.c.
+typedef struct trn_grave trn_grave_t;
 
 //  What the peer knows of one of its outboxes.
 typedef struct trn_box {
@@ -55,6 +72,17 @@ typedef struct trn_box {
     atomic_uint_fast64_t processed;  //  all up to here settled
     atomic_uint waiters;             //  in tern_producer_wait () for processed
 
+    //  Ruled messages, see ruled.c.
+    atomic_bool ruled;       //  there has been one since opening
+    pthread_mutex_t ruling;  //  the next two, and room's
+    trn_rulings_t rulings;   //  appended; the engine is not told yet
+    uint64_t number;         //  the highest one that the application gave
+
+    //  Whether there is room, see room.c.
+    atomic_bool room_wanted;  //  the descriptor is not readable
+    int room_fd;              //  -1: nobody has asked
+    uint32_t room_size;       //  of what was refused
+
     //  Actor only.
     uint64_t seen;    //  appended, as the engine knows it
     uint64_t floor;   //  dropped below, as the engine knows it
@@ -62,8 +90,12 @@ typedef struct trn_box {
     bool broken;      //  reading it back failed: deliver no more
     bool read_later;  //  could not be read just now
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
-    uint64_t oldest_seq;                  //  what oldest_us belongs to
-    uint64_t oldest_us;                   //  wall stamp of the oldest unsettled
+    trn_shelf_t *shelf;  //  single records read back; NULL: none yet
+    trn_numbers_t numbers;
+    trn_grave_t *graves;  //  of dead letters: found while opening
+    size_t grave_count;
+    uint64_t oldest_seq;  //  what oldest_us belongs to
+    uint64_t oldest_us;   //  wall stamp of the oldest unsettled
     trn_meter_t produced, accepted, transmitted, consumed;
     trn_histogram_t delay;
 } trn_box_t;
@@ -121,16 +153,17 @@ struct tern_peer {
     uint8_t inrun_store[16];
     char inrun_outbox[TRN_NAME_MAX + 2];
     char inrun_publisher[TRN_NAME_MAX + 1];
+    struct trn_burial *burial;   //  NULL before the first death
     tern_consumer_t *consumers;  //  all of them
     tern_consumer_t *watched;    //  settling: looked at every millisecond
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
     int64_t sample_at;
-    int64_t sleeps_until;  //  the actor, when it last went to sleep
-    trn_table_t asks;            //  requests made, by number
-    trn_table_t tasks;           //  requests served, by the engine's number
-    tern_service_t *services;    //  all of them
-    zmq_msg_t *answer;           //  given to the engine just now
-    bool progressed;       //  and those who wait for it are not told yet
+    int64_t sleeps_until;      //  the actor, when it last went to sleep
+    trn_table_t asks;          //  requests made, by number
+    trn_table_t tasks;         //  requests served, by the engine's number
+    tern_service_t *services;  //  all of them
+    zmq_msg_t *answer;         //  given to the engine just now
+    bool progressed;           //  and those who wait for it are not told yet
     bool queues_changed;
     bool running;      //  set before the thread starts
     bool view_wanted;  //  the roster's view is to be noted
@@ -145,6 +178,7 @@ struct tern_peer {
     _Atomic (struct trn_op *) ops;  //  call.h
     atomic_uint_fast64_t call_number;
     atomic_uint_fast64_t replies_dropped;
+    atomic_bool drains;  //  takes no new work, see tern_peer_drain ()
     atomic_bool urgent;  //  settlements that should not wait
     atomic_bool disk_news;
     atomic_bool registered;
@@ -254,8 +288,8 @@ void
 trn_box_read_again (tern_peer_t *self, int64_t now_ms);
 
 //  Actor: save the outbox's state; closing also says that nothing was sent
-//  after it.
-void
+//  after it.  Returns the stamp that trn_outbox_saved () will say.
+uint64_t
 trn_box_save (trn_box_t *box, bool closing);
 
 //  Where the engine finds its runs.
@@ -263,11 +297,124 @@ trn_run_answer_t
 trn_box_run (void *arg, trn_outbox_id_t outbox, uint64_t seq,
              uint32_t count_max, uint32_t bytes_max, trn_engine_run_t *run);
 
+//  What the engine will ask for next.
+void
+trn_box_want (void *arg, trn_outbox_id_t outbox, const uint64_t *seqs,
+              size_t count);
+
 void
 trn_box_release_run (void *arg, void *handle);
 
 void
 trn_box_destroy (trn_box_t **box_p);
+
+//  A handle of it is closed.
+void
+trn_box_leave (trn_box_t *box);
+
+//  Actor: the engine shall know of its records up to seq.
+void
+trn_box_appended (trn_box_t *box, uint64_t seq, int64_t now_ms);
+
+//  policy.c ----------------------------------------------------------------
+
+//  Actor: the policy that one queue of the box (number 0: the queue that it is)
+//  has by its name or by the configuration.
+void
+trn_box_set_policy (trn_box_t *box, uint32_t number, const char *queue);
+
+//  The policy that the application gives.  0 or TERN_EINVAL.
+int
+trn_box_policy (trn_box_t *box, const tern_policy_t *policy);
+
+//  bury.c ------------------------------------------------------------------
+
+//  Is this the queue of dead letters?
+bool
+trn_dead_name (const char *queue);
+
+//  The dead letters of a queue: NAME.dead, or if that is too long, the first 49
+//  bytes, a hash and .dead.
+void
+trn_dead_queue (const char *queue, char name[TRN_NAME_MAX + 2]);
+
+//  Actor: do as DO_BURY says.
+void
+trn_box_bury (tern_peer_t *peer, const trn_action_t *action);
+
+//  Actor: records that were sought may be at hand.
+void
+trn_burial_seek (tern_peer_t *peer);
+
+//  No more letters are written.  The actor still runs.
+void
+trn_burial_stop (tern_peer_t *peer);
+
+void
+trn_burial_free (tern_peer_t *peer);
+
+//  Opening: a dead letter of an earlier life; arg is its box.
+void
+trn_grave_found (void *arg, const trn_record_t *record);
+
+//  Before the first action: tell the engine of all that were found.
+void
+trn_graves_restore (tern_peer_t *peer);
+
+//  producer.c --------------------------------------------------------------
+
+//  The box has grown by this message at this time: see that it is sent.
+void
+trn_box_grew (trn_box_t *box, uint64_t seq, uint64_t now_us);
+
+//  room.c ------------------------------------------------------------------
+
+//  -1 if there is no descriptor left.
+int
+trn_room_fd (trn_box_t *box);
+
+//  A message of this size found no room.
+void
+trn_room_refused (trn_box_t *box, uint32_t size);
+
+//  There may be room again.
+void
+trn_room_look (trn_box_t *box);
+
+//  ruled.c -----------------------------------------------------------------
+
+//  Opening: a ruled record of an earlier life; arg is the box.
+void
+trn_ruled_found (void *arg, const trn_record_t *record);
+
+//  Actor: the engine knows the outbox now; tell it what was found.
+void
+trn_ruled_restore (trn_box_t *box);
+
+typedef struct {
+    uint64_t seq;  //  0: its number was known, nothing is stored
+    uint64_t stamp_us;
+    uint32_t size;
+} trn_sent_t;
+
+//  Append one message with its rule.  seal's time is filled in.  As
+//  tern_producer_send_msg (), or TERN_ETOOBIG if what Tern adds does not fit.
+int
+trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
+                int timeout_ms, trn_sent_t *sent);
+
+//  The highest number that the application gave.
+uint64_t
+trn_ruled_number (trn_box_t *box);
+
+//  Actor: tell the engine the rules of what was appended; returns up to which
+//  seq that is.
+uint64_t
+trn_ruled_collect (trn_box_t *box);
+
+//  Actor, before a state is made: tell the engine which number is safe.
+void
+trn_ruled_save (trn_box_t *box);
 
 //  consumer.c --------------------------------------------------------------
 
@@ -282,6 +429,15 @@ trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel);
 //  Actor: tell the engine what was settled, of all consumers that said so.
 void
 trn_consumer_collect (tern_peer_t *self, int64_t now_ms, bool all);
+
+//  Actor: nothing is handed out any more, what was not goes back, and nobody
+//  waits for more.
+void
+trn_consumer_end (tern_consumer_t *self);
+
+//  Actor: messages that the application has not settled.
+uint64_t
+trn_consumer_held (const tern_consumer_t *self);
 
 //  call.c, requester.c, service.c ------------------------------------------
 

@@ -37,6 +37,14 @@ tern_producer_open (tern_producer_t **self_p, tern_peer_t *peer,
         }
         return TERN_ENAME;
     }
+    if (trn_dead_name (queue)) {
+        if (why && why_size) {
+            snprintf (why, why_size,
+                      "%s: names that end in .dead are for dead letters",
+                      queue);
+        }
+        return TERN_ENAME;
+    }
     trn_box_t *box = NULL;
     const int rc = trn_box_open (peer, queue, &box, why, why_size);
     if (rc != TERN_OK) {
@@ -53,10 +61,7 @@ tern_producer_close (tern_producer_t **self_p)
 {
     assert (self_p);
     if (*self_p) {
-        tern_peer_t *peer = (*self_p)->box->peer;
-        pthread_mutex_lock (&peer->lock);
-        (*self_p)->box->producers--;
-        pthread_mutex_unlock (&peer->lock);
+        trn_box_leave ((*self_p)->box);
         free (*self_p);
         *self_p = NULL;
     }
@@ -84,9 +89,8 @@ s_mark_dirty (trn_box_t *box)
     return true;
 }
 
-//  The box has grown by this message at this time: see that it is sent.
-static void
-s_begin_delivery (trn_box_t *box, uint64_t seq, uint64_t now_us)
+void
+trn_box_grew (trn_box_t *box, uint64_t seq, uint64_t now_us)
 {
     if (!s_mark_dirty (box)) {
         return;
@@ -107,27 +111,93 @@ s_begin_delivery (trn_box_t *box, uint64_t seq, uint64_t now_us)
     trn_wake_up (&box->peer->wake);
 }
 
+//  It was not accepted: count that, and say whether it is worth trying again.
+static int
+s_refused (trn_box_t *box, int rc, uint32_t size)
+{
+    atomic_fetch_add (&box->refused, 1);
+    if (rc == TERN_EAGAIN || rc == TERN_ETIMEOUT) {
+        trn_room_refused (box, size);
+    }
+    return rc;
+}
+
+static bool
+s_drains (const trn_box_t *box)
+{
+    return atomic_load_explicit (&box->peer->drains, memory_order_relaxed);
+}
+
 static int
 s_send (tern_producer_t *self, trn_record_t *record, int timeout_ms,
         uint64_t *seq_p)
 {
     uint64_t seq = 0;
+    if (s_drains (self->box)) {
+        return TERN_ECLOSED;
+    }
     record->kind = TRN_RECORD_MESSAGE;
-    record->flags = 0;
     record->stamp_us = trn_clock_wall_us ();
     const int rc
         = trn_outbox_append (self->box->outbox, record, timeout_ms, &seq);
     if (rc != TERN_OK) {
-        atomic_fetch_add (&self->box->refused, 1);
-        return rc;
+        return s_refused (self->box, rc, trn_record_size (record));
     }
     //  The consumer need not wait for the disk, so its way begins first.
-    s_begin_delivery (self->box, seq, record->stamp_us);
+    trn_box_grew (self->box, seq, record->stamp_us);
     trn_outbox_store (self->box->outbox);
     if (seq_p) {
         *seq_p = seq;
     }
     return TERN_OK;
+}
+
+//  The same for what has a rule, or a number that may be known.
+static int
+s_send_ruled (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
+              int timeout_ms, uint64_t *seq_p)
+{
+    trn_box_t *box = self->box;
+    trn_sent_t sent = {0};
+    if (s_drains (box)) {
+        return TERN_ECLOSED;
+    }
+    const int rc = trn_ruled_send (box, msg, seal, timeout_ms, &sent);
+    if (rc != TERN_OK) {
+        return s_refused (box, rc, sent.size);
+    }
+    if (sent.seq) {
+        trn_box_grew (box, sent.seq, sent.stamp_us);
+        trn_outbox_store (box->outbox);
+    }
+    if (seq_p) {
+        *seq_p = sent.seq;
+    }
+    return TERN_OK;
+}
+
+static int
+s_send_sealed (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
+               int timeout_ms, uint64_t *seq_p)
+{
+    trn_propset_t scratch = {0};
+    trn_record_t record;
+    int rc = trn_msg_seal (msg, seal, &scratch, &record);
+    if (rc == TERN_OK) {
+        rc = record.flags & TRN_RECORD_RULED
+                 ? s_send_ruled (self, msg, seal, timeout_ms, seq_p)
+                 : s_send (self, &record, timeout_ms, seq_p);
+    }
+    trn_propset_clear (&scratch);
+    return rc;
+}
+
+static int
+s_send_msg (tern_producer_t *self, const tern_msg_t *msg, uint64_t number,
+            int timeout_ms, uint64_t *seq_p)
+{
+    trn_seal_t seal = {.number = number};
+    return s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
 }
 
 int
@@ -150,8 +220,32 @@ tern_producer_send_msg (tern_producer_t *self, const tern_msg_t *msg,
                         int timeout_ms, uint64_t *seq_p)
 {
     assert (self && msg);
-    trn_record_t record = msg->record;
-    return s_send (self, &record, timeout_ms, seq_p);
+    return s_send_msg (self, msg, 0, timeout_ms, seq_p);
+}
+
+int
+tern_producer_send_once (tern_producer_t *self, const tern_msg_t *msg,
+                         uint64_t number, int timeout_ms, uint64_t *seq_p)
+{
+    assert (self && msg);
+    if (number < 1 || number > INT64_MAX) {
+        return TERN_EINVAL;
+    }
+    return s_send_msg (self, msg, number, timeout_ms, seq_p);
+}
+
+uint64_t
+tern_producer_number (tern_producer_t *self)
+{
+    assert (self);
+    return trn_ruled_number (self->box);
+}
+
+int
+tern_producer_set_policy (tern_producer_t *self, const tern_policy_t *policy)
+{
+    assert (self && policy);
+    return trn_box_policy (self->box, policy);
 }
 
 static int
@@ -215,4 +309,47 @@ tern_producer_last (tern_producer_t *self)
 {
     assert (self);
     return trn_log_appended (trn_outbox_log (self->box->outbox));
+}
+
+//  Asking ------------------------------------------------------------------
+
+typedef struct {
+    const trn_box_t *box;
+    uint64_t seq;
+    bool found;
+} s_asking_t;
+
+static void
+s_settled (tern_peer_t *peer, void *arg)
+{
+    s_asking_t *asking = arg;
+    asking->found
+        = trn_engine_settled (peer->engine, asking->box->id, asking->seq);
+}
+
+int
+tern_producer_level (tern_producer_t *self, uint64_t seq)
+{
+    assert (self);
+    const trn_log_t *log = trn_outbox_log (self->box->outbox);
+    if (!seq || seq > trn_log_appended (log)) {
+        return 0;
+    }
+    s_asking_t asking = {.box = self->box, .seq = seq};
+    if (atomic_load (&self->box->processed) < seq) {
+        trn_actor_call (self->box->peer, s_settled, &asking);
+    } else {
+        asking.found = true;
+    }
+    return asking.found                   ? TERN_PROCESSED
+           : trn_log_synced (log) >= seq  ? TERN_SYNCED
+           : trn_log_written (log) >= seq ? TERN_WRITTEN
+                                          : 0;
+}
+
+int
+tern_producer_fd (tern_producer_t *self)
+{
+    assert (self);
+    return trn_room_fd (self->box);
 }

@@ -85,7 +85,7 @@ s_box_row (trn_box_t *box, tern_stats_t *row)
     row->redelivered = engine.redelivered;
     row->refused = refused;
     row->rejected = engine.rejected;
-    row->dropped = log.dropped;
+    row->dropped = engine.dropped;
     row->depth = engine.waiting + engine.in_flight + engine.parked;
     row->in_flight = engine.in_flight;
     row->parked = engine.parked;

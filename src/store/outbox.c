@@ -203,6 +203,14 @@ trn_outbox_store (trn_outbox_t *self)
     s_call_disk (self);
 }
 
+void
+trn_outbox_want_room (trn_outbox_t *self)
+{
+    assert (self);
+    atomic_store (&self->room_wanted, true);
+    s_call_disk (self);
+}
+
 int
 trn_outbox_wait_room (trn_outbox_t *self, uint32_t size, int timeout_ms)
 {
@@ -294,4 +302,26 @@ uint64_t
 trn_outbox_saved (const trn_outbox_t *self)
 {
     return atomic_load_explicit (&self->saved, memory_order_acquire);
+}
+
+int
+trn_outbox_wait_saved (trn_outbox_t *self, uint64_t stamp, int timeout_ms)
+{
+    assert (self);
+    const struct timespec deadline
+        = s_deadline (timeout_ms > 0 ? timeout_ms : 0);
+    bool time_left = timeout_ms != 0;
+    int rc = TERN_OK;
+    pthread_mutex_lock (&self->lock);
+    while (rc == TERN_OK && trn_outbox_saved (self) < stamp) {
+        rc = trn_log_status (self->log) == TERN_EIO ? TERN_EIO
+             : s_closing (self)                     ? TERN_ECLOSED
+             : !time_left                           ? TERN_ETIMEOUT
+                                                    : TERN_OK;
+        if (rc == TERN_OK) {
+            time_left = s_wait_progress (self, timeout_ms, &deadline);
+        }
+    }
+    pthread_mutex_unlock (&self->lock);
+    return rc;
 }

@@ -104,8 +104,9 @@ struct trn_outbox {
     size_t last_state_size;
     bool stated;  //  it says all that was sent
 
-    bool stuck;             //  disk full; the writer's own
-    atomic_bool told_full;  //  the owner was told of a full disk
+    bool stuck;               //  disk full; the writer's own
+    atomic_bool room_wanted;  //  the owner wants to know of progress
+    atomic_bool told_full;    //  the owner was told of a full disk
     atomic_uint_least64_t saved;
 };
 

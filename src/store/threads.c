@@ -86,7 +86,8 @@ s_told (trn_outbox_t *self, int rc)
     }
     if (rc < 0
         || (rc > 0 && trn_log_status (self->log) != TERN_EFULL
-            && atomic_exchange (&self->told_full, false))) {
+            && atomic_exchange (&self->told_full, false))
+        || (rc > 0 && atomic_exchange (&self->room_wanted, false))) {
         trn_store_tell (self->store);
     }
 }

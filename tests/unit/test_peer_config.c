@@ -155,6 +155,104 @@ test_environment_replaces_what_was_there (void **state)
     tern_config_destroy (&config);
 }
 
+static void
+test_queues_have_settings_of_their_own (void **state)
+{
+    (void) state;
+    static const char text[] = "tern\n"
+                               "    limit_messages = 7\n"
+                               "queue\n"
+                               "    orders.eu\n"
+                               "        max_deliveries = 3\n"
+                               "        backoff = 100,500,2500\n"
+                               "        expired = drop\n"
+                               "        limit_messages = 9\n"
+                               "    jobs\n"
+                               "        backoff = fixed\n"
+                               "        backoff_min_ms = 40000\n"
+                               "        single = yes\n"
+                               "        ttl_ms = 1000\n"
+                               "    bounded\n"
+                               "        at_limit = refuse\n";
+    tern_config_t *first = tern_config_new ();
+    char why[256] = "";
+    assert_int_equal (trn_config_parse (first, "t.cfg", text, sizeof text - 1,
+                                        why, sizeof why),
+                      TERN_OK);
+    tern_config_t *config = tern_config_dup (first);
+    tern_config_destroy (&first);
+
+    trn_policy_t policy;
+    assert_true (trn_config_policy (config, "orders.eu", &policy));
+    assert_int_equal (policy.max_deliveries, 3);
+    assert_int_equal (policy.pause, TRN_PAUSE_LIST);
+    assert_int_equal (policy.pause_count, 3);
+    assert_int_equal (policy.pauses[2], 2500);
+    assert_true (policy.drop_expired);
+    assert_false (policy.single);
+    assert_true (trn_config_policy (config, "jobs", &policy));
+    assert_int_equal (policy.max_deliveries, 16);
+    assert_int_equal (policy.pause, TRN_PAUSE_FIXED);
+    assert_int_equal (policy.pause_min_ms, 40000);
+    assert_int_equal (policy.pause_max_ms, 40000);
+    assert_int_equal (policy.ttl_ms, 1000);
+    assert_true (policy.single);
+
+    //  A limit is no policy, and who has none of its own has the peer's.
+    assert_false (trn_config_policy (config, "bounded", &policy));
+    assert_false (trn_config_policy (config, "other", &policy));
+    assert_int_equal (policy.max_deliveries, 16);
+    assert_string_equal (
+        trn_config_of_queue (config, "orders.eu", "limit_messages"), "9");
+    assert_string_equal (
+        trn_config_of_queue (config, "bounded", "limit_messages"), "7");
+    assert_string_equal (trn_config_of_queue (config, "bounded", "at_limit"),
+                         "refuse");
+    assert_string_equal (trn_config_of_queue (config, "other", "at_limit"),
+                         "block");
+    assert_string_equal (tern_config_get (config, "queue/jobs/single"), "yes");
+    assert_null (tern_config_get (config, "queue/jobs/backoff_max_ms"));
+    tern_config_destroy (&config);
+}
+
+static void
+test_wrong_settings_of_a_queue_are_refused (void **state)
+{
+    (void) state;
+    static const char *const cases[][2] = {
+        {"queue/", "1"},
+        {"queue/orders", "1"},
+        {"queue/orders/", "1"},
+        {"queue/orders/name", "x"},
+        {"queue/Orders/ttl_ms", "1"},
+        {"queue//ttl_ms", "1"},
+        {"queue/orders/ttl_ms", "31622400001"},
+        {"queue/orders/ttl_ms", "-1"},
+        {"queue/orders/max_deliveries", "many"},
+        {"queue/orders/backoff", ""},
+        {"queue/orders/backoff", "linear"},
+        {"queue/orders/backoff", "1,,2"},
+        {"queue/orders/backoff", "1,2,"},
+        {"queue/orders/backoff", "0"},
+        {"queue/orders/backoff", "4294967296"},
+        {"queue/orders/backoff", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
+        {"queue/orders/expired", "keep"},
+        {"queue/orders/single", "maybe"},
+        {"queue/orders/at_limit", "panic"},
+    };
+    tern_config_t *config = tern_config_new ();
+    for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
+        char why[256] = "";
+        assert_int_equal (tern_config_set (config, cases[index][0],
+                                           cases[index][1], why, sizeof why),
+                          TERN_EINVAL);
+        assert_non_null (strstr (why, ": "));
+    }
+    trn_policy_t policy;
+    assert_false (trn_config_policy (config, "orders", &policy));
+    tern_config_destroy (&config);
+}
+
 int
 main (void)
 {
@@ -165,6 +263,8 @@ main (void)
         cmocka_unit_test (test_file_says_the_same),
         cmocka_unit_test (test_missing_and_odd_files_are_refused),
         cmocka_unit_test (test_environment_replaces_what_was_there),
+        cmocka_unit_test (test_queues_have_settings_of_their_own),
+        cmocka_unit_test (test_wrong_settings_of_a_queue_are_refused),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
