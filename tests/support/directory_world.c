@@ -296,7 +296,7 @@ world_peer_up (world_t *self, size_t number, size_t queues)
         assert (!rc);
         (void) rc;
     }
-    char endpoint[64];
+    char endpoint[96];
     snprintf (endpoint, sizeof endpoint, "tcp://%s:%" PRIu64, peer->name,
               incarnation);
     const char *const endpoints[] = {endpoint};
