@@ -254,6 +254,7 @@ trn_graves_add (trn_graves_t *self, const trn_grave_t *grave)
         self->capacity = self->capacity ? self->capacity * 2 : 16;
         self->at = trn_realloc (self->at, self->capacity * sizeof *self->at);
     }
+    assert (self->at);
     self->at[self->count++] = *grave;
 }
 
