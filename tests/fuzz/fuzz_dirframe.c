@@ -23,6 +23,15 @@ s_encode (const trn_dirframe_t *frame, uint8_t *to, size_t capacity)
         }
         return trn_dirpage_end (&page, frame->snapshot.last);
     }
+    if (frame->type == TRN_DIR_BINDINGS) {
+        trn_items_t items = frame->bindings.items;
+        trn_binding_t binding;
+        trn_dirpage_begin (&page, frame, to, capacity);
+        while (trn_binds_next (&items, &binding)) {
+            assert (trn_dirpage_add_binding (&page, &binding));
+        }
+        return trn_dirpage_end (&page, frame->bindings.last);
+    }
     const bool stats = frame->type == TRN_DIR_STATS;
     if (stats || frame->type == TRN_DIR_REFRESH) {
         trn_items_t items = stats ? frame->stats.rows : frame->refresh.rows;

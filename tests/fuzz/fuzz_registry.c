@@ -8,6 +8,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "fuzz.h"
+#include "fuzz_bindings.h"
 
 #include "core/registry.h"
 #include "wire/dirframe.h"
@@ -16,6 +17,7 @@
 
 #define ROUTES 4
 #define PEERS_MAX 6
+#define BINDINGS_MAX 20
 #define STEPS_MAX 400
 #define EPOCH 77
 
@@ -34,6 +36,21 @@ s_check_said (const trn_registry_action_t *action)
     assert (trn_dirframe_decode (&frame, action->bytes, action->size) == 0);
 }
 
+//  What is saved can be read again; some disks say no.
+static void
+s_save (session_t *self)
+{
+    size_t size;
+    uint8_t *state = trn_registry_state (self->registry, &size);
+    trn_bindings_t *again = trn_bindings_new (BINDINGS_MAX, 65536);
+    assert (trn_bindings_load (again, state, size) == 0);
+    assert (trn_bindings_digest (again)
+            == trn_bindings_digest (trn_registry_bindings (self->registry)));
+    trn_bindings_destroy (&again);
+    free (state);
+    trn_registry_on_saved (self->registry, !self->blocked, self->now_ms);
+}
+
 static void
 s_drain (session_t *self)
 {
@@ -41,6 +58,10 @@ s_drain (session_t *self)
     for (int count = 0; (action = trn_registry_action (self->registry));
          count++) {
         assert (count < 10000);
+        if (action->type == TRN_REGISTRY_SAVE) {
+            s_save (self);
+            continue;
+        }
         if (action->type != TRN_REGISTRY_SEND) {
             continue;
         }
@@ -53,6 +74,7 @@ s_drain (session_t *self)
     tern_directory_stats_t stats;
     trn_registry_stats (self->registry, &stats);
     assert (stats.peers <= PEERS_MAX && stats.watchers <= ROUTES);
+    assert (stats.bindings <= BINDINGS_MAX);
 }
 
 static void
@@ -85,7 +107,7 @@ s_make_frame (session_t *self, uint8_t *to, size_t capacity)
     static trn_entry_t entry;
     fuzz_input_t *in = &self->input;
     s_entry (self, &entry);
-    switch (fuzz_byte (in) % 6) {
+    switch (fuzz_byte (in) % 8) {
     case 0:
         frame.type = TRN_DIR_REGISTER;
         frame.enrol.version_min = 1;
@@ -134,6 +156,8 @@ s_make_frame (session_t *self, uint8_t *to, size_t capacity)
         frame.type = TRN_DIR_PING;
         frame.ping.nonce = fuzz_byte (in);
         break;
+    case 6: return fuzz_make_bindings (in, fuzz_byte (in) % 2, to, capacity);
+    case 7: return fuzz_make_digests (in, fuzz_byte (in), to, capacity);
     }
     return trn_dirframe_encode (&frame, to, capacity);
 }
@@ -191,7 +215,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                                           .lease_min_ms = TRN_LEASE_MIN_MS,
                                           .peers_max = PEERS_MAX,
                                           .routes_max = ROUTES,
-                                          .memory_max = 64 * 1024};
+                                          .memory_max = 64 * 1024,
+                                          .bindings_max = BINDINGS_MAX,
+                                          .durable = true};
     session.registry = trn_registry_new (&config);
     for (int step = 0; step < STEPS_MAX && session.input.left; step++) {
         s_step (&session);

@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "fuzz.h"
+#include "fuzz_bindings.h"
 
 #include "base/name.h"
 #include "core/roster.h"
@@ -56,6 +57,9 @@ s_drain (session_t *self)
             s_check_peer (&action->peer);
         } else if (action->type == TRN_ROSTER_PEER_GONE) {
             s_check_peer (&action->peer);
+        } else if (action->type == TRN_ROSTER_BINDING
+                   || action->type == TRN_ROSTER_BOUND) {
+            assert (trn_binding_check (&action->binding) == 0);
         }
     }
 }
@@ -89,7 +93,7 @@ s_make_frame (session_t *self, uint8_t *to, size_t capacity)
     fuzz_input_t *in = &self->input;
     const uint64_t epoch = 1 + fuzz_byte (in) % 2;
     const uint64_t number = 1 + fuzz_byte (in) % 16;
-    switch (fuzz_byte (in) % 6) {
+    switch (fuzz_byte (in) % 9) {
     case 0:
         frame.type = TRN_DIR_REGISTERED;
         frame.registered.epoch = epoch;
@@ -133,6 +137,15 @@ s_make_frame (session_t *self, uint8_t *to, size_t capacity)
         frame.type = TRN_DIR_PING;
         frame.ping.nonce = 1;
         break;
+    case 6: return fuzz_make_bindings (in, fuzz_byte (in) % 8, to, capacity);
+    case 7: return fuzz_make_digests (in, fuzz_byte (in) % 8, to, capacity);
+    case 8:
+        frame.type = TRN_DIR_TAKEN;
+        frame.taken.nonce = fuzz_byte (in) % 8;
+        frame.taken.count = fuzz_byte (in) % 4;
+        memset (frame.taken.verdicts, fuzz_byte (in) % 6,
+                sizeof frame.taken.verdicts);
+        break;
     }
     return trn_dirframe_encode (&frame, to, capacity);
 }
@@ -155,6 +168,21 @@ s_hear (session_t *self, bool raw)
 }
 
 static void
+s_bind (session_t *self, uint8_t form)
+{
+    const trn_binding_t binding = {
+        .exchange = trn_text (form & 8 ? "x" : "y"),
+        .type = form & 16 ? TRN_EXCHANGE_TOPIC : TRN_EXCHANGE_FANOUT,
+        .queue = trn_text ("q"),
+        .stamp_us = fuzz_byte (&self->input),
+        .removed = form & 32,
+    };
+    const int rc = trn_roster_bind (self->roster, &binding, self->now_ms);
+    assert (rc == 0 || rc == TERN_ETYPE || rc == TERN_EFULL || rc == TERN_EAGAIN
+            || rc == TERN_EINVAL);
+}
+
+static void
 s_step (session_t *self)
 {
     static const char *const queues[] = {"jobs", "other"};
@@ -171,6 +199,10 @@ s_step (session_t *self)
         trn_roster_on_tick (self->roster, self->now_ms);
         break;
     case 6:
+        if (form & 128) {
+            s_bind (self, form);
+            break;
+        }
         trn_roster_on_queues (self->roster, queues, form / 8 % 3, self->now_ms);
         trn_roster_on_endpoints (self->roster, endpoints, form / 64 % 2,
                                  self->now_ms);
@@ -204,8 +236,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     for (int step = 0; step < STEPS_MAX && session.input.left; step++) {
         s_step (&session);
     }
-    static uint8_t view[64 * 1024];
-    (void) trn_roster_view (session.roster, view, sizeof view);
+    //  What it saves it can start from.
+    static uint8_t view[512 * 1024];
+    const size_t saved = trn_roster_view (session.roster, view, sizeof view);
+    trn_roster_t *next = trn_roster_new (&config);
+    assert (trn_roster_restore (next, view, saved) == 0);
+    trn_roster_destroy (&next);
     trn_roster_destroy (&session.roster);
     return 0;
 }
