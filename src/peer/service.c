@@ -68,10 +68,11 @@ s_release (trn_served_t *served)
 
 //  No action speaks of it any more.
 static void
-s_forget (tern_peer_t *peer, trn_served_t *served)
+s_forget (tern_peer_t *peer, uint64_t id)
 {
-    if (trn_table_get (&peer->tasks, served->id)) {
-        trn_table_remove (&peer->tasks, served->id);
+    trn_served_t *served = trn_table_get (&peer->tasks, id);
+    if (served) {
+        trn_table_remove (&peer->tasks, id);
         s_release (served);
     }
 }
@@ -133,7 +134,7 @@ trn_service_do (tern_peer_t *peer, const trn_action_t *action)
     pthread_cond_broadcast (&self->room);
     pthread_mutex_unlock (&self->lock);
     if (action->type == TRN_DO_TASK_GONE) {
-        s_forget (peer, served);
+        s_forget (peer, served->id);
     }
 }
 
@@ -168,7 +169,7 @@ s_run_answer (tern_peer_t *peer, trn_op_t *op)
     trn_actor_drain (peer);
     peer->answer = NULL;
     if (answer->last) {
-        s_forget (peer, answer->served);
+        s_forget (peer, answer->served->id);
     }
     zmq_msg_close (&answer->record);
     s_release (answer->served);
@@ -183,7 +184,7 @@ s_run_over (tern_peer_t *peer, trn_op_t *op)
                              answer->words, trn_clock_ms ());
     //  The words end with this op: let the engine finish.
     trn_actor_drain (peer);
-    s_forget (peer, answer->served);
+    s_forget (peer, answer->served->id);
     s_release (answer->served);
     free (answer);
 }
@@ -293,7 +294,7 @@ s_close (tern_peer_t *peer, void *arg)
     for (size_t slot = 0; slot < peer->tasks.capacity;) {
         trn_served_t *served = peer->tasks.slots[slot].value;
         if (served && served->service == self) {
-            s_forget (peer, served);
+            s_forget (peer, served->id);
         } else {
             slot++;
         }
