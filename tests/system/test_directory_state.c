@@ -202,7 +202,7 @@ s_use (const char *name)
 
 //  Claims ----------------------------------------------------------------------
 
-//  T-165
+//  T-183
 static void
 what_it_took_survives_kill_9 (void **state)
 {
@@ -221,7 +221,7 @@ what_it_took_survives_kill_9 (void **state)
     }
 }
 
-//  T-167
+//  T-187
 static void
 a_damaged_file_is_set_aside_and_reported (void **state)
 {
@@ -252,7 +252,7 @@ a_damaged_file_is_set_aside_and_reported (void **state)
     s_end (&child, SIGTERM);
 }
 
-//  T-167
+//  T-187
 static void
 a_file_of_a_later_version_is_left_alone (void **state)
 {

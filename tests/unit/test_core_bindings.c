@@ -154,6 +154,7 @@ headers_in_another_order_are_the_same_binding (void **state)
 
 //  Which version counts --------------------------------------------------------
 
+//  T-180
 static void
 the_later_stamp_wins_then_the_greater_writer (void **state)
 {
@@ -290,6 +291,7 @@ a_binding_does_not_conflict_with_itself (void **state)
 
 //  Bounds ----------------------------------------------------------------------
 
+//  T-188
 static void
 a_full_table_takes_no_more (void **state)
 {
@@ -338,6 +340,7 @@ one_exchange_cannot_have_all_the_room (void **state)
     trn_bindings_destroy (&table);
 }
 
+//  T-188
 static void
 removed_ones_are_forgotten_in_time (void **state)
 {
@@ -431,6 +434,68 @@ news_tell_each_change_once_as_it_is_now (void **state)
     trn_bindings_destroy (&table);
 }
 
+//  Saved -----------------------------------------------------------------------
+
+static void
+what_is_saved_comes_back (void **state)
+{
+    (void) state;
+    trn_bindings_t *table
+        = trn_bindings_new (TRN_BINDINGS_MAX, TRN_BINDINGS_BYTES);
+    size_t size;
+    uint8_t *saved = trn_bindings_save (table, SIZE_MAX, &size);
+    assert_int_equal (trn_bindings_load (table, saved, size), 0);
+    assert_int_equal (trn_bindings_count (table), 0);
+    free (saved);
+    char queue[16];
+    for (int index = 0; index < 3000; index++) {
+        snprintf (queue, sizeof queue, "q%d", index);
+        (index % 3 ? s_take : s_remove) (table, "x", queue, "a.#", 7);
+    }
+    saved = trn_bindings_save (table, SIZE_MAX, &size);
+    trn_bindings_t *again
+        = trn_bindings_new (TRN_BINDINGS_MAX, TRN_BINDINGS_BYTES);
+    assert_int_equal (trn_bindings_load (again, saved, size), 0);
+    assert_int_equal (trn_bindings_count (again), 3000);
+    assert_true (trn_bindings_digest (again) == trn_bindings_digest (table));
+    trn_bindings_destroy (&again);
+    free (saved);
+    //  With less room, the first of them.
+    saved = trn_bindings_save (table, 70000, &size);
+    assert_true (size <= 70000);
+    again = trn_bindings_new (TRN_BINDINGS_MAX, TRN_BINDINGS_BYTES);
+    assert_int_equal (trn_bindings_load (again, saved, size), 0);
+    assert_in_range (trn_bindings_count (again), 500, 2900);
+    trn_bindings_destroy (&again);
+    free (saved);
+    trn_bindings_destroy (&table);
+}
+
+static void
+damage_anywhere_is_noticed_and_nothing_taken (void **state)
+{
+    (void) state;
+    trn_bindings_t *table = trn_bindings_new (100, 100000);
+    s_take (table, "x", "q1", "a", 1);
+    s_take (table, "y", "q2", "b", 1);
+    size_t size;
+    uint8_t *saved = trn_bindings_save (table, SIZE_MAX, &size);
+    trn_bindings_t *again = trn_bindings_new (100, 100000);
+    for (size_t at = 0; at < size; at++) {
+        saved[at] ^= 0x20;
+        assert_int_equal (trn_bindings_load (again, saved, size),
+                          at == 7 ? TERN_EVERSION : TERN_ECORRUPT);
+        saved[at] ^= 0x20;
+        assert_int_equal (trn_bindings_load (again, saved, at), TERN_ECORRUPT);
+    }
+    assert_int_equal (trn_bindings_count (again), 0);
+    assert_int_equal (trn_bindings_load (again, saved, size), 0);
+    assert_int_equal (trn_bindings_count (again), 2);
+    free (saved);
+    trn_bindings_destroy (&again);
+    trn_bindings_destroy (&table);
+}
+
 int
 main (void)
 {
@@ -449,6 +514,8 @@ main (void)
         cmocka_unit_test (removed_ones_are_forgotten_in_time),
         cmocka_unit_test (bindings_are_listed_in_order),
         cmocka_unit_test (news_tell_each_change_once_as_it_is_now),
+        cmocka_unit_test (what_is_saved_comes_back),
+        cmocka_unit_test (damage_anywhere_is_noticed_and_nothing_taken),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
     return cmocka_run_group_tests (tests, NULL, NULL);

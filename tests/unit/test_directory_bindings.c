@@ -70,7 +70,7 @@ s_restart (size_t peer)
     world_peer_up (&s_world, peer, 1);
 }
 
-//  T-160
+//  T-184
 static void
 a_binding_is_known_to_all_at_once (void **state)
 {
@@ -89,7 +89,7 @@ a_binding_is_known_to_all_at_once (void **state)
     assert_false (s_has (3, "q", "a.#"));
 }
 
-//  T-161
+//  T-181
 static void
 saying_it_again_changes_nothing_but_is_confirmed (void **state)
 {
@@ -106,7 +106,7 @@ saying_it_again_changes_nothing_but_is_confirmed (void **state)
                  == digest);
 }
 
-//  T-162
+//  T-182
 static void
 what_was_bound_while_no_node_answers_is_told_later (void **state)
 {
@@ -125,7 +125,7 @@ what_was_bound_while_no_node_answers_is_told_later (void **state)
     assert_true (s_has (1, "q", "a"));
 }
 
-//  T-163
+//  T-185
 static void
 a_wiped_node_learns_from_the_peers (void **state)
 {
@@ -150,7 +150,7 @@ a_wiped_node_learns_from_the_peers (void **state)
     assert_true (world_bound (&s_world));
 }
 
-//  T-164
+//  T-185
 static void
 two_nodes_agree_through_a_peer (void **state)
 {
@@ -171,7 +171,7 @@ two_nodes_agree_through_a_peer (void **state)
     assert_true (s_has (1, "q2", "a") && s_has (2, "q1", "a"));
 }
 
-//  T-165
+//  T-183
 static void
 a_node_that_keeps_them_has_them_before_any_peer (void **state)
 {
@@ -217,7 +217,7 @@ a_peer_has_them_before_any_node_answers (void **state)
     assert_false (trn_roster_bindings_known (s_world.peers[1].roster));
 }
 
-//  T-166
+//  T-186
 static void
 another_type_is_refused_to_who_makes_it (void **state)
 {
