@@ -34,10 +34,13 @@ typedef struct {
     uint64_t refused;     //  by limits, full disk or a failed log
     uint64_t rejected;    //  set aside by consumers
     uint64_t duplicates;  //  dropped by a consumer's deduplication
-    uint64_t dropped;     //  by drop_oldest
+    uint64_t dropped;     //  by drop_oldest, or because their time was over
+    uint64_t expired;     //  of these, because their time was over
+    uint64_t dead;        //  dead-lettered, for whatever reason
     uint64_t depth;       //  accepted, not settled
     uint64_t in_flight;   //  of these, assigned to a consumer
-    uint64_t parked;      //  of these, rejected and set aside
+    uint64_t parked;      //  of these, dead and not yet among the dead letters
+    uint64_t delayed;     //  of these, not ready before some time
     uint64_t oldest_ms;   //  age of the oldest unsettled, 0 if none
     uint64_t disk_bytes;
     uint64_t sync_us_last;  //  last fdatasync

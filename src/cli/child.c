@@ -13,8 +13,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -160,14 +162,19 @@ s_body_file (const tern_msg_t *msg)
 //  Everything we changed about signals goes back to what a command expects.
 
 static int
-s_spawn (pid_t *pid_p, const char *command, int body, char **environment)
+s_spawn (pid_t *pid_p, const char *command, const int fds[3],
+         char **environment)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults, none;
     posix_spawn_file_actions_init (&actions);
     posix_spawnattr_init (&attributes);
-    posix_spawn_file_actions_adddup2 (&actions, body, STDIN_FILENO);
+    for (int fd = 0; fd < 3; fd++) {
+        if (fds[fd] >= 0) {
+            posix_spawn_file_actions_adddup2 (&actions, fds[fd], fd);
+        }
+    }
     sigemptyset (&none);
     sigemptyset (&defaults);
     sigaddset (&defaults, SIGPIPE);
@@ -186,33 +193,82 @@ s_spawn (pid_t *pid_p, const char *command, int body, char **environment)
     return error;
 }
 
-cli_ending_t
-cli_child_run (const char *command, tern_msg_t *msg)
+int
+cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg)
 {
-    cli_ending_t ending = {0};
+    return cli_child_start_into (pid_p, command, msg, -1, -1);
+}
+
+int
+cli_child_start_into (pid_t *pid_p, const char *command, tern_msg_t *msg,
+                      int out, int err)
+{
+    cli_child_fd ();
     const int body = s_body_file (msg);
     if (body < 0) {
-        ending.error = errno;
-        return ending;
+        return errno;
     }
     environment_t environment = {0};
     s_env_inherit (&environment);
     s_env_message (&environment, msg);
-    pid_t pid = 0;
-    ending.error = s_spawn (&pid, command, body, environment.items);
+    const int fds[3] = {body, out, err};
+    const int error = s_spawn (pid_p, command, fds, environment.items);
     close (body);
     s_env_free (&environment);
-    if (ending.error) {
-        return ending;
-    }
+    return error;
+}
 
+//  Endings -------------------------------------------------------------------
+
+static int s_fd = -1;  //  counts SIGCHLD
+
+static void
+s_on_child (int number)
+{
+    (void) number;
+    const int saved = errno;
+    const uint64_t one = 1;
+    const ssize_t put = write (s_fd, &one, sizeof one);
+    (void) put;
+    errno = saved;
+}
+
+int
+cli_child_fd (void)
+{
+    if (s_fd < 0) {
+        s_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (s_fd < 0) {
+            abort ();
+        }
+        struct sigaction action = {.sa_handler = s_on_child};
+        action.sa_flags = SA_NOCLDSTOP | SA_RESTART;
+        sigemptyset (&action.sa_mask);
+        sigaction (SIGCHLD, &action, NULL);
+    }
+    return s_fd;
+}
+
+void
+cli_child_clear (void)
+{
+    uint64_t count;
+    const ssize_t got = read (cli_child_fd (), &count, sizeof count);
+    (void) got;
+}
+
+bool
+cli_child_ended (pid_t pid, cli_ending_t *ending)
+{
     int status = 0;
-    while (waitpid (pid, &status, 0) < 0 && errno == EINTR) {
+    if (waitpid (pid, &status, WNOHANG) != pid) {
+        return false;
     }
+    *ending = (cli_ending_t) {0};
     if (WIFSIGNALED (status)) {
-        ending.signal = WTERMSIG (status);
+        ending->signal = WTERMSIG (status);
     } else {
-        ending.status = WEXITSTATUS (status);
+        ending->status = WEXITSTATUS (status);
     }
-    return ending;
+    return true;
 }

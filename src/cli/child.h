@@ -15,14 +15,34 @@
 
 #include <tern.h>
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 typedef struct {
     int error;   //  errno if it could not be started, else 0
     int status;  //  exit status, or
     int signal;  //  the signal that ended it
 } cli_ending_t;
 
-//  Run it and wait for its end, signals to ourselves notwithstanding.
-cli_ending_t
-cli_child_run (const char *command, tern_msg_t *msg);
+//  Start it.  0 and *pid_p, or errno.
+int
+cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg);
+
+//  The same with its output and what it says going to these files; -1: to ours.
+int
+cli_child_start_into (pid_t *pid_p, const char *command, tern_msg_t *msg,
+                      int out, int err);
+
+//  Has it come to its end?  Says so once.
+bool
+cli_child_ended (pid_t pid, cli_ending_t *ending);
+
+//  Readable when any child may have ended since cli_child_clear ().  Clear
+//  first, then look at all of them.
+int
+cli_child_fd (void);
+
+void
+cli_child_clear (void);
 
 #endif

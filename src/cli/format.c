@@ -80,6 +80,20 @@ cli_format_bytes (cli_text_t *buffer, uint64_t bytes)
     return buffer->text;
 }
 
+const char *
+cli_format_time (cli_text_t *buffer, uint64_t us)
+{
+    char clock[24] = "";
+    struct tm when;
+    const time_t seconds = (time_t) (us / 1000000u);
+    if (gmtime_r (&seconds, &when)) {
+        strftime (clock, sizeof clock, "%Y-%m-%dT%H:%M:%S", &when);
+    }
+    snprintf (buffer->text, sizeof buffer->text, "%s.%03uZ", clock,
+              (unsigned) (us / 1000u % 1000u));
+    return buffer->text;
+}
+
 int64_t
 cli_clock_ns (void)
 {

@@ -31,6 +31,10 @@ cli_format_us (cli_text_t *buffer, double us);
 const char *
 cli_format_bytes (cli_text_t *buffer, uint64_t bytes);
 
+//  Microseconds since 1970 -> "2026-02-28T09:30:00.125Z"
+const char *
+cli_format_time (cli_text_t *buffer, uint64_t us);
+
 //  Monotonic clock.
 int64_t
 cli_clock_ms (void);

@@ -26,6 +26,7 @@ static const command_t s_commands[] = {
     {"queues", cli_queues, "list the queues"},
     {"stats", cli_stats, "show rates, delays and backlog"},
     {"outbox", cli_outbox, "look into stores: ls, peek, verify, salvage"},
+    {"dead", cli_dead, "look at dead letters, send them again, drop them"},
     {"bench", cli_bench, "measure this machine"},
 };
 

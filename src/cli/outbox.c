@@ -17,7 +17,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LINE_BODY 120  //  bytes of a body that a line for people shows
 
@@ -162,15 +161,10 @@ static void
 s_print_line (outbox_t *self, const tern_store_message_t *message)
 {
     char line[256];
-    char clock[32] = "";
-    struct tm when;
-    const time_t seconds = (time_t) (message->time_us / 1000000u);
-    if (gmtime_r (&seconds, &when)) {
-        strftime (clock, sizeof clock, "%Y-%m-%dT%H:%M:%S", &when);
-    }
-    snprintf (line, sizeof line, "%s/%s/%" PRIu64 "  %s.%03uZ  %zu B  ",
-              tern_store_name (self->store), self->outbox, message->seq, clock,
-              (unsigned) (message->time_us / 1000u % 1000u), message->size);
+    cli_text_t clock;
+    snprintf (line, sizeof line, "%s/%s/%" PRIu64 "  %s  %zu B  ",
+              tern_store_name (self->store), self->outbox, message->seq,
+              cli_format_time (&clock, message->time_us), message->size);
     cli_output_text (&self->output, line);
     s_print_body (&self->output, message->body, message->size);
 }

@@ -1,8 +1,8 @@
 //  cli/recv.c - tern recv: consume a queue
 //
 //  A message is accepted only when its result is out of our hands: printed and
-//  flushed, or done by the command it was given to.  Until then it belongs to
-//  the queue, whatever becomes of us.
+//  flushed, or done by the command it was given to (cli/exec.h).  Until then it
+//  belongs to the queue, whatever becomes of us.
 //
 //  Printing works in batches: messages are kept while more wait, then one write
 //  puts all their lines out, then they are accepted together.
@@ -11,8 +11,9 @@
 
 #include "cli/child.h"
 #include "cli/command.h"
+#include "cli/exec.h"
 #include "cli/format.h"
-#include "cli/json.h"
+#include "cli/message.h"
 #include "cli/options.h"
 #include "cli/say.h"
 #include "cli/seat.h"
@@ -29,13 +30,7 @@
 #define BATCH_MESSAGES 1024
 #define BATCH_BYTES (256 * 1024)
 
-//  sh -c CMD says this when nobody will ever be able to do it.
-#define EXIT_REJECT 65
-
 #define FLUSH_MS 5000
-
-//  A command that cannot be started is not retried faster than this.
-#define EXEC_PAUSE_MS 1000
 
 typedef struct {
     cli_common_t common;
@@ -44,6 +39,7 @@ typedef struct {
     uint64_t count;       //  stop after so many
     uint64_t idle_ms;     //  UINT64_MAX: never
     uint64_t prefetch;
+    uint64_t jobs;  //  --exec: so many at once
     bool raw;
     bool no_ack;
 
@@ -53,7 +49,7 @@ typedef struct {
     tern_msg_t **batch;  //  kept, printed, not yet accepted
     size_t batched;
     uint64_t received;
-    uint64_t accepted, requeued, rejected;
+    cli_exec_t exec;
 } recv_t;
 
 //  Printing ------------------------------------------------------------------
@@ -62,27 +58,9 @@ static void
 s_print_json (recv_t *self, tern_msg_t *msg)
 {
     cli_json_t json;
-    size_t key_size = 0;
-    const char *key = tern_msg_key (msg, &key_size);
     cli_json_init (&json, &self->output);
     cli_json_open (&json, NULL, '{');
-    cli_json_text (&json, "id", tern_msg_id (msg));
-    cli_json_text (&json, "queue", tern_msg_queue (msg));
-    cli_json_null (&json, "exchange");
-    cli_json_bytes (&json, "key", key, key_size);
-    cli_json_open (&json, "headers", '{');
-    const char *name, *value;
-    size_t name_size, size;
-    for (size_t index = 0;
-         tern_msg_header_at (msg, index, &name, &name_size, &value, &size);
-         index++) {
-        cli_json_member (&json, name, name_size, value, size);
-    }
-    cli_json_close (&json);
-    cli_json_count (&json, "deliveries", tern_msg_deliveries (msg));
-    cli_json_bool (&json, "redelivered", tern_msg_redelivered (msg));
-    cli_json_count (&json, "time_us", tern_msg_time_us (msg));
-    cli_json_bytes (&json, "body", tern_msg_body (msg), tern_msg_size (msg));
+    cli_message_json (&json, msg);
     cli_json_close (&json);
 }
 
@@ -111,9 +89,8 @@ s_end_batch (recv_t *self)
     const int error = cli_output_flush (&self->output);
     for (size_t index = 0; index < self->batched; index++) {
         tern_msg_t **msg_p = &self->batch[index];
-        if (error == 0 && !self->no_ack
-            && tern_consumer_accept (self->consumer, *msg_p) == TERN_OK) {
-            self->accepted++;
+        if (error == 0 && !self->no_ack) {
+            tern_consumer_accept (self->consumer, *msg_p);
         }
         tern_msg_destroy (msg_p);
     }
@@ -135,86 +112,46 @@ s_on_print (recv_t *self, tern_msg_t *msg)
                : CLI_DONE;
 }
 
-//  Executing -----------------------------------------------------------------
-
-static const char *
-s_describe_ending (char *text, size_t size, const cli_ending_t *ending)
-{
-    if (ending->error) {
-        snprintf (text, size, "cannot be started: %s",
-                  strerror (ending->error));
-    } else if (ending->signal) {
-        snprintf (text, size, "ended by %s", strsignal (ending->signal));
-    } else {
-        snprintf (text, size, "exit status %d", ending->status);
-    }
-    return text;
-}
-
-static int
-s_on_exec (recv_t *self, tern_msg_t *msg)
-{
-    const cli_ending_t ending = cli_child_run (self->command, msg);
-    char text[128];
-    if (!ending.error && !ending.signal && ending.status == 0) {
-        self->accepted++;
-        tern_consumer_accept (self->consumer, msg);
-    } else if (!ending.error && !ending.signal
-               && ending.status == EXIT_REJECT) {
-        self->rejected++;
-        tern_consumer_reject (self->consumer, msg);
-        cli_note ("%s: rejected, %s", tern_msg_id (msg),
-                  s_describe_ending (text, sizeof text, &ending));
-    } else {
-        self->requeued++;
-        tern_consumer_requeue (self->consumer, msg);
-        cli_note ("%s: requeued, %s", tern_msg_id (msg),
-                  s_describe_ending (text, sizeof text, &ending));
-    }
-    if (ending.error) {
-        cli_stop_wait (-1, EXEC_PAUSE_MS);
-    }
-    return CLI_DONE;
-}
-
 //  Receiving -----------------------------------------------------------------
 
-//  Wait for a message, a signal, a broken stdout or the idle time.  True if it
-//  is worth looking for a message.
+//  Wait for a message, the end of a command, a signal, a broken stdout or the
+//  idle time.  True if it is worth looking again.
 
 static bool
 s_wait (const recv_t *self)
 {
+    const bool prints = !self->command;
+    const bool wants = prints || cli_exec_has_room (&self->exec);
     struct pollfd items[] = {
         {.fd = cli_stop_fd (), .events = POLLIN},
-        {.fd = tern_consumer_fd (self->consumer), .events = POLLIN},
-        {.fd = STDOUT_FILENO, .events = 0},
+        {.fd = wants ? tern_consumer_fd (self->consumer) : -1,
+         .events = POLLIN},
+        {.fd = prints ? STDOUT_FILENO : cli_child_fd (),
+         .events = prints ? 0 : POLLIN},
     };
-    const bool prints = !self->command;
-    const int timeout_ms = self->idle_ms > INT32_MAX ? -1 : (int) self->idle_ms;
-    const int64_t until_ms = cli_clock_ms () + timeout_ms;
+    //  Nothing is idle while a command runs.
+    const bool endless = self->idle_ms > INT32_MAX || self->exec.running > 0;
+    const int64_t until_ms = cli_clock_ms () + (int64_t) self->idle_ms;
     for (;;) {
-        const int64_t left_ms
-            = timeout_ms < 0 ? -1 : until_ms - cli_clock_ms ();
-        if (timeout_ms >= 0 && left_ms < 0) {
+        const int64_t left_ms = endless ? -1 : until_ms - cli_clock_ms ();
+        if (!endless && left_ms < 0) {
             return false;
         }
-        const int ready = poll (items, prints ? 3 : 2, (int) left_ms);
-        if (cli_stop_asked ()) {
+        const int ready = poll (items, 3, (int) left_ms);
+        if (cli_stop_asked () || ready == 0) {
             return false;
         }
         if (ready > 0) {
             //  A reader that left can only be told by a failing write.
-            return items[1].revents != 0;
-        }
-        if (ready == 0) {
-            return false;
+            return items[1].revents != 0 || (!prints && items[2].revents != 0);
         }
     }
 }
 
+//  Print what comes.
+
 static int
-s_run (recv_t *self)
+s_run_printing (recv_t *self)
 {
     int code = CLI_DONE;
     while (code == CLI_DONE && !cli_stop_asked ()
@@ -222,8 +159,7 @@ s_run (recv_t *self)
         tern_msg_t *msg = tern_consumer_recv (self->consumer, 0);
         if (msg) {
             self->received++;
-            code = self->command ? s_on_exec (self, msg)
-                                 : s_on_print (self, msg);
+            code = s_on_print (self, msg);
             continue;
         }
         code = s_end_batch (self);
@@ -232,11 +168,35 @@ s_run (recv_t *self)
         }
     }
     const int ended = s_end_batch (self);
-    if (!self->command && code == CLI_DONE && ended == CLI_DONE
-        && self->received < self->count && cli_output_gone ()) {
+    if (code == CLI_DONE && ended == CLI_DONE && self->received < self->count
+        && cli_output_gone ()) {
         code = cli_fail (CLI_FAILED, "standard output: closed by its reader");
     }
     return code == CLI_DONE ? ended : code;
+}
+
+//  Give what comes to commands.
+
+static int
+s_run_commands (recv_t *self)
+{
+    cli_exec_init (&self->exec, self->command, self->consumer,
+                   (size_t) self->jobs);
+    while (!cli_stop_asked () && self->received < self->count) {
+        cli_exec_settle (&self->exec);
+        tern_msg_t *msg = cli_exec_has_room (&self->exec)
+                              ? tern_consumer_recv (self->consumer, 0)
+                              : NULL;
+        if (msg) {
+            self->received++;
+            cli_exec_start (&self->exec, msg);
+        } else if (!s_wait (self)) {
+            break;
+        }
+    }
+    cli_exec_finish (&self->exec);
+    cli_exec_free (&self->exec);
+    return CLI_DONE;
 }
 
 static int
@@ -254,7 +214,7 @@ s_open_and_run (recv_t *self)
         cli_seat_close (&self->peer);
         return cli_fail_tern (rc, self->queue, NULL);
     }
-    code = s_run (self);
+    code = self->command ? s_run_commands (self) : s_run_printing (self);
     if (tern_consumer_flush (self->consumer, FLUSH_MS)) {
         cli_note ("%s: a publisher did not hear all of our settlements in "
                   "time; it will send those messages again",
@@ -263,9 +223,9 @@ s_open_and_run (recv_t *self)
     tern_consumer_close (&self->consumer);
     cli_seat_close (&self->peer);
     if (self->command) {
-        cli_hint ("%" PRIu64 " accepted, %" PRIu64 " requeued, %" PRIu64
-                  " rejected",
-                  self->accepted, self->requeued, self->rejected);
+        cli_hint (
+            "%" PRIu64 " accepted, %" PRIu64 " requeued, %" PRIu64 " rejected",
+            self->exec.accepted, self->exec.requeued, self->exec.rejected);
     }
     return code;
 }
@@ -281,10 +241,12 @@ cli_recv (int argc, char **argv)
          "stop when nothing came for so long", 1, INT32_MAX},
         {"exec", 'e', CLI_TEXT, &self.command, "CMD",
          "run CMD for each: 0 accepts, 65 rejects", 0, 0},
+        {"jobs", 'j', CLI_NUMBER, &self.jobs, "N", "--exec: run N at once", 1,
+         CLI_JOBS_MAX},
         {"raw", 0, CLI_FLAG, &self.raw, NULL, "bodies as they are, no newline",
          0, 0},
         {"prefetch", 0, CLI_NUMBER, &self.prefetch, "N",
-         "hold up to N unsettled (16384; --exec: 1)", 1, UINT32_MAX},
+         "hold up to N unsettled (16384; --exec: N jobs)", 1, UINT32_MAX},
         {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
          0, 0},
     };
@@ -313,8 +275,20 @@ cli_recv (int argc, char **argv)
                          : self.common.json ? "json"
                                             : "no-ack");
     }
+    if (self.jobs > 0 && !self.command) {
+        return cli_fail (CLI_USAGE, "--jobs: only with --exec");
+    }
+    if (self.jobs == 0) {
+        self.jobs = 1;
+    }
     if (self.command && self.prefetch == 0) {
-        self.prefetch = 1;  //  slow work is for whoever is free
+        self.prefetch = self.jobs;  //  slow work is for whoever is free
+    }
+    if (self.command && self.prefetch < self.jobs) {
+        return cli_fail (CLI_USAGE,
+                         "--prefetch %" PRIu64 ": --jobs %" PRIu64
+                         " cannot all have a message",
+                         self.prefetch, self.jobs);
     }
     self.batch = calloc (BATCH_MESSAGES, sizeof (tern_msg_t *));
     if (!self.batch) {

@@ -124,6 +124,17 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
     return code;
 }
 
+//  Dead letters wait for somebody to look at them, not for us.
+
+static bool
+s_is_work (const tern_stats_t *row)
+{
+    const size_t size = strlen (row->queue);
+    const bool letters
+        = size > 5 && strcmp (row->queue + size - 5, ".dead") == 0;
+    return row->role == TERN_ROLE_PUBLISHER && (!letters || row->consumers > 0);
+}
+
 cli_seat_work_t
 cli_seat_work (tern_peer_t *peer)
 {
@@ -135,7 +146,7 @@ cli_seat_work (tern_peer_t *peer)
     tern_peer_stats (peer, rows, count);
     cli_seat_work_t work = {0};
     for (size_t index = 0; index < count; index++) {
-        if (rows[index].role == TERN_ROLE_PUBLISHER) {
+        if (s_is_work (&rows[index])) {
             work.left += rows[index].depth - rows[index].parked;
             work.delivered += rows[index].consumed.total;
         }

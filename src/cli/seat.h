@@ -18,11 +18,11 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
                const char *command);
 
 typedef struct {
-    uint64_t left;       //  wait for a consumer or are with one; rejected: no
+    uint64_t left;       //  wait for a consumer or are with one
     uint64_t delivered;  //  accepted by consumers since the peer was opened
 } cli_seat_work_t;
 
-//  Of all outboxes of the peer.
+//  Of all outboxes of the peer; of dead letters only if somebody consumes them.
 cli_seat_work_t
 cli_seat_work (tern_peer_t *peer);
 

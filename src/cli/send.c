@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "cli/command.h"
+#include "cli/form.h"
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/lines.h"
@@ -33,10 +34,9 @@
 typedef struct {
     cli_common_t common;
     const char *queue;
-    const char *key;
     const char *file;
     const char *wait;
-    cli_list_t headers;
+    cli_form_t form;
     uint64_t timeout_ms;  //  UINT64_MAX: none
     bool whole;
 
@@ -44,7 +44,6 @@ typedef struct {
     tern_level_t level;
     tern_peer_t *peer;
     tern_producer_t *producer;
-    tern_msg_t *form;  //  key and headers for every body, or NULL
     int64_t started_ns;
     uint64_t sent;
     uint64_t too_long;  //  lines refused
@@ -73,64 +72,16 @@ s_parse_level (send_t *self)
 
 //  Sending -------------------------------------------------------------------
 
-//  Key and headers are checked once, before anything is stored.
+//  A message of the form around a body.
 
 static int
-s_check_form (send_t *self)
+s_send_formed (send_t *self, const void *body, size_t size, int timeout_ms)
 {
-    if (!self->key && self->headers.count == 0) {
-        return CLI_DONE;
-    }
-    self->form = tern_msg_new (NULL, 0);
-    if (self->key && tern_msg_set_key (self->form, self->key)) {
-        return cli_fail (CLI_REFUSED, "--key: longer than 255 bytes");
-    }
-    for (size_t index = 0; index < self->headers.count; index++) {
-        char *name = strdup (self->headers.items[index]);
-        char *value = name ? strchr (name, '=') : NULL;
-        int rc = TERN_EINVAL;
-        if (value) {
-            *value++ = '\0';
-            rc = tern_msg_set_header (self->form, name, value);
-        }
-        free (name);
-        if (rc) {
-            return cli_fail (rc == TERN_ETOOBIG ? CLI_REFUSED : CLI_USAGE,
-                             "--header %s: %s", self->headers.items[index],
-                             rc == TERN_ETOOBIG
-                                 ? "over the limit of headers"
-                                 : "not NAME=VALUE in UTF-8 (and not tern.*)");
-        }
-    }
-    return CLI_DONE;
-}
-
-//  A message with the form's key and headers around a body.
-
-static int
-s_send_formed (send_t *self, const void *body, size_t size, int timeout_ms,
-               uint64_t *seq_p)
-{
-    tern_msg_t *msg = tern_msg_new (body, size);
-    int rc = msg ? TERN_OK : TERN_ETOOBIG;
-    if (rc == TERN_OK && self->key) {
-        rc = tern_msg_set_key (msg, self->key);
-    }
-    const char *name, *value;
-    size_t name_size, value_size;
-    char name_text[128];
-    for (size_t index = 0;
-         rc == TERN_OK
-         && tern_msg_header_at (self->form, index, &name, &name_size, &value,
-                                &value_size);
-         index++) {
-        char *value_text = strndup (value, value_size);
-        snprintf (name_text, sizeof name_text, "%.*s", (int) name_size, name);
-        rc = tern_msg_set_header (msg, name_text, value_text);
-        free (value_text);
-    }
+    tern_msg_t *msg = NULL;
+    int rc = cli_form_make (&self->form, body, size, &msg);
     if (rc == TERN_OK) {
-        rc = tern_producer_send_msg (self->producer, msg, timeout_ms, seq_p);
+        rc = tern_producer_send_msg (self->producer, msg, timeout_ms,
+                                     &self->last_seq);
     }
     tern_msg_destroy (&msg);
     return rc;
@@ -159,8 +110,8 @@ s_send_body (send_t *self, const void *body, size_t size)
     const int64_t began_ms = cli_clock_ms ();
     int rc;
     do {
-        rc = self->form
-                 ? s_send_formed (self, body, size, SLICE_MS, &self->last_seq)
+        rc = cli_form_used (&self->form)
+                 ? s_send_formed (self, body, size, SLICE_MS)
                  : tern_producer_send (self->producer, body, size, SLICE_MS,
                                        &self->last_seq);
         s_draw_progress (self);
@@ -326,17 +277,24 @@ s_row (const send_t *self)
     return row;
 }
 
-//  A message that a consumer rejected is never processed, and neither is, by
-//  the definition of that level, anything behind it.  When nothing else is
-//  left, waiting is over.
+//  A message that died is out of the way of those behind it, but nobody has
+//  done it.
 
-static bool
-s_only_parked (const send_t *self)
+static int
+s_check_dead (const send_t *self)
 {
     const tern_stats_t row = s_row (self);
-    return row.parked > 0 && row.depth == row.parked
-           && tern_producer_reached (self->producer, TERN_SYNCED)
-                  >= self->last_seq;
+    if (row.dead > 0) {
+        return cli_fail (CLI_FAILED,
+                         "%s: %" PRIu64 " dead, %" PRIu64
+                         " of them rejected; see tern dead ls %s",
+                         self->queue, row.dead, row.rejected, self->queue);
+    }
+    return row.expired > 0 ? cli_fail (CLI_FAILED,
+                                       "%s: %" PRIu64 " expired before a "
+                                       "consumer accepted them",
+                                       self->queue, row.expired)
+                           : CLI_DONE;
 }
 
 //  Until the last message has reached the level: CLI_DONE, CLI_TIMEOUT, or
@@ -354,14 +312,6 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
         const uint64_t waited = (uint64_t) (cli_clock_ms () - began_ms);
         if (cli_stop_asked ()) {
             return CLI_FAILED;
-        }
-        if (level == TERN_PROCESSED && s_only_parked (self)) {
-            return s_row (self).rejected == 0
-                       ? CLI_DONE
-                       : cli_fail (CLI_FAILED,
-                                   "%s: %" PRIu64 " rejected by a consumer "
-                                   "and set aside",
-                                   self->queue, s_row (self).rejected);
         }
         if (waited >= patience_ms) {
             return CLI_TIMEOUT;
@@ -394,6 +344,8 @@ s_report_row (const send_t *self, cli_json_t *json)
     cli_json_count (json, "transmitted", row.transmitted.total);
     cli_json_count (json, "consumed", row.consumed.total);
     cli_json_count (json, "redelivered", row.redelivered);
+    cli_json_count (json, "dead", row.dead);
+    cli_json_count (json, "expired", row.expired);
     cli_json_open (json, "t_delay_us", '{');
     cli_json_count (json, "p50", row.delay_p50_us);
     cli_json_count (json, "p99", row.delay_p99_us);
@@ -436,9 +388,6 @@ s_reached (const send_t *self)
 {
     static const tern_level_t levels[]
         = {TERN_PROCESSED, TERN_SYNCED, TERN_WRITTEN};
-    if (s_only_parked (self) && s_row (self).rejected == 0) {
-        return TERN_PROCESSED;  //  what is parked is older than this process
-    }
     for (size_t index = 0; index < 3; index++) {
         if (tern_producer_reached (self->producer, levels[index])
             >= self->last_seq) {
@@ -463,7 +412,7 @@ s_run (send_t *self, char **words, size_t count)
     int code = s_send_source (self, words, count);
     if (self->sent > 0) {
         //  Even after an error: what was sent before it shall be safe.
-        const int waited = s_await (self, self->level, self->timeout_ms);
+        int waited = s_await (self, self->level, self->timeout_ms);
         const double seconds
             = (double) (cli_clock_ns () - self->started_ns) / 1e9;
         s_report (self, s_reached (self), seconds);
@@ -475,9 +424,13 @@ s_run (send_t *self, char **words, size_t count)
                       self->timeout_ms);
         }
         if (waited == CLI_DONE && self->level < TERN_PROCESSED
+            && self->form.delay_ms < LINGER_MS
             && tern_peer_consumers (self->peer, self->queue) > 0) {
             const int lingered = s_await (self, TERN_PROCESSED, LINGER_MS);
             (void) lingered;  //  a courtesy to the consumer, not a promise
+        }
+        if (waited == CLI_DONE && self->level == TERN_PROCESSED) {
+            waited = s_check_dead (self);
         }
         code = code == CLI_DONE ? waited : code;
     } else if (code == CLI_DONE) {
@@ -517,16 +470,26 @@ s_open_and_run (send_t *self, char **words, size_t count)
 int
 cli_send (int argc, char **argv)
 {
-    send_t self
-        = {.wait = "processed", .timeout_ms = UINT64_MAX, .fd = STDIN_FILENO};
+    send_t self = {.wait = "processed",
+                   .form = {.priority = CLI_NO_PRIORITY},
+                   .timeout_ms = UINT64_MAX,
+                   .fd = STDIN_FILENO};
     const cli_option_t options[] = {
         {"file", 'f', CLI_TEXT, &self.file, "FILE",
          "read FILE instead of standard input", 0, 0},
         {"whole", 'w', CLI_FLAG, &self.whole, NULL,
          "all of the input is one message", 0, 0},
-        {"key", 'k', CLI_TEXT, &self.key, "KEY", "routing key", 0, 0},
-        {"header", 'H', CLI_MANY, &self.headers, "NAME=VALUE",
+        {"key", 'k', CLI_TEXT, &self.form.key, "KEY", "routing key", 0, 0},
+        {"header", 'H', CLI_MANY, &self.form.headers, "NAME=VALUE",
          "header; may be repeated", 0, 0},
+        {"ttl", 0, CLI_NUMBER, &self.form.ttl_ms, "MS",
+         "worth delivering for so long", 1, CLI_RULE_MS_MAX},
+        {"delay", 0, CLI_NUMBER, &self.form.delay_ms, "MS",
+         "not delivered before", 1, CLI_RULE_MS_MAX},
+        {"priority", 0, CLI_NUMBER, &self.form.priority, "0..9",
+         "higher ones are delivered first", 0, TERN_PRIORITY_MAX},
+        {"order-key", 0, CLI_TEXT, &self.form.order_key, "KEY",
+         "one at a time and in order with others of this key", 0, 0},
         {"wait", 0, CLI_TEXT, &self.wait, "LEVEL",
          "written, synced or processed (default)", 0, 0},
         {"timeout", 't', CLI_NUMBER, &self.timeout_ms, "MS",
@@ -556,7 +519,7 @@ cli_send (int argc, char **argv)
     }
     code = s_parse_level (&self);
     if (code == CLI_DONE) {
-        code = s_check_form (&self);
+        code = cli_form_check (&self.form);
     }
     if (code == CLI_DONE && self.file) {
         self.fd = open (self.file, O_RDONLY | O_CLOEXEC);
@@ -570,6 +533,5 @@ cli_send (int argc, char **argv)
     if (self.file && self.fd >= 0) {
         close (self.fd);
     }
-    tern_msg_destroy (&self.form);
     return code;
 }

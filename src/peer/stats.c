@@ -89,6 +89,9 @@ s_box_row (trn_box_t *box, tern_stats_t *row)
     row->depth = engine.waiting + engine.in_flight + engine.parked;
     row->in_flight = engine.in_flight;
     row->parked = engine.parked;
+    row->delayed = engine.delayed;
+    row->expired = engine.expired;
+    row->dead = engine.dead;
     row->oldest_ms = box->oldest_us && now_us > box->oldest_us
                          ? (now_us - box->oldest_us) / 1000
                          : 0;
