@@ -130,6 +130,37 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_store_peek (tern_store_t *self, const char *outbox, uint64_t from_seq,
                  tern_store_message_fn *fn, void *arg);
 
+//  How a message is to be delivered, if anybody said.  Texts are not terminated;
+//  borrowed as the message is.
+typedef struct {
+    int priority;         //  0..9
+    uint64_t due_ms;      //  not before, milliseconds since 1970; 0: at once
+    uint64_t expires_ms;  //  not after; 0: never
+    const char *order_key;
+    size_t order_key_size;
+    const char *first_id;  //  of a replay: that of the first message
+    size_t first_id_size;
+} tern_store_rules_t;
+
+TERN_EXPORT void
+tern_store_rules (const tern_store_message_t *message,
+                  tern_store_rules_t *rules);
+
+//  What the owner knew of a message and one of its queues when it saved its
+//  state last: a moment ago if it runs, before it ended if it does not.
+typedef struct {
+    char queue[65];
+    bool settled;         //  accepted, dead-lettered or dropped
+    uint32_t deliveries;  //  counted; the last ones may be missing
+} tern_store_fate_t;
+
+//  The queues of a message that the log still has, index from 0.  Returns 0, or
+//      TERN_ENOENT     behind the last, or there is no such outbox
+//  or as tern_store_verify ().
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_fate (tern_store_t *self, const char *outbox, uint64_t seq,
+                 size_t index, tern_store_fate_t *fate);
+
 //  Salvage -----------------------------------------------------------------
 
 typedef struct {

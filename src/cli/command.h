@@ -20,6 +20,7 @@ cli_command_fn cli_queues;
 cli_command_fn cli_stats;
 cli_command_fn cli_outbox;
 cli_command_fn cli_dead;
+cli_command_fn cli_trace;
 cli_command_fn cli_bench;
 
 //  A process that cli_bench () starts from its own program file.

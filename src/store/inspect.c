@@ -239,6 +239,15 @@ trn_inspect_open_cells (tern_store_t *self, const trn_inspect_box_t *box,
     return 0;
 }
 
+int
+trn_inspect_open_outbox (tern_store_t *self, const char *outbox,
+                         trn_inspect_cells_t *cells)
+{
+    *cells = (trn_inspect_cells_t) {.dir = -1};
+    const trn_inspect_box_t *const box = s_find_box (self, outbox);
+    return box ? trn_inspect_open_cells (self, box, cells) : TERN_ENOENT;
+}
+
 void
 trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells)
 {

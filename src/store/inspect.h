@@ -47,6 +47,11 @@ int
 trn_inspect_open_cells (tern_store_t *self, const trn_inspect_box_t *box,
                         trn_inspect_cells_t *cells);
 
+//  The same of the outbox of this name; TERN_ENOENT: there is none.
+int
+trn_inspect_open_outbox (tern_store_t *self, const char *outbox,
+                         trn_inspect_cells_t *cells);
+
 void
 trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells);
 
