@@ -64,13 +64,6 @@ trn_db_tell (const trn_db_t *self, int rc, char *why, size_t why_size)
     return rc;
 }
 
-bool
-trn_db_is_lost (int rc)
-{
-    return rc == TERN_ENET || rc == TERN_EIO || rc == TERN_ECORRUPT
-           || rc == TERN_ENOENT;
-}
-
 int
 trn_db_do (trn_db_t *self, const char *sql, const trn_sql_value_t *values,
            size_t count)

@@ -69,11 +69,11 @@ typedef struct {
     const char *begin_schema;  //  ... and lets no other make tables meanwhile
     const char *const *inbox_schema;  //  by version, NULL after the last
     const char *const *relay_schema;
+    const char *relay_bind;  //  give the database an id, and the store $1
     //  See inbox.c: id, low and whether both are as of the beginning of the
     //  transaction, by store, outbox, queue; raise low of an id.
     const char *inbox_look;
     const char *inbox_raise;
-    const char *last_number;  //  highest number ever given to a row
 } trn_db_kind_t;
 
 //  What every kind of connection begins with.
@@ -127,9 +127,5 @@ trn_db_tell (const trn_db_t *self, int rc, char *why, size_t why_size);
 //  Zeroed memory; ends the process if there is none.
 void *
 trn_sql_alloc (size_t size);
-
-//  A connection may fail and be well again, or it is of no use any more.
-bool
-trn_db_is_lost (int rc);
 
 #endif

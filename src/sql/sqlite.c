@@ -238,6 +238,7 @@ s_wait (trn_db_t *base, int wake_fd, int timeout_ms)
     struct pollfd item = {.fd = wake_fd, .events = POLLIN};
     if (s_has_changed (self)) {
         self->pause_ms = PAUSE_MIN_MS;
+        return;  //  since the last wait: its user may not have seen it
     }
     for (int slept_ms = 0; slept_ms < timeout_ms;) {
         const int left_ms = timeout_ms - slept_ms;
@@ -277,7 +278,12 @@ static const trn_db_kind_t s_kind = {
     .close = s_close,
     .begin_write = "BEGIN IMMEDIATE",
     .begin_schema = "BEGIN IMMEDIATE",
+    .wait_ms = 60000,
     .inbox_schema = trn_sqlite_inbox_schema,
+    .relay_schema = trn_sqlite_relay_schema,
+    .relay_bind = "INSERT INTO tern_outbox_owner (id, store)"
+                  " SELECT HEX (RANDOMBLOB (16)), $1"
+                  " WHERE NOT EXISTS (SELECT 1 FROM tern_outbox_owner)",
     .inbox_look = "SELECT id, low, 0 FROM tern_inbox_stream"
                   " WHERE store = $1 AND outbox = $2 AND queue = $3",
     .inbox_raise = "UPDATE tern_inbox_stream SET low = $2"

@@ -21,3 +21,31 @@ const char *const trn_sqlite_inbox_schema[] = {
     " PRIMARY KEY (stream, seq)) WITHOUT ROWID",
     NULL,
 };
+
+//  Texts may be BLOB too: that is what the affinity of TEXT allows, and numbers
+//  become what they look like.
+const char *const trn_sqlite_relay_schema[] = {
+    "CREATE TABLE tern_outbox ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " place TEXT NOT NULL,"
+    " body TEXT NOT NULL,"
+    " key TEXT,"
+    " headers TEXT,"
+    " priority INTEGER NOT NULL DEFAULT 0,"
+    " ttl_ms INTEGER NOT NULL DEFAULT 0,"
+    " delay_ms INTEGER NOT NULL DEFAULT 0,"
+    " order_key TEXT,"
+    " reply_to TEXT,"
+    " correlation TEXT,"
+    " refused TEXT);"
+    "CREATE INDEX tern_outbox_next ON tern_outbox (place, id)"
+    " WHERE refused IS NULL;"
+    "CREATE TABLE tern_outbox_place ("
+    " place TEXT PRIMARY KEY,"
+    " claimed INTEGER NOT NULL,"
+    " shipped INTEGER NOT NULL);"
+    "CREATE TABLE tern_outbox_owner ("
+    " id TEXT PRIMARY KEY,"
+    " store TEXT NOT NULL)",
+    NULL,
+};

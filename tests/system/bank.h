@@ -10,7 +10,9 @@
 
 #include <tern.h>
 #include <tern/inbox.h>
+#include <tern/relay.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct bank bank_t;
@@ -41,9 +43,32 @@ bank_inbox (bank_t *self);
 int
 bank_try_inbox (bank_t *self, char *why, size_t why_size);
 
+//  The tables of a relay, a relay, what opening one returns.
+void
+bank_make_outbox (bank_t *self);
+
+tern_relay_t *
+bank_relay (const char *place, tern_peer_t *peer);
+
+int
+bank_try_relay (tern_relay_t **relay_p, const char *place, tern_peer_t *peer,
+                char *why, size_t why_size);
+
+//  Put msg into the outbox, in the transaction that is open.
+int
+bank_put (bank_t *self, const char *to, const tern_msg_t *msg);
+
+//  Insert a row with a body of so many bytes, as another program might.
+void
+bank_put_large (bank_t *self, const char *to, size_t size);
+
 //  These fail the test if the database fails.
 void
 bank_do (bank_t *self, const char *sql);
+
+//  The same, but it may fail.
+bool
+bank_try (bank_t *self, const char *sql);
 
 void
 bank_begin (bank_t *self);

@@ -85,12 +85,65 @@ bank_try_inbox (bank_t *self, char *why, size_t why_size)
 }
 
 void
+bank_make_outbox (bank_t *self)
+{
+    char why[256] = "";
+    if (tern_relay_create_sqlite (self->db, why, sizeof why)) {
+        fail_msg ("outbox: %s", why);
+    }
+}
+
+tern_relay_t *
+bank_relay (const char *place, tern_peer_t *peer)
+{
+    tern_relay_t *relay = NULL;
+    char why[256] = "";
+    if (bank_try_relay (&relay, place, peer, why, sizeof why)) {
+        fail_msg ("relay: %s", why);
+    }
+    return relay;
+}
+
+int
+bank_try_relay (tern_relay_t **relay_p, const char *place, tern_peer_t *peer,
+                char *why, size_t why_size)
+{
+    return tern_relay_open_sqlite (relay_p, peer, place, why, why_size);
+}
+
+int
+bank_put (bank_t *self, const char *to, const tern_msg_t *msg)
+{
+    char why[256] = "";
+    const int rc = tern_relay_put_sqlite (self->db, to, msg, why, sizeof why);
+    assert_int_equal (rc != TERN_OK, why[0] != '\0');
+    return rc;
+}
+
+void
+bank_put_large (bank_t *self, const char *to, size_t size)
+{
+    char sql[200];
+    snprintf (sql, sizeof sql,
+              "INSERT INTO tern_outbox (place, body)"
+              " VALUES ('%s', zeroblob (%zu))",
+              to, size);
+    bank_do (self, sql);
+}
+
+void
 bank_do (bank_t *self, const char *sql)
 {
     char *error = NULL;
     if (sqlite3_exec (self->db, sql, NULL, NULL, &error)) {
         fail_msg ("%s: %s", sql, error);
     }
+}
+
+bool
+bank_try (bank_t *self, const char *sql)
+{
+    return sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 void

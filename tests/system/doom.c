@@ -10,6 +10,9 @@
 
 static atomic_ulong s_steps;
 static atomic_ulong s_last;
+static atomic_ulong s_calls;
+static atomic_ulong s_failing;
+static _Thread_local bool s_spared;
 
 void
 doom_at (unsigned long step)
@@ -25,4 +28,19 @@ doom (void)
     if (last && atomic_fetch_add (&s_steps, 1) + 1 == last) {
         kill (getpid (), SIGKILL);
     }
+}
+
+unsigned long
+doom_fail_at (unsigned long call)
+{
+    s_spared = true;
+    atomic_store (&s_failing, call);
+    return atomic_exchange (&s_calls, 0);
+}
+
+bool
+doom_fails (void)
+{
+    return !s_spared
+           && atomic_fetch_add (&s_calls, 1) + 1 == atomic_load (&s_failing);
 }

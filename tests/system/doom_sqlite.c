@@ -26,6 +26,9 @@ int
 __wrap_sqlite3_step (sqlite3_stmt *statement)
 {
     doom ();
+    if (doom_fails ()) {
+        return SQLITE_FULL;
+    }
     const int rc = __real_sqlite3_step (statement);
     doom ();
     return rc;
@@ -37,6 +40,9 @@ __wrap_sqlite3_exec (sqlite3 *db, const char *sql,
                      char **error)
 {
     doom ();
+    if (doom_fails ()) {
+        return SQLITE_FULL;
+    }
     const int rc = __real_sqlite3_exec (db, sql, row, arg, error);
     doom ();
     return rc;

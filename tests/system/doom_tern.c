@@ -20,3 +20,43 @@ __wrap_tern_consumer_accept (tern_consumer_t *self, const tern_msg_t *msg)
     doom ();
     return rc;
 }
+
+int
+__real_tern_producer_send_once (tern_producer_t *self, const tern_msg_t *msg,
+                                uint64_t number, int timeout_ms,
+                                uint64_t *seq_p);
+
+int
+__wrap_tern_producer_send_once (tern_producer_t *self, const tern_msg_t *msg,
+                                uint64_t number, int timeout_ms,
+                                uint64_t *seq_p);
+
+int
+__real_tern_producer_wait (tern_producer_t *self, uint64_t seq,
+                           tern_level_t level, int timeout_ms);
+
+int
+__wrap_tern_producer_wait (tern_producer_t *self, uint64_t seq,
+                           tern_level_t level, int timeout_ms);
+
+int
+__wrap_tern_producer_send_once (tern_producer_t *self, const tern_msg_t *msg,
+                                uint64_t number, int timeout_ms,
+                                uint64_t *seq_p)
+{
+    doom ();
+    const int rc
+        = __real_tern_producer_send_once (self, msg, number, timeout_ms, seq_p);
+    doom ();
+    return rc;
+}
+
+int
+__wrap_tern_producer_wait (tern_producer_t *self, uint64_t seq,
+                           tern_level_t level, int timeout_ms)
+{
+    doom ();
+    const int rc = __real_tern_producer_wait (self, seq, level, timeout_ms);
+    doom ();
+    return rc;
+}
