@@ -5,10 +5,10 @@
 #include "cli/gone.h"
 #include "cli/format.h"
 #include "cli/say.h"
+#include "cli/seat.h"
 #include "cli/stop.h"
 #include "cli/stores.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,30 +34,6 @@ s_has_waiting (const char *path, const char *outbox)
     return waiting;
 }
 
-static int
-s_open (cli_gone_t *self, const cli_common_t *common, const char *path)
-{
-    tern_config_t *config = NULL;
-    cli_common_t its = *common;
-    its.name = NULL;
-    its.data = path;
-    int code = cli_config (&config, &its);
-    if (code != CLI_DONE) {
-        return code;
-    }
-    char why[512] = "";
-    int rc = tern_config_set (config, "drain", "yes", why, sizeof why);
-    assert (rc == TERN_OK);
-    rc = tern_peer_open (&self->peers[self->count], config, why, sizeof why);
-    tern_config_destroy (&config);
-    if (rc == TERN_OK) {
-        self->count++;
-    } else if (rc != TERN_EINUSE) {
-        code = cli_fail_tern (rc, path, why);
-    }
-    return code;
-}
-
 void
 cli_gone_open (cli_gone_t *self, const cli_common_t *common, const char *outbox)
 {
@@ -68,9 +44,6 @@ cli_gone_open (cli_gone_t *self, const cli_common_t *common, const char *outbox)
         || cli_stores_find (&stores, root) != CLI_DONE) {
         return;
     }
-    //  Those are for peers of our own.
-    unsetenv ("TERN_NAME");
-    unsetenv ("TERN_DATA");
     for (size_t index = 0; index < stores.count && !cli_stop_asked ();
          index++) {
         if (!s_has_waiting (stores.paths[index], outbox)) {
@@ -81,7 +54,11 @@ cli_gone_open (cli_gone_t *self, const cli_common_t *common, const char *outbox)
                       stores.paths[index]);
             break;
         }
-        s_open (self, common, stores.paths[index]);
+        if (cli_seat_adopt (&self->peers[self->count], common,
+                            stores.paths[index])
+            == CLI_DONE) {
+            self->count++;
+        }
     }
     cli_stores_free (&stores);
 }

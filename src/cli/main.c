@@ -25,7 +25,7 @@ static const command_t s_commands[] = {
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},
     {"stats", cli_stats, "show rates, delays and backlog"},
-    {"outbox", cli_outbox, "look into stores: ls, peek, verify, salvage"},
+    {"outbox", cli_outbox, "look into stores: ls, peek, verify, salvage, purge"},
     {"dead", cli_dead, "look at dead letters, send them again, drop them"},
     {"trace", cli_trace, "say what became of one message"},
     {"bench", cli_bench, "measure this machine"},

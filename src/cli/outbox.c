@@ -1,7 +1,7 @@
 //  cli/outbox.c - tern outbox: look into stores
 //
 //  Reads what lies on the disk, whoever has it open, and changes nothing;
-//  salvage alone writes, into a new place.
+//  salvage writes, into a new place, and purge (cli/purge.h).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -9,6 +9,7 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/options.h"
+#include "cli/purge.h"
 #include "cli/say.h"
 #include "cli/stop.h"
 #include "cli/stores.h"
@@ -387,6 +388,27 @@ s_salvage (const outbox_t *self, char **folders, size_t count)
     return code;
 }
 
+//  purge ---------------------------------------------------------------------
+
+static int
+s_purge (const outbox_t *self, char **words, size_t count)
+{
+    if (count < 2) {
+        return cli_fail (CLI_USAGE, "purge: name the store and the queue; "
+                                    "usage: tern outbox purge DIR... QUEUE");
+    }
+    if (self->queue) {
+        return cli_fail (CLI_USAGE, "--queue: purge names it last");
+    }
+    cli_stores_t stores = {0};
+    int code = s_find_stores (&stores, words, count - 1);
+    if (code == CLI_DONE) {
+        code = cli_purge (&self->common, &stores, words[count - 1]);
+    }
+    cli_stores_free (&stores);
+    return code;
+}
+
 //  Entry ---------------------------------------------------------------------
 
 static int
@@ -401,10 +423,14 @@ s_run (outbox_t *self, const char *verb, char **folders, size_t count)
             return s_look (self, verbs[index].fn, folders, count);
         }
     }
-    return strcmp (verb, "salvage") == 0
-               ? s_salvage (self, folders, count)
-               : cli_fail (CLI_USAGE, "%s: not ls, peek, verify or salvage",
-                           verb);
+    if (strcmp (verb, "salvage") == 0) {
+        return s_salvage (self, folders, count);
+    }
+    if (strcmp (verb, "purge") == 0) {
+        return s_purge (self, folders, count);
+    }
+    return cli_fail (CLI_USAGE, "%s: not ls, peek, verify, salvage or purge",
+                     verb);
 }
 
 int
@@ -420,7 +446,8 @@ cli_outbox (int argc, char **argv)
     };
     const cli_usage_t usage = {
         .name = "outbox",
-        .synopsis = "ls|peek|verify [DIR]... | salvage DIR NEW-DIR",
+        .synopsis = "ls|peek|verify [DIR]... | salvage DIR NEW-DIR | "
+                    "purge DIR... QUEUE",
         .summary = "Look into stores, whoever has them open.",
         .text = "DIR is a store, or a folder of stores; default: this user's.",
         .options = options,

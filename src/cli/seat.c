@@ -10,6 +10,7 @@
 #include "cli/say.h"
 #include "cli/stores.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,32 @@ cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
     }
     tern_config_destroy (&config);
     return code;
+}
+
+int
+cli_seat_adopt (tern_peer_t **peer_p, const cli_common_t *common,
+                const char *path)
+{
+    tern_config_t *config = NULL;
+    cli_common_t its = *common;
+    its.name = NULL;
+    its.data = path;
+    //  Those are for peers of our own.
+    unsetenv ("TERN_NAME");
+    unsetenv ("TERN_DATA");
+    int code = cli_config (&config, &its);
+    if (code != CLI_DONE) {
+        return code;
+    }
+    char why[512] = "";
+    int rc = tern_config_set (config, "drain", "yes", why, sizeof why);
+    assert (rc == TERN_OK);
+    rc = tern_peer_open (peer_p, config, why, sizeof why);
+    tern_config_destroy (&config);
+    if (rc == TERN_EINUSE || rc == TERN_EBUSY) {
+        return CLI_IN_USE;
+    }
+    return rc ? cli_fail_tern (rc, path, why) : CLI_DONE;
 }
 
 //  Dead letters wait for somebody to look at them, not for us.

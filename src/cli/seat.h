@@ -17,6 +17,13 @@ int
 cli_seat_open (tern_peer_t **peer_p, const cli_common_t *common,
                const char *command);
 
+//  Open the store at path under its own name, as its owner who is gone: for what
+//  it holds, not to consume.  CLI_DONE; CLI_IN_USE with nothing said; or another
+//  exit code with one line said.  The caller owns *peer_p.
+int
+cli_seat_adopt (tern_peer_t **peer_p, const cli_common_t *common,
+                const char *path);
+
 typedef struct {
     uint64_t left;       //  wait for a consumer or are with one
     uint64_t delivered;  //  accepted by consumers since the peer was opened

@@ -130,7 +130,7 @@ tern_store_fate (tern_store_t *self, const char *outbox, uint64_t seq,
     assert (self && outbox && fate);
     trn_publication_t *publication = NULL;
     int rc = s_read_state (self, outbox, &publication);
-    if (rc < 0) {
+    if (!publication) {
         return rc;
     }
     s_finding_t finding = {.seq = seq};
