@@ -11,6 +11,7 @@
 #include <tern/consumer.h>
 #include <tern/directory.h>
 #include <tern/error.h>
+#include <tern/exchange.h>
 #include <tern/fleet.h>
 #include <tern/log.h>
 #include <tern/message.h>

@@ -1,4 +1,4 @@
-//  tern/producer.h - publishing to a queue
+//  tern/producer.h - publishing to a queue, or to an exchange
 //
 //  A message accepted by tern_producer_send () has a seq and lies in this
 //  peer's outbox.  How far it has come is a level; levels only rise:
@@ -16,6 +16,7 @@
 #ifndef TERN_PRODUCER_H
 #define TERN_PRODUCER_H
 
+#include <tern/exchange.h>
 #include <tern/message.h>
 #include <tern/peer.h>
 
@@ -68,6 +69,29 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_producer_open (tern_producer_t **self_p, tern_peer_t *peer,
                     const char *queue, char *why, size_t why_size);
 
+//  Of an exchange.  Zeros are the defaults.
+typedef struct {
+    const char *alternate;  //  exchange whose bindings get what nobody else
+                            //  would; NULL none; not for a fanout
+    uint64_t retain_ms;     //  keep what is settled so long, for queues that
+    uint64_t retain_bytes;  //  begin in the past, but no more than about so
+                            //  much; 0 and 0: not.  See tern_from_t
+} tern_exchange_options_t;
+
+//  Open this peer's outbox for an exchange, creating it if need be.  What is
+//  published is stored once, and goes to the queues that are bound to it
+//  (tern/exchange.h).  options may be NULL; they hold for all producers of the
+//  exchange in this peer, from now on and in later lives.
+//  As tern_producer_open (), or
+//      TERN_ENAME      not a name of an exchange
+//      TERN_EINVAL     no such type; an alternate exchange that cannot be one
+//      TERN_ETYPE      the exchange is of another type, here or by its bindings
+TERN_EXPORT TERN_MUST_CHECK int
+tern_producer_open_exchange (tern_producer_t **self_p, tern_peer_t *peer,
+                             const char *exchange, tern_exchange_type_t type,
+                             const tern_exchange_options_t *options, char *why,
+                             size_t why_size);
+
 //  Nothing is waited for: what was sent goes on.  Sets *self_p to NULL.
 TERN_EXPORT void
 tern_producer_close (tern_producer_t **self_p);
@@ -93,11 +117,26 @@ tern_producer_send (tern_producer_t *self, const void *body, size_t size,
 
 //  The same with routing key, headers, and how it shall be delivered.  msg is
 //  borrowed.  A received message may be sent on: it is a new one then, with key,
-//  headers and body of the old.  Also
+//  headers and body of the old.  To an exchange it goes by its key or headers; a
+//  publisher that has heard of no bindings yet waits for them first.  Also
 //      TERN_ETOOBIG    its headers and what Tern adds to them do not fit
+//      TERN_ENOROUTE   no queue is bound that would get it
 TERN_EXPORT TERN_MUST_CHECK int
 tern_producer_send_msg (tern_producer_t *self, const tern_msg_t *msg,
                         int timeout_ms, uint64_t *seq_p);
+
+//  The same, and the numbers of the queues that get it, in ascending order: the
+//  first max of them in numbers, how many there are in *count_p.  Of a queue's
+//  producer there is one, 1.  numbers may be NULL if max is 0.
+TERN_EXPORT TERN_MUST_CHECK int
+tern_producer_send_routed (tern_producer_t *self, const tern_msg_t *msg,
+                           int timeout_ms, uint64_t *seq_p, uint32_t *numbers,
+                           size_t max, size_t *count_p);
+
+//  Name of a queue by its number; false if there is none.  name needs 65 bytes.
+TERN_EXPORT bool
+tern_producer_queue_name (tern_producer_t *self, uint32_t number, char *name,
+                          size_t name_size);
 
 //  Publish a message that the application has numbered, at most once: if number
 //  is not higher than tern_producer_number (), nothing is stored, and this is
@@ -143,6 +182,14 @@ tern_producer_level (tern_producer_t *self, uint64_t seq);
 //  -1: no descriptor is left.  Borrowed as long as the peer.
 TERN_EXPORT int
 tern_producer_fd (tern_producer_t *self);
+
+//  Drop everything that waits: for this queue of the exchange, or if it is NULL
+//  for all of them.  What is with consumers is left to them.  *count_p (may be
+//  NULL) says how many that were.  0, or
+//      TERN_ENOENT     no such queue
+TERN_EXPORT TERN_MUST_CHECK int
+tern_producer_purge (tern_producer_t *self, const char *queue,
+                     uint64_t *count_p);
 
 //  The last seq given out, 0 if none ever.
 TERN_EXPORT uint64_t

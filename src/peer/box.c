@@ -6,7 +6,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer/peer.h"
+#include "peer/exchange.h"
 
 #include "base/memory.h"
 #include "io/clock.h"
@@ -24,6 +24,10 @@
 #define FEW_BYTES (16 * 1024)
 
 //  Opening -----------------------------------------------------------------
+//
+//  The state of an exchange's outbox begins with what it is (exchange.h).  One
+//  that a crash left without any state is not known to be of a type: it has no
+//  message, and waits among the unnamed until a publisher says what it is.
 
 typedef struct {
     trn_box_t *box;
@@ -40,9 +44,15 @@ s_add_to_engine (const s_adding_t *adding)
     const trn_log_report_t *report = adding->report;
     const char *name = trn_outbox_name (box->outbox);
     trn_engine_t *engine = box->peer->engine;
-    return trn_engine_add_outbox (engine, name, box->queue, report->high,
-                                  &report->gaps, report->clean, adding->state,
-                                  adding->state_size, &box->id);
+    if (!box->exchange) {
+        return trn_engine_add_outbox (
+            engine, name, box->queue, report->high, &report->gaps,
+            report->clean, adding->state, adding->state_size, &box->id);
+    }
+    return trn_engine_add_exchange (
+        engine, name, trn_exchange_routed (trn_exchange_spec (box->exchange)),
+        report->high, &report->gaps, report->clean, adding->state,
+        adding->state_size, &box->id);
 }
 
 static void
@@ -54,7 +64,11 @@ s_add (tern_peer_t *peer, void *arg)
     if (adding->result != TERN_OK) {
         return;
     }
-    trn_box_set_policy (box, 0, box->queue);
+    if (box->exchange) {
+        trn_exchange_start (box);
+    } else {
+        trn_box_set_policy (box, 0, box->queue);
+    }
     trn_ruled_restore (box);
     box->seen = adding->report->high;
     box->opened_at = adding->report->high;
@@ -68,6 +82,32 @@ s_add (tern_peer_t *peer, void *arg)
                                (peer->box_count + 1) * sizeof *peer->boxes);
     peer->boxes[peer->box_count++] = box;
     pthread_mutex_unlock (&peer->lock);
+}
+
+//  What kind of box it is, and the engine's part of its state.
+static int
+s_identify (trn_box_t *box, s_adding_t *adding,
+            const trn_exchange_spec_t *wanted)
+{
+    if (box->queue[0] != '#') {
+        return TERN_OK;
+    }
+    trn_exchange_spec_t spec;
+    if (adding->state_size) {
+        const size_t size
+            = trn_exchange_unpack (&spec, adding->state, adding->state_size);
+        if (!size) {
+            return TERN_ECORRUPT;
+        }
+        adding->state += size;
+        adding->state_size -= size;
+    } else if (wanted) {
+        spec = *wanted;
+    } else {
+        return TERN_OK;
+    }
+    box->exchange = trn_exchange_new (&spec, box->queue + 1);
+    return TERN_OK;
 }
 
 static trn_at_limit_t
@@ -112,8 +152,27 @@ s_new (tern_peer_t *self, const char *queue)
     return box;
 }
 
+//  Make the box known to the engine, or leave it among the unnamed.
 static int
-s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
+s_register (trn_box_t *box, s_adding_t *adding,
+            const trn_exchange_spec_t *wanted)
+{
+    const int rc = s_identify (box, adding, wanted);
+    if (rc != TERN_OK) {
+        return rc;
+    }
+    if (box->queue[0] == '#' && !box->exchange) {
+        box->unnamed_next = box->peer->unnamed;
+        box->peer->unnamed = box;
+        return TERN_OK;
+    }
+    trn_actor_call (box->peer, s_add, adding);
+    return adding->result;
+}
+
+static int
+s_create (tern_peer_t *self, const char *queue,
+          const trn_exchange_spec_t *wanted, trn_box_t **box_p, char *why,
           size_t why_size)
 {
     if (self->box_count >= TRN_OUTBOXES_MAX) {
@@ -143,8 +202,7 @@ s_create (tern_peer_t *self, const char *queue, trn_box_t **box_p, char *why,
                                &state, &state_size, &report, why, why_size);
     if (rc == TERN_OK) {
         s_adding_t adding = {box, &report, state, state_size, TERN_OK};
-        trn_actor_call (self, s_add, &adding);
-        rc = adding.result;
+        rc = s_register (box, &adding, wanted);
         if (rc != TERN_OK && why && why_size) {
             snprintf (why, why_size, "%s: settled positions cannot be read: %s",
                       queue, tern_strerror (rc));
@@ -175,9 +233,79 @@ trn_box_open (tern_peer_t *self, const char *queue, trn_box_t **box_p,
     pthread_mutex_lock (&self->opening);
     *box_p = s_find (self, queue);
     if (!*box_p) {
-        rc = s_create (self, queue, box_p, why, why_size);
+        rc = s_create (self, queue, NULL, box_p, why, why_size);
     }
     pthread_mutex_unlock (&self->opening);
+    return rc;
+}
+
+//  Exchanges ----------------------------------------------------------------
+
+typedef struct {
+    trn_box_t *box;
+    const trn_exchange_spec_t *spec;
+    uint64_t stamp;  //  of the state that says so
+} s_specifying_t;
+
+static void
+s_specify (tern_peer_t *peer, void *arg)
+{
+    s_specifying_t *specifying = arg;
+    (void) peer;
+    trn_exchange_respecify (specifying->box, specifying->spec);
+    specifying->stamp = trn_box_save (specifying->box, false);
+}
+
+//  One that is there has no state, and no message: it becomes what is wanted.
+static trn_box_t *
+s_name (tern_peer_t *self, const char *queue, const trn_exchange_spec_t *spec)
+{
+    trn_box_t **link = &self->unnamed;
+    while (*link && strcmp ((*link)->queue, queue) != 0) {
+        link = &(*link)->unnamed_next;
+    }
+    trn_box_t *box = *link;
+    if (box) {
+        const trn_log_report_t report
+            = {.high = trn_log_appended (trn_outbox_log (box->outbox))};
+        s_adding_t adding = {box, &report, NULL, 0, TERN_OK};
+        *link = box->unnamed_next;
+        box->producers = 1;
+        if (s_register (box, &adding, spec) != TERN_OK) {
+            trn_box_destroy (&box);
+        }
+    }
+    return box;
+}
+
+int
+trn_box_open_exchange (tern_peer_t *self, const char *name,
+                       const trn_exchange_spec_t *spec, trn_box_t **box_p,
+                       char *why, size_t why_size)
+{
+    assert (self && name && spec && box_p);
+    char queue[TRN_NAME_MAX + 2];
+    snprintf (queue, sizeof queue, "#%.63s", name);
+    int rc = TERN_OK;
+    pthread_mutex_lock (&self->opening);
+    trn_box_t *box = s_find (self, queue);
+    box = box ? box : s_name (self, queue, spec);
+    if (!box) {
+        rc = s_create (self, queue, spec, &box, why, why_size);
+    }
+    if (rc == TERN_OK
+        && trn_exchange_spec (box->exchange)->type != spec->type) {
+        trn_box_leave (box);
+        rc = TERN_ETYPE;
+    }
+    if (rc == TERN_OK) {
+        s_specifying_t specifying = {box, spec, 0};
+        trn_actor_call (self, s_specify, &specifying);
+        //  Which type it is must be durable before the first message is.
+        rc = trn_outbox_wait_saved (box->outbox, specifying.stamp, -1);
+    }
+    pthread_mutex_unlock (&self->opening);
+    *box_p = rc == TERN_OK ? box : NULL;
     return rc;
 }
 
@@ -196,6 +324,7 @@ trn_box_destroy (trn_box_t **box_p)
         if ((*box_p)->room_fd >= 0) {
             close ((*box_p)->room_fd);
         }
+        trn_exchange_destroy (&(*box_p)->exchange);
         pthread_mutex_destroy (&(*box_p)->ruling);
         free (*box_p);
         *box_p = NULL;
@@ -479,7 +608,10 @@ trn_box_disk_news (tern_peer_t *self)
         }
         s_tell_status (box);
         trn_room_look (box);
-        trn_box_appended (box, trn_ruled_collect (box), now);
+        if (atomic_load (&box->ruled)) {
+            //  What has a number may be synced now.
+            trn_box_appended (box, trn_ruled_collect (box), now);
+        }
         trn_engine_on_saved (self->engine, box->id,
                              trn_outbox_saved (box->outbox), now);
     }
@@ -492,9 +624,14 @@ trn_box_save (trn_box_t *box, bool closing)
     uint8_t state[TRN_LOG_STATE_MAX];
     uint64_t low = 0;
     uint64_t stamp = 0;
+    const size_t head
+        = box->exchange
+              ? trn_exchange_pack (trn_exchange_spec (box->exchange), state)
+              : 0;
     trn_ruled_save (box);
-    const size_t size = trn_engine_state (box->peer->engine, box->id, closing,
-                                          state, sizeof state, &low, &stamp);
-    trn_outbox_save (box->outbox, state, size, low, stamp);
+    const size_t size
+        = trn_engine_state (box->peer->engine, box->id, closing, state + head,
+                            sizeof state - head, &low, &stamp);
+    trn_outbox_save (box->outbox, state, head + size, low, stamp);
     return stamp;
 }

@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/actor.h"
+#include "peer/exchange.h"
 
 #include "base/memory.h"
 #include "io/clock.h"
@@ -113,6 +114,35 @@ s_host (tern_peer_t *self, int64_t now_ms)
     trn_roster_on_hosted (self->roster, rc, now_ms);
 }
 
+static void
+s_on_binding (tern_peer_t *self, const trn_binding_t *binding)
+{
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        if (self->boxes[index]->exchange) {
+            trn_exchange_on_binding (self->boxes[index], binding);
+        }
+    }
+}
+
+//  Once: now it is certain what is not bound.
+static void
+s_look_whether_known (tern_peer_t *self)
+{
+    if (atomic_load (&self->bindings_known)
+        || !trn_roster_bindings_known (self->roster)) {
+        return;
+    }
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        if (self->boxes[index]->exchange) {
+            trn_exchange_on_known (self->boxes[index]);
+        }
+    }
+    pthread_mutex_lock (&self->lock);
+    atomic_store (&self->bindings_known, true);
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
 void
 trn_nodes_drain (tern_peer_t *self, int64_t now_ms)
 {
@@ -150,8 +180,10 @@ trn_nodes_drain (tern_peer_t *self, int64_t now_ms)
         case TRN_ROSTER_PEER_GONE:
             trn_engine_on_peer_gone (self->engine, action->peer.name, now_ms);
             break;
-        case TRN_ROSTER_BINDING: break;
-        case TRN_ROSTER_BOUND: break;
+        case TRN_ROSTER_BINDING: s_on_binding (self, &action->binding); break;
+        case TRN_ROSTER_BOUND:
+            trn_bound_tell (self, &action->binding, action->result);
+            break;
         case TRN_ROSTER_SAVE: self->view_wanted = true; break;
         case TRN_ROSTER_REPORT:
             trn_events_add (&self->events, action->report.id,
@@ -161,6 +193,7 @@ trn_nodes_drain (tern_peer_t *self, int64_t now_ms)
         }
     }
     atomic_store (&self->registered, trn_roster_online (self->roster));
+    s_look_whether_known (self);
     trn_actor_drain (self);
 }
 
@@ -179,8 +212,8 @@ trn_nodes_restore (tern_peer_t *self)
     size_t size = 0;
     if (trn_store_read_note (self->store, &view, &size) == TERN_OK) {
         //  A damaged note is as good as none: a directory will tell.
-        const int rc = trn_roster_restore (self->roster, view, size);
-        (void) rc;
+        self->view_restored
+            = trn_roster_restore (self->roster, view, size) == TERN_OK;
         free (view);
     }
 }
@@ -194,9 +227,9 @@ trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing)
     self->view_wanted = false;
     self->view_at = now_ms + VIEW_MS;
     trn_roster_forget (self->roster, trn_bindings_floor (trn_clock_wall_us ()));
-    uint8_t *view = trn_alloc (TRN_ROSTER_VIEW_MAX);
-    const size_t size
-        = trn_roster_view (self->roster, view, TRN_ROSTER_VIEW_MAX);
+    const size_t room = trn_roster_view_room (self->roster);
+    uint8_t *view = trn_alloc (room);
+    const size_t size = trn_roster_view (self->roster, view, room);
     trn_store_note (self->store, view, size);
     free (view);
 }

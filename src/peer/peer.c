@@ -269,7 +269,13 @@ s_free (tern_peer_t *self)
     for (uint32_t index = 0; index < self->box_count; index++) {
         trn_box_destroy (&self->boxes[index]);
     }
+    while (self->unnamed) {
+        trn_box_t *box = self->unnamed;
+        self->unnamed = box->unnamed_next;
+        trn_box_destroy (&box);
+    }
     free (self->boxes);
+    free (self->shown);
     trn_table_clear (&self->asks);
     trn_table_clear (&self->tasks);
     if (self->store) {
@@ -376,6 +382,8 @@ s_unsettled (tern_peer_t *self)
             trn_engine_outbox_stats_t stats;
             trn_engine_outbox_stats (self->engine, box->id, &stats);
             total += stats.waiting + stats.in_flight + stats.parked;
+            total
+                += trn_log_appended (trn_outbox_log (box->outbox)) - box->seen;
         }
     }
     return total;

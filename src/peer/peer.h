@@ -54,14 +54,30 @@ typedef struct {
 //  A dead letter of an earlier life, see bury.c.
 typedef struct trn_grave trn_grave_t;
 
+//  What makes an outbox that of an exchange, see exchange.h.
+typedef struct trn_exchange trn_exchange_t;
+typedef struct trn_exchange_spec trn_exchange_spec_t;
+
+//  Bindings as they are listed, see bind.c.
+typedef struct trn_bound_wait trn_bound_wait_t;
+typedef struct trn_shown trn_shown_t;
+
+typedef struct {
+    size_t index;     //  of the next one that is bound,
+    size_t at;        //  which is at or behind this place of the table
+    uint64_t number;  //  of the table's last change
+} trn_listed_t;
+
 //  What the peer knows of one of its outboxes.
 typedef struct trn_box {
     tern_peer_t *peer;
     trn_outbox_t *outbox;  //  the store's
     trn_outbox_id_t id;    //  the engine's
     char queue[TRN_NAME_MAX + 2];
-    uint64_t opened_at;  //  last seq before this opening
-    uint32_t producers;  //  open handles; the peer's lock
+    uint64_t opened_at;            //  last seq before this opening
+    uint32_t producers;            //  open handles; the peer's lock
+    trn_exchange_t *exchange;      //  NULL: of a queue
+    struct trn_box *unnamed_next;  //  in the peer's list
 
     //  Application threads and actor.
     atomic_bool queued;  //  on the dirty list
@@ -132,7 +148,8 @@ struct tern_peer {
     char name[TRN_NAME_MAX + 1];
     char endpoint[TRN_ENDPOINT_MAX + 1];  //  advertised
     char data[4096];
-    bool draining;  //  tern drain: consume nothing, name of others
+    bool view_restored;  //  what an earlier life knew of the network
+    bool draining;       //  tern drain: consume nothing, name of others
     trn_store_t *store;
 
     //  Whoever holds the turn: the actor while it is awake, else a publisher or
@@ -153,6 +170,8 @@ struct tern_peer {
     uint8_t inrun_store[16];
     char inrun_outbox[TRN_NAME_MAX + 2];
     char inrun_publisher[TRN_NAME_MAX + 1];
+    trn_listed_t listed;
+    trn_shown_t *shown;
     struct trn_burial *burial;   //  NULL before the first death
     tern_consumer_t *consumers;  //  all of them
     tern_consumer_t *watched;    //  settling: looked at every millisecond
@@ -182,7 +201,8 @@ struct tern_peer {
     atomic_bool urgent;  //  settlements that should not wait
     atomic_bool disk_news;
     atomic_bool registered;
-    atomic_bool router_led;  //  a waiting consumer watches the router
+    atomic_bool bindings_known;  //  a directory has told all bindings
+    atomic_bool router_led;      //  a waiting consumer watches the router
     trn_events_t events;
 
     pthread_mutex_t opening;  //  one outbox is opened at a time
@@ -190,7 +210,9 @@ struct tern_peer {
     pthread_cond_t changed;   //  a command is done, processed moved
     trn_command_t *commands;
     trn_command_t **commands_tail;
-    trn_box_t **boxes;  //  by engine id - 1; grows, never shrinks
+    trn_bound_wait_t *bound_waits;
+    trn_box_t *unnamed;  //  boxes of exchanges of no known type, see box.c
+    trn_box_t **boxes;   //  by engine id - 1; grows, never shrinks
     uint32_t box_count;
     uint32_t consumer_count;
 };
@@ -277,6 +299,13 @@ trn_box_open (tern_peer_t *self, const char *queue, trn_box_t **box_p,
               char *why, size_t why_size);
 
 //  Actor: tell the engine what grew, was read, was saved.
+//  The same for an exchange, which gets (another) alternate exchange and
+//  retention; TERN_ETYPE if it is of another type.
+int
+trn_box_open_exchange (tern_peer_t *self, const char *name,
+                       const trn_exchange_spec_t *spec, trn_box_t **box_p,
+                       char *why, size_t why_size);
+
 void
 trn_box_collect (tern_peer_t *self);
 
@@ -486,6 +515,12 @@ void
 trn_nodes_announce (tern_peer_t *self, int64_t now_ms);
 
 //  stats.c -----------------------------------------------------------------
+//  bind.c ------------------------------------------------------------------
+
+//  Actor: a directory has answered for a binding of ours.
+void
+trn_bound_tell (tern_peer_t *peer, const trn_binding_t *binding, int result);
+
 
 void
 trn_stats_sample (tern_peer_t *self, int64_t now_ms);

@@ -5,6 +5,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "peer/exchange.h"
 #include "peer/message.h"
 #include "peer/peer.h"
 
@@ -48,6 +49,64 @@ tern_producer_open (tern_producer_t **self_p, tern_peer_t *peer,
     trn_box_t *box = NULL;
     const int rc = trn_box_open (peer, queue, &box, why, why_size);
     if (rc != TERN_OK) {
+        return rc;
+    }
+    tern_producer_t *self = trn_alloc (sizeof *self);
+    self->box = box;
+    *self_p = self;
+    return TERN_OK;
+}
+
+static int
+s_specify (const char *exchange, tern_exchange_type_t type,
+           const tern_exchange_options_t *options, trn_exchange_spec_t *spec)
+{
+    *spec = (trn_exchange_spec_t) {.type = (trn_exchange_type_t) type};
+    if (!trn_name_valid (exchange, strlen (exchange))) {
+        return TERN_ENAME;
+    }
+    if (type < TERN_DIRECT || type > TERN_HEADERS) {
+        return TERN_EINVAL;
+    }
+    const char *alternate = options ? options->alternate : NULL;
+    if (alternate) {
+        if (!trn_name_valid (alternate, strlen (alternate))
+            || strcmp (alternate, exchange) == 0 || type == TERN_FANOUT) {
+            return TERN_EINVAL;
+        }
+        memcpy (spec->alternate, alternate, strlen (alternate));
+    }
+    spec->retain_ms = options ? options->retain_ms : 0;
+    spec->retain_bytes = options ? options->retain_bytes : 0;
+    return TERN_OK;
+}
+
+int
+tern_producer_open_exchange (tern_producer_t **self_p, tern_peer_t *peer,
+                             const char *exchange, tern_exchange_type_t type,
+                             const tern_exchange_options_t *options, char *why,
+                             size_t why_size)
+{
+    assert (self_p && peer && exchange);
+    *self_p = NULL;
+    char line[256] = "";
+    trn_exchange_spec_t spec;
+    trn_box_t *box = NULL;
+    int rc = s_specify (exchange, type, options, &spec);
+    if (rc == TERN_OK && !trn_exchange_type_free (peer, exchange, spec.type)) {
+        rc = TERN_ETYPE;
+    }
+    if (rc == TERN_OK) {
+        rc = trn_box_open_exchange (peer, exchange, &spec, &box, line,
+                                    sizeof line);
+    }
+    if (rc != TERN_OK) {
+        if (why && why_size) {
+            char shown[TRN_ESCAPED_MAX];
+            snprintf (why, why_size, "exchange %s: %s",
+                      trn_escape (shown, exchange, strlen (exchange)),
+                      line[0] ? line : tern_strerror (rc));
+        }
         return rc;
     }
     tern_producer_t *self = trn_alloc (sizeof *self);
@@ -192,12 +251,41 @@ s_send_sealed (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
     return rc;
 }
 
+//  To the queues of an exchange; which ones is said in targets, the caller's to
+//  clear.
+static int
+s_send_routed (tern_producer_t *self, const tern_msg_t *msg, uint64_t number,
+               int timeout_ms, uint64_t *seq_p, trn_targets_t *targets)
+{
+    trn_box_t *box = self->box;
+    const int64_t until
+        = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
+    const int rc = trn_exchange_route (box, &msg->record, until, targets);
+    if (rc != TERN_OK) {
+        atomic_fetch_add (&box->refused, 1);
+        return rc == TERN_EAGAIN && timeout_ms != 0 ? TERN_ETIMEOUT : rc;
+    }
+    trn_seal_t seal = {.number = number};
+    if (trn_exchange_routed (trn_exchange_spec (box->exchange))) {
+        seal.targets = targets->at;
+        seal.target_count = targets->count;
+    }
+    return s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
+}
+
 static int
 s_send_msg (tern_producer_t *self, const tern_msg_t *msg, uint64_t number,
             int timeout_ms, uint64_t *seq_p)
 {
-    trn_seal_t seal = {.number = number};
-    return s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
+    if (!self->box->exchange) {
+        trn_seal_t seal = {.number = number};
+        return s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
+    }
+    trn_targets_t targets;
+    const int rc
+        = s_send_routed (self, msg, number, timeout_ms, seq_p, &targets);
+    trn_targets_clear (&targets);
+    return rc;
 }
 
 int
@@ -212,6 +300,10 @@ tern_producer_send (tern_producer_t *self, const void *body, size_t size,
         .body = body,
         .body_size = (uint32_t) size,
     };
+    if (self->box->exchange) {
+        const tern_msg_t msg = {.record = record};
+        return s_send_msg (self, &msg, 0, timeout_ms, seq_p);
+    }
     return s_send (self, &record, timeout_ms, seq_p);
 }
 
@@ -221,6 +313,46 @@ tern_producer_send_msg (tern_producer_t *self, const tern_msg_t *msg,
 {
     assert (self && msg);
     return s_send_msg (self, msg, 0, timeout_ms, seq_p);
+}
+
+int
+tern_producer_send_routed (tern_producer_t *self, const tern_msg_t *msg,
+                           int timeout_ms, uint64_t *seq_p, uint32_t *numbers,
+                           size_t max, size_t *count_p)
+{
+    assert (self && msg && (numbers || !max) && count_p);
+    trn_targets_t targets = {.at = targets.few, .count = 1, .few = {1}};
+    const int rc
+        = self->box->exchange
+              ? s_send_routed (self, msg, 0, timeout_ms, seq_p, &targets)
+              : s_send_msg (self, msg, 0, timeout_ms, seq_p);
+    *count_p = rc == TERN_OK ? targets.count : 0;
+    const size_t shown = *count_p < max ? *count_p : max;
+    if (shown) {
+        memcpy (numbers, targets.at, shown * sizeof *numbers);
+    }
+    trn_targets_clear (&targets);
+    return rc;
+}
+
+bool
+tern_producer_queue_name (tern_producer_t *self, uint32_t number, char *name,
+                          size_t name_size)
+{
+    assert (self && name && name_size);
+    char found[TRN_NAME_MAX + 2] = "";
+    const trn_box_t *box = self->box;
+    if (box->exchange) {
+        if (!trn_exchange_queue (box->exchange, number, found)) {
+            return false;
+        }
+    } else if (number == 1) {
+        memcpy (found, box->queue, sizeof found);
+    } else {
+        return false;
+    }
+    snprintf (name, name_size, "%s", found);
+    return true;
 }
 
 int
@@ -315,7 +447,9 @@ tern_producer_last (tern_producer_t *self)
 
 typedef struct {
     const trn_box_t *box;
+    const char *queue;  //  NULL: all
     uint64_t seq;
+    uint64_t count;
     bool found;
 } s_asking_t;
 
@@ -352,4 +486,36 @@ tern_producer_fd (tern_producer_t *self)
 {
     assert (self);
     return trn_room_fd (self->box);
+}
+
+static void
+s_purge (tern_peer_t *peer, void *arg)
+{
+    s_asking_t *asking = arg;
+    const char *queue = NULL;
+    uint32_t number = 0;
+    const int64_t now = trn_clock_ms ();
+    asking->found = !asking->queue;
+    for (size_t index = 0; trn_engine_queue_at (peer->engine, asking->box->id,
+                                                index, &queue, &number);
+         index++) {
+        if (!asking->queue || strcmp (asking->queue, queue) == 0) {
+            asking->found = true;
+            asking->count += trn_engine_purge (peer->engine, asking->box->id,
+                                               number, now);
+        }
+    }
+}
+
+int
+tern_producer_purge (tern_producer_t *self, const char *queue,
+                     uint64_t *count_p)
+{
+    assert (self);
+    s_asking_t asking = {.box = self->box, .queue = queue};
+    trn_actor_call (self->box->peer, s_purge, &asking);
+    if (count_p) {
+        *count_p = asking.count;
+    }
+    return asking.found ? TERN_OK : TERN_ENOENT;
 }

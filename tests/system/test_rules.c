@@ -667,8 +667,13 @@ test_a_killed_publisher_goes_on_with_its_numbers (void **state)
 
     //  What waits comes by priority again.
     tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 1);
-    tern_msg_t *msg = scene_receive (consumer);
-    assert_int_equal (tern_msg_priority (msg), 9);
+    int priority = 9;
+    for (int taken = 0; taken < 50; taken++) {
+        tern_msg_t *msg = scene_receive (consumer);
+        assert_in_range (tern_msg_priority (msg), 0, priority);
+        priority = tern_msg_priority (msg);
+        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    }
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);
     tern_peer_close (&orders, 0);

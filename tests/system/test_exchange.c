@@ -1,0 +1,682 @@
+//  test_exchange - exchanges and bindings, on real sockets and a real disk
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "scene.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+//  So long nothing comes when nothing may come.  A violation that is slower is
+//  missed; a correct library never fails for it.
+#define QUIET_MS 100
+
+static void
+s_bind (tern_peer_t *peer, const tern_binding_t *binding)
+{
+    char why[256] = "";
+    if (tern_peer_bind (peer, binding, why, sizeof why)) {
+        fail_msg ("bind: %s", why);
+    }
+    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
+                      TERN_OK);
+}
+
+static void
+s_unbind (tern_peer_t *peer, const tern_binding_t *binding)
+{
+    char why[256] = "";
+    assert_int_equal (tern_peer_unbind (peer, binding, why, sizeof why),
+                      TERN_OK);
+    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
+                      TERN_OK);
+}
+
+static tern_producer_t *
+s_exchange (tern_peer_t *peer, const char *name, tern_exchange_type_t type,
+            const tern_exchange_options_t *options)
+{
+    tern_producer_t *producer = NULL;
+    char why[256] = "";
+    if (tern_producer_open_exchange (&producer, peer, name, type, options, why,
+                                     sizeof why)) {
+        fail_msg ("exchange %s: %s", name, why);
+    }
+    return producer;
+}
+
+static int
+s_publish (tern_producer_t *producer, const char *key, const char *text,
+           uint64_t *seq_p)
+{
+    tern_msg_t *msg = tern_msg_new (text, strlen (text));
+    assert_int_equal (tern_msg_set_key (msg, key), TERN_OK);
+    const int rc
+        = tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, seq_p);
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+static void
+s_accept (tern_consumer_t *consumer, const char *text)
+{
+    tern_msg_t *msg = scene_expect (consumer, text);
+    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+}
+
+//  A publisher hears of a change some time: send until it goes (or not).
+static void
+s_until (tern_producer_t *producer, const char *key, const char *text, int rc)
+{
+    const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
+    while (s_publish (producer, key, text, NULL) != rc) {
+        if (scene_now_ms () > until) {
+            fail_msg ("%s: never %s", text, tern_strerror (rc));
+        }
+        poll (NULL, 0, 5);
+    }
+}
+
+static void
+test_a_topic_reaches_the_queues_whose_patterns_match (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
+    const tern_binding_t eu = {.exchange = "events",
+                               .type = TERN_TOPIC,
+                               .queue = "eu",
+                               .pattern = "eu.#"};
+    const tern_binding_t all = {.exchange = "events",
+                                .type = TERN_TOPIC,
+                                .queue = "orders",
+                                .pattern = "*.order"};
+    s_bind (payment, &eu);
+    s_bind (payment, &all);
+    tern_consumer_t *first = scene_consumer (payment, "eu", 0);
+    tern_consumer_t *second = scene_consumer (payment, "orders", 0);
+    tern_producer_t *producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
+    uint64_t seq = 0;
+    //  The first one waits for the bindings.
+    assert_int_equal (s_publish (producer, "eu.order", "both", &seq), TERN_OK);
+    assert_int_equal (s_publish (producer, "eu.x.y", "eu only", &seq), TERN_OK);
+    assert_int_equal (s_publish (producer, "us.order", "orders only", &seq),
+                      TERN_OK);
+    const uint64_t last = seq;
+    assert_int_equal (s_publish (producer, "us.x", "nobody", &seq),
+                      TERN_ENOROUTE);
+    assert_int_equal (tern_producer_last (producer), last);
+    tern_msg_t *msg = scene_expect (first, "both");
+    assert_string_equal (tern_msg_exchange (msg), "events");
+    assert_string_equal (tern_msg_queue (msg), "eu");
+    assert_string_equal (tern_msg_outbox (msg), "#events");
+    assert_string_equal (tern_msg_id (msg), "orders-1/#events/1");
+    assert_int_equal (tern_consumer_accept (first, msg), TERN_OK);
+    s_accept (first, "eu only");
+    s_accept (second, "both");
+    s_accept (second, "orders only");
+    scene_settled (producer, last);
+    tern_consumer_close (&first);
+    tern_consumer_close (&second);
+    tern_producer_close (&producer);
+    tern_peer_close (&payment, 0);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_a_confirm_names_the_queues_reached (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const char *const queues[] = {"one", "two", "three"};
+    for (size_t index = 0; index < 3; index++) {
+        const tern_binding_t binding = {.exchange = "direct",
+                                        .type = TERN_DIRECT,
+                                        .queue = queues[index],
+                                        .pattern = index < 2 ? "a" : "b"};
+        s_bind (orders, &binding);
+    }
+    tern_producer_t *producer
+        = s_exchange (orders, "direct", TERN_DIRECT, NULL);
+    tern_msg_t *msg = tern_msg_new ("x", 1);
+    assert_int_equal (tern_msg_set_key (msg, "a"), TERN_OK);
+    uint32_t numbers[1] = {0};
+    size_t count = 0;
+    uint64_t seq = 0;
+    assert_int_equal (
+        tern_producer_send_routed (producer, msg, -1, &seq, numbers, 1, &count),
+        TERN_OK);
+    assert_int_equal (count, 2);
+    char name[65] = "";
+    assert_true (
+        tern_producer_queue_name (producer, numbers[0], name, sizeof name));
+    assert_string_equal (name, "one");
+    assert_false (tern_producer_queue_name (producer, 99, name, sizeof name));
+    assert_int_equal (tern_msg_set_key (msg, "c"), TERN_OK);
+    assert_int_equal (
+        tern_producer_send_routed (producer, msg, -1, &seq, numbers, 1, &count),
+        TERN_ENOROUTE);
+    assert_int_equal (count, 0);
+    tern_msg_destroy (&msg);
+
+    uint64_t purged = 0;
+    assert_int_equal (tern_producer_purge (producer, "other", &purged),
+                      TERN_ENOENT);
+    assert_int_equal (tern_producer_purge (producer, "one", &purged), TERN_OK);
+    assert_int_equal (purged, 1);
+    assert_int_equal (tern_producer_purge (producer, NULL, &purged), TERN_OK);
+    assert_int_equal (purged, 1);
+    scene_settled (producer, 1);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_headers_decide_where_a_message_goes (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const tern_header_t wanted[] = {{"kind", "order"}, {"region", "eu"}};
+    const tern_binding_t all = {.exchange = "by-header",
+                                .type = TERN_HEADERS,
+                                .queue = "all",
+                                .headers = wanted,
+                                .header_count = 2};
+    tern_binding_t any = all;
+    any.queue = "any";
+    any.any = true;
+    s_bind (orders, &all);
+    s_bind (orders, &any);
+    tern_producer_t *producer
+        = s_exchange (orders, "by-header", TERN_HEADERS, NULL);
+    tern_consumer_t *every = scene_consumer (orders, "all", 0);
+    tern_consumer_t *some = scene_consumer (orders, "any", 0);
+    tern_msg_t *msg = tern_msg_new ("one", 3);
+    assert_int_equal (tern_msg_set_header (msg, "region", "eu"), TERN_OK);
+    assert_int_equal (tern_producer_send_msg (producer, msg, -1, NULL),
+                      TERN_OK);
+    tern_msg_destroy (&msg);
+    msg = tern_msg_new ("two", 3);
+    assert_int_equal (tern_msg_set_header (msg, "region", "eu"), TERN_OK);
+    assert_int_equal (tern_msg_set_header (msg, "kind", "order"), TERN_OK);
+    assert_int_equal (tern_producer_send_msg (producer, msg, -1, NULL),
+                      TERN_OK);
+    tern_msg_destroy (&msg);
+    assert_int_equal (tern_producer_send (producer, "x", 1, -1, NULL),
+                      TERN_ENOROUTE);
+    s_accept (every, "two");
+    s_accept (some, "one");
+    s_accept (some, "two");
+    scene_settled (producer, 2);
+    tern_consumer_close (&every);
+    tern_consumer_close (&some);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_what_nobody_gets_goes_to_the_alternate (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const tern_binding_t eu = {.exchange = "events",
+                               .type = TERN_TOPIC,
+                               .queue = "eu",
+                               .pattern = "eu.#"};
+    const tern_binding_t rest
+        = {.exchange = "rest", .type = TERN_FANOUT, .queue = "lost-and-found"};
+    s_bind (orders, &eu);
+    s_bind (orders, &rest);
+    const tern_exchange_options_t options = {.alternate = "rest"};
+    tern_producer_t *producer
+        = s_exchange (orders, "events", TERN_TOPIC, &options);
+    tern_consumer_t *found = scene_consumer (orders, "lost-and-found", 0);
+    tern_consumer_t *bound = scene_consumer (orders, "eu", 0);
+    uint64_t seq = 0;
+    assert_int_equal (s_publish (producer, "eu.x", "bound", &seq), TERN_OK);
+    assert_int_equal (s_publish (producer, "us.x", "found", &seq), TERN_OK);
+    s_accept (found, "found");
+    s_accept (bound, "bound");
+    scene_settled (producer, seq);
+    s_unbind (orders, &rest);
+    assert_int_equal (s_publish (producer, "us.x", "lost", &seq),
+                      TERN_ENOROUTE);
+    tern_consumer_close (&found);
+    tern_consumer_close (&bound);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_queues_come_and_go_while_messages_move (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
+    tern_producer_t *producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
+    assert_int_equal (s_publish (producer, "", "nobody", NULL), TERN_ENOROUTE);
+    const tern_binding_t one
+        = {.exchange = "all", .type = TERN_FANOUT, .queue = "one"};
+    const tern_binding_t two
+        = {.exchange = "all", .type = TERN_FANOUT, .queue = "two"};
+    s_bind (payment, &one);
+    s_until (producer, "", "first", TERN_OK);
+    s_bind (payment, &two);
+    tern_consumer_t *both[] = {scene_consumer (payment, "one", 0),
+                               scene_consumer (payment, "two", 0)};
+    s_accept (both[0], "first");
+    //  The second queue gets what comes after its binding has arrived here.
+    uint64_t seq = 0;
+    tern_msg_t *msg = NULL;
+    while (!msg) {
+        assert_int_equal (s_publish (producer, "", "next", &seq), TERN_OK);
+        msg = tern_consumer_recv (both[1], 10);
+    }
+    assert_memory_equal (tern_msg_body (msg), "next", 4);
+    assert_int_equal (tern_consumer_accept (both[1], msg), TERN_OK);
+    s_unbind (payment, &one);
+    s_unbind (payment, &two);
+    s_until (producer, "", "next", TERN_ENOROUTE);
+    //  Nothing waits for a queue that is not bound.
+    scene_settled (producer, tern_producer_last (producer));
+    tern_consumer_close (&both[0]);
+    tern_consumer_close (&both[1]);
+    tern_producer_close (&producer);
+    tern_peer_close (&payment, 0);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_wrong_bindings_and_exchanges_are_refused (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    char why[256] = "";
+    tern_binding_t binding = {.exchange = "events",
+                              .type = TERN_TOPIC,
+                              .queue = "eu",
+                              .pattern = "eu.#"};
+    s_bind (orders, &binding);
+    binding.exchange = "No Name";
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_ENAME);
+    assert_non_null (strstr (why, "No Name"));
+    binding.exchange = "events";
+    binding.queue = "";
+    assert_int_equal (tern_peer_bind (orders, &binding, NULL, 0), TERN_ENAME);
+    binding.queue = "other";
+    binding.type = TERN_DIRECT;
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_ETYPE);
+    binding.type = (tern_exchange_type_t) 9;
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_EINVAL);
+    binding.type = TERN_HEADERS;
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_EINVAL);
+    binding.type = TERN_TOPIC;
+    char pattern[300];
+    memset (pattern, 'p', sizeof pattern);
+    pattern[256] = 0;
+    binding.pattern = pattern;
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_ETOOBIG);
+    binding.pattern = "never.said";
+    assert_int_equal (tern_peer_bound (orders, &binding, 10), TERN_ENOENT);
+    assert_int_equal (tern_peer_unbind (orders, &binding, why, sizeof why),
+                      TERN_OK);
+
+    tern_producer_t *producer = NULL;
+    assert_int_equal (tern_producer_open_exchange (&producer, orders, "events",
+                                                   TERN_DIRECT, NULL, why,
+                                                   sizeof why),
+                      TERN_ETYPE);
+    assert_int_equal (tern_producer_open_exchange (&producer, orders, "#events",
+                                                   TERN_TOPIC, NULL, why,
+                                                   sizeof why),
+                      TERN_ENAME);
+    assert_int_equal (tern_producer_open_exchange (&producer, orders, "events",
+                                                   (tern_exchange_type_t) 0,
+                                                   NULL, why, sizeof why),
+                      TERN_EINVAL);
+    const tern_exchange_options_t options = {.alternate = "other"};
+    assert_int_equal (tern_producer_open_exchange (&producer, orders, "all",
+                                                   TERN_FANOUT, &options, why,
+                                                   sizeof why),
+                      TERN_EINVAL);
+    assert_null (producer);
+    producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+}
+
+static void
+test_bindings_are_listed (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const tern_header_t wanted[] = {{"kind", "order"}, {"region", "eu"}};
+    const tern_binding_t bindings[] = {
+        {.exchange = "b",
+         .type = TERN_HEADERS,
+         .queue = "q",
+         .headers = wanted,
+         .header_count = 2,
+         .any = true},
+        {.exchange = "a", .type = TERN_TOPIC, .queue = "q2", .pattern = "x.*"},
+        {.exchange = "a", .type = TERN_TOPIC, .queue = "q1", .pattern = "#"},
+    };
+    for (size_t index = 0; index < 3; index++) {
+        s_bind (orders, &bindings[index]);
+    }
+    tern_binding_t shown;
+    assert_true (tern_peer_binding_at (orders, 0, &shown));
+    assert_string_equal (shown.exchange, "a");
+    assert_string_equal (shown.queue, "q1");
+    assert_string_equal (shown.pattern, "#");
+    assert_true (tern_peer_binding_at (orders, 1, &shown));
+    assert_string_equal (shown.queue, "q2");
+    assert_true (tern_peer_binding_at (orders, 2, &shown));
+    assert_int_equal (shown.type, TERN_HEADERS);
+    assert_int_equal (shown.header_count, 2);
+    assert_string_equal (shown.headers[0].name, "kind");
+    assert_string_equal (shown.headers[1].value, "eu");
+    assert_true (shown.any);
+    assert_false (tern_peer_binding_at (orders, 3, &shown));
+    s_unbind (orders, &bindings[2]);
+    assert_true (tern_peer_binding_at (orders, 0, &shown));
+    assert_string_equal (shown.queue, "q2");
+    assert_true (tern_peer_binding_at (orders, 1, &shown));
+    assert_false (tern_peer_binding_at (orders, 2, &shown));
+    tern_peer_close (&orders, 0);
+}
+
+//  Across kill -9 -------------------------------------------------------------
+
+//  Publish count messages to a topic exchange, every third to both queues.
+static int
+s_publishing (const scene_t *scene, int argc, char **argv)
+{
+    (void) argc;
+    tern_peer_t *peer = scene_peer (scene, "orders-1", NULL);
+    tern_producer_t *producer = s_exchange (peer, "events", TERN_TOPIC, NULL);
+    const uint64_t count = strtoull (argv[0], NULL, 10);
+    uint64_t number = tern_producer_number (producer);
+    uint64_t seq = 0;
+    while (number < count) {
+        char text[32];
+        snprintf (text, sizeof text, "job %llu", (unsigned long long) ++number);
+        tern_msg_t *msg = tern_msg_new (text, strlen (text));
+        assert_int_equal (
+            tern_msg_set_key (msg, number % 3 ? "one.x" : "both.x"), TERN_OK);
+        assert_int_equal (
+            tern_producer_send_once (producer, msg, number, -1, &seq), TERN_OK);
+        tern_msg_destroy (&msg);
+    }
+    if (seq) {
+        assert_int_equal (tern_producer_wait (producer, seq, TERN_WRITTEN, -1),
+                          TERN_OK);
+    }
+    puts ("written");
+    for (;;) {
+        pause ();
+    }
+    return 0;
+}
+
+static void
+test_each_queue_gets_its_own_whatever_crashes (void **state)
+{
+    enum {
+        COUNT = 300
+    };
+    const scene_t *scene = *state;
+    tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
+    const tern_binding_t one = {.exchange = "events",
+                                .type = TERN_TOPIC,
+                                .queue = "one",
+                                .pattern = "#"};
+    const tern_binding_t both = {.exchange = "events",
+                                 .type = TERN_TOPIC,
+                                 .queue = "both",
+                                 .pattern = "both.*"};
+    s_bind (payment, &one);
+    s_bind (payment, &both);
+    tern_consumer_t *consumers[2] = {scene_consumer (payment, "one", 10),
+                                     scene_consumer (payment, "both", 10)};
+    bool seen[2][COUNT + 1] = {{false}};
+    unsigned left = COUNT + COUNT / 3;
+    scene_child_t child = {.pid = 0};
+    unsigned since = 0;
+    int lives = 0;
+    const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
+    while (left) {
+        if (!child.pid) {
+            scene_start (scene, &child, "publishing", "300", NULL);
+            scene_says (&child, "written");
+            lives++;
+            since = 0;
+        }
+        for (int which = 0; which < 2; which++) {
+            tern_msg_t *msg = tern_consumer_recv (consumers[which], 2);
+            if (!msg) {
+                continue;
+            }
+            char text[32] = "";
+            unsigned number = 0;
+            memcpy (text, tern_msg_body (msg), tern_msg_size (msg));
+            assert_int_equal (sscanf (text, "job %u", &number), 1);
+            assert_in_range (number, 1, COUNT);
+            assert_true (which == 0 || number % 3 == 0);
+            if (tern_consumer_accept (consumers[which], msg) == TERN_OK
+                && !seen[which][number]) {
+                seen[which][number] = true;
+                left--;
+            }
+            since++;
+        }
+        if (lives < 4 && since >= 60) {
+            scene_kill (&child);
+        }
+        if (scene_now_ms () > until) {
+            fail_msg ("%u are missing", left);
+        }
+    }
+    scene_kill (&child);
+
+    //  What was unbound while the publisher was away is not bound any more.
+    s_unbind (payment, &both);
+    tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
+    tern_producer_t *producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
+    tern_msg_t *msg = tern_msg_new ("x", 1);
+    assert_int_equal (tern_msg_set_key (msg, "both.x"), TERN_OK);
+    size_t count = 0;
+    const int64_t soon = scene_now_ms () + SCENE_DEADLINE_MS;
+    do {
+        assert_int_equal (tern_producer_send_routed (producer, msg, -1, NULL,
+                                                     NULL, 0, &count),
+                          TERN_OK);
+        assert_true (scene_now_ms () < soon);
+    } while (count != 1);
+    tern_msg_destroy (&msg);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+    tern_consumer_close (&consumers[0]);
+    tern_consumer_close (&consumers[1]);
+    tern_peer_close (&payment, 0);
+}
+
+static void
+test_bindings_survive_the_directory (void **state)
+{
+    scene_t *scene = *state;
+    tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
+    const tern_binding_t binding
+        = {.exchange = "all", .type = TERN_FANOUT, .queue = "one"};
+    s_bind (orders, &binding);
+    tern_producer_t *producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
+    uint64_t seq = 0;
+    assert_int_equal (s_publish (producer, "", "first", &seq), TERN_OK);
+    tern_directory_close (&scene->directory);
+    assert_int_equal (s_publish (producer, "", "second", &seq), TERN_OK);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 2);
+    //  From what an earlier life knew.
+    orders = scene_peer (scene, "orders-1", NULL);
+    producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
+    assert_int_equal (s_publish (producer, "", "third", &seq), TERN_OK);
+    tern_consumer_t *consumer = scene_consumer (orders, "one", 0);
+    s_accept (consumer, "first");
+    s_accept (consumer, "second");
+    s_accept (consumer, "third");
+    scene_settled (producer, seq);
+    tern_consumer_close (&consumer);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_a_late_queue_gets_what_was_kept (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const tern_binding_t early
+        = {.exchange = "all", .type = TERN_FANOUT, .queue = "early"};
+    s_bind (orders, &early);
+    const tern_exchange_options_t options = {.retain_bytes = 1 << 20};
+    tern_producer_t *producer
+        = s_exchange (orders, "all", TERN_FANOUT, &options);
+    tern_consumer_t *consumer = scene_consumer (orders, "early", 0);
+    for (unsigned number = 1; number <= 10; number++) {
+        char text[32];
+        snprintf (text, sizeof text, "news %u", number);
+        scene_send (producer, text);
+        s_accept (consumer, text);
+    }
+    scene_settled (producer, 10);
+    const tern_binding_t late = {.exchange = "all",
+                                 .type = TERN_FANOUT,
+                                 .queue = "late",
+                                 .from = TERN_FROM_EARLIEST};
+    const tern_binding_t some = {.exchange = "all",
+                                 .type = TERN_FANOUT,
+                                 .queue = "some",
+                                 .from = TERN_FROM_SEQ,
+                                 .from_seq = 8};
+    s_bind (orders, &late);
+    s_bind (orders, &some);
+    tern_consumer_t *all = scene_consumer (orders, "late", 0);
+    tern_consumer_t *three = scene_consumer (orders, "some", 0);
+    for (unsigned number = 1; number <= 10; number++) {
+        char text[32];
+        snprintf (text, sizeof text, "news %u", number);
+        s_accept (all, text);
+        if (number >= 8) {
+            s_accept (three, text);
+        }
+    }
+    scene_send (producer, "news 11");
+    s_accept (all, "news 11");
+    s_accept (three, "news 11");
+    s_accept (consumer, "news 11");
+    tern_consumer_close (&all);
+    tern_consumer_close (&three);
+    tern_consumer_close (&consumer);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, SCENE_DEADLINE_MS), 0);
+}
+
+//  Room -----------------------------------------------------------------------
+
+static bool
+s_readable (int fd, int timeout_ms)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    return poll (&item, 1, timeout_ms) == 1;
+}
+
+static void
+test_the_producer_descriptor_tells_of_room (void **state)
+{
+    tern_peer_t *orders
+        = scene_peer (*state, "orders-1", "limit_messages", "3", NULL);
+    tern_producer_t *producer = scene_producer (orders, "jobs");
+    const int fd = tern_producer_fd (producer);
+    assert_true (s_readable (fd, 0));
+    scene_send_numbers (producer, "job", 3);
+    assert_int_equal (tern_producer_send (producer, "x", 1, 0, NULL),
+                      TERN_EAGAIN);
+    assert_false (s_readable (fd, QUIET_MS));
+    tern_consumer_t *consumer = scene_consumer (orders, "jobs", 0);
+    s_accept (consumer, "job 1");
+    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (s_readable (fd, 0));
+    assert_int_equal (tern_producer_send (producer, "x", 1, 0, NULL), TERN_OK);
+    tern_consumer_close (&consumer);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+}
+
+static void
+test_each_message_has_its_level (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_producer_t *producer = scene_producer (orders, "jobs");
+    assert_int_equal (tern_producer_level (producer, 0), 0);
+    assert_int_equal (tern_producer_level (producer, 1), 0);
+    const uint64_t last = scene_send_numbers (producer, "job", 3);
+    assert_int_equal (tern_producer_wait (producer, last, TERN_SYNCED, -1),
+                      TERN_OK);
+    assert_int_equal (tern_producer_level (producer, last), TERN_SYNCED);
+    tern_consumer_t *consumer = scene_consumer (orders, "jobs", 0);
+    tern_msg_t *first = tern_msg_dup (scene_expect (consumer, "job 1"));
+    s_accept (consumer, "job 2");
+    s_accept (consumer, "job 3");
+    //  The first holds up what was reached together, not what each has reached.
+    const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
+    while (tern_producer_level (producer, 3) != TERN_PROCESSED) {
+        assert_true (scene_now_ms () < until);
+        poll (NULL, 0, 1);
+    }
+    assert_int_equal (tern_producer_level (producer, 1), TERN_SYNCED);
+    assert_int_equal (tern_producer_reached (producer, TERN_PROCESSED), 0);
+    assert_int_equal (tern_consumer_accept (consumer, first), TERN_OK);
+    tern_msg_destroy (&first);
+    scene_settled (producer, last);
+    assert_int_equal (tern_producer_level (producer, 1), TERN_PROCESSED);
+    tern_consumer_close (&consumer);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static const scene_role_t s_roles[] = {
+    {"publishing", s_publishing},
+    {NULL, NULL},
+};
+
+#define CLAIM(name)                                                            \
+    cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
+
+int
+main (int argc, char **argv)
+{
+    const int rc = scene_main (s_roles, argc, argv);
+    if (rc >= 0) {
+        return rc;
+    }
+    cmocka_set_message_output (CM_OUTPUT_TAP);
+    const struct CMUnitTest tests[] = {
+        CLAIM (test_a_topic_reaches_the_queues_whose_patterns_match),
+        CLAIM (test_a_confirm_names_the_queues_reached),
+        CLAIM (test_headers_decide_where_a_message_goes),
+        CLAIM (test_what_nobody_gets_goes_to_the_alternate),
+        CLAIM (test_queues_come_and_go_while_messages_move),
+        CLAIM (test_wrong_bindings_and_exchanges_are_refused),
+        CLAIM (test_bindings_are_listed),
+        CLAIM (test_each_queue_gets_its_own_whatever_crashes),
+        CLAIM (test_bindings_survive_the_directory),
+        CLAIM (test_a_late_queue_gets_what_was_kept),
+        CLAIM (test_the_producer_descriptor_tells_of_room),
+        CLAIM (test_each_message_has_its_level),
+    };
+    return cmocka_run_group_tests_name ("exchange", tests, NULL, NULL);
+}
