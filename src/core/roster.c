@@ -533,6 +533,18 @@ trn_roster_view (trn_roster_t *self, uint8_t *buffer, size_t capacity)
     return view_size + bindings_size + TRAILER_SIZE;
 }
 
+//  What is packed is smaller than what it is in memory.  A page of the view
+//  asks for a whole frame, and bindings for half of all.
+size_t
+trn_roster_view_room (const trn_roster_t *self)
+{
+    assert (self);
+    const size_t room
+        = 2 * (trn_bindings_bytes (self->bindings) + TRN_DIRECTORY_FRAME_MAX)
+          + self->view.memory + 2 * TRN_DIRECTORY_FRAME_MAX;
+    return room < TRN_ROSTER_VIEW_MAX ? room : TRN_ROSTER_VIEW_MAX;
+}
+
 int
 trn_roster_restore (trn_roster_t *self, const uint8_t *saved, size_t size)
 {

@@ -217,6 +217,10 @@ trn_roster_peer_at (const trn_roster_t *self, size_t index,
 size_t
 trn_roster_view (trn_roster_t *self, uint8_t *buffer, size_t capacity);
 
+//  A capacity that is enough for all of it now, and little more.
+size_t
+trn_roster_view_room (const trn_roster_t *self);
+
 //  Start from a view saved in an earlier life, before the first tick.  Its
 //  peers are there at once, until a directory says otherwise, and so are the
 //  bindings.  0, or having taken nothing TERN_ECORRUPT or TERN_EVERSION.

@@ -186,13 +186,10 @@ s_host (world_t *self, size_t number)
 static void
 s_save (world_peer_t *peer)
 {
-    uint8_t *view = trn_alloc (TRN_ROSTER_VIEW_MAX);
-    peer->saved_size
-        = trn_roster_view (peer->roster, view, TRN_ROSTER_VIEW_MAX);
+    const size_t room = trn_roster_view_room (peer->roster);
     free (peer->saved);
-    peer->saved = trn_alloc (peer->saved_size);
-    memcpy (peer->saved, view, peer->saved_size);
-    free (view);
+    peer->saved = trn_alloc (room);
+    peer->saved_size = trn_roster_view (peer->roster, peer->saved, room);
 }
 
 static void
