@@ -19,9 +19,9 @@
 //  a queue must use one database, and no effect may be outside of it: a mail
 //  that was sent is not taken back by ROLLBACK.
 //
-//  A message is known by its publisher's store, outbox and seq.  What comes from
-//  a salvaged store has another identity and is new.  A store put back from a
-//  backup may give old numbers to new messages: do not go on with one.
+//  A message is known by its publisher's store, outbox and seq.  What comes
+//  from a salvaged store has another identity and is new.  A store put back
+//  from a backup may give old numbers to new messages: do not go on with one.
 //
 //  Marks go when the publisher has promised never to send the message again
 //  (tern_msg_floor ()), never by age: the table stays as small as what is

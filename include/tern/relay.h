@@ -1,10 +1,10 @@
 //  tern/relay.h - messages sent by the transaction that caused them
 //
 //  A program that changes its database and sends a message can crash between
-//  the two.  With a relay it does neither half: it puts the message into a table
-//  of the same database, in the same transaction; the relay, a thread beside
-//  the peer with a connection of its own, moves what was committed to the
-//  peer's outbox and deletes it from the table.
+//  the two.  With a relay it does neither half: it puts the message into a
+//  table of the same database, in the same transaction; the relay, a thread
+//  beside the peer with a connection of its own, moves what was committed to
+//  the peer's outbox and deletes it from the table.
 //
 //      BEGIN
 //      ... UPDATE stock ...
@@ -32,11 +32,11 @@
 //      refused     leave it out; why a row can never be sent: it is left
 //                  for people to look at.  To try again, insert it anew.
 //
-//  SQLite gives numbers in the order of commit by itself: it has one writer at a
-//  time.  Use its write-ahead log, or readers and writers wait for each other.
-//  PostgreSQL does not, so a trigger takes a lock that is held until the
-//  transaction ends: transactions that put messages commit one after the other.
-//  Put late in the transaction.
+//  SQLite gives numbers in the order of commit by itself: it has one writer at
+//  a time.  Use its write-ahead log, or readers and writers wait for each
+//  other.  PostgreSQL does not, so a trigger takes a lock that is held until
+//  the transaction ends: transactions that put messages commit one after the
+//  other.  Put late in the transaction.
 //
 //  One database is relayed by one peer.  What has begun to be relayed is bound
 //  to the peer's store; another store is refused, since it cannot know what was
@@ -98,7 +98,7 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_relay_put_pq (struct pg_conn *connection, const char *place,
                    const tern_msg_t *msg, char *why, size_t why_size);
 
-//  Beside the peer -----------------------------------------------------------
+//  Beside the peer ---------------------------------------------------------
 
 typedef struct tern_relay tern_relay_t;
 

@@ -15,8 +15,8 @@
 //  marks does both in one transaction, so another who could still set a mark
 //  that had been deleted sees the higher low when he looks after it.  That
 //  needs a second look that is newer than the first, which a transaction with
-//  one snapshot for all (repeatable read, serializable) does not give: there the
-//  row is locked, and the database refuses what is not the newest.
+//  one snapshot for all (repeatable read, serializable) does not give: there
+//  the row is locked, and the database refuses what is not the newest.
 //
 //  Nothing about the database is remembered here: transactions are rolled back.
 //

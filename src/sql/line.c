@@ -81,7 +81,7 @@ s_fail (trn_line_t *self, int rc, const char *reason)
     return rc;
 }
 
-//  Opening ---------------------------------------------------------------------
+//  Opening -----------------------------------------------------------------
 
 static bool
 s_keep_progress (void *arg, const trn_sql_value_t *columns)
@@ -153,7 +153,7 @@ s_refuse (s_batch_t *batch, int64_t id, const char *reason)
     return batch->refused_count < REFUSED_MAX;
 }
 
-//  Claim -----------------------------------------------------------------------
+//  Claim -------------------------------------------------------------------
 
 static bool
 s_measure_row (void *arg, const trn_sql_value_t *columns)
@@ -222,7 +222,7 @@ s_claim (trn_line_t *self, trn_db_t *db)
     return rc;
 }
 
-//  Send ------------------------------------------------------------------------
+//  Send --------------------------------------------------------------------
 
 //  Will this message never be taken, whatever happens?
 static bool
@@ -276,7 +276,7 @@ s_send (trn_db_t *db, s_batch_t *batch)
     return db->kind->run (db, &statement);
 }
 
-//  Sync ------------------------------------------------------------------------
+//  Sync --------------------------------------------------------------------
 
 //  Also what was stored in an earlier life and is not sent again.
 static int
@@ -290,7 +290,7 @@ s_sync (trn_line_t *self, atomic_bool *stopped)
     return rc;
 }
 
-//  Delete ----------------------------------------------------------------------
+//  Delete ------------------------------------------------------------------
 
 static int
 s_mark_refused (trn_db_t *db, const s_batch_t *batch)
@@ -339,7 +339,7 @@ s_delete (trn_line_t *self, trn_db_t *db, const s_batch_t *batch)
     return rc;
 }
 
-//  All of it -------------------------------------------------------------------
+//  All of it ---------------------------------------------------------------
 
 int
 trn_line_ship (trn_line_t *self, trn_db_t *db, tern_peer_t *peer,

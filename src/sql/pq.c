@@ -1,9 +1,9 @@
 //  sql/pq.c - a connection to a PostgreSQL server
 //
-//  Parameters and results go in binary: bytes need no quoting, and no setting of
-//  the application's connection changes what they mean.  Only what is ASCII goes
-//  as text.  Nothing is prepared by name, since the connection, or a pooler
-//  behind it, is not ours.
+//  Parameters and results go in binary: bytes need no quoting, and no setting
+//  of the application's connection changes what they mean.  Only what is ASCII
+//  goes as text.  Nothing is prepared by name, since the connection, or a
+//  pooler behind it, is not ours.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -34,7 +34,7 @@ typedef struct {
     bool owned;
 } s_pq_t;
 
-//  Errors --------------------------------------------------------------------
+//  Errors ------------------------------------------------------------------
 
 //  By SQLSTATE: the longest beginning that is listed here.
 static int
@@ -91,7 +91,7 @@ s_fail (s_pq_t *self, const PGresult *result)
                         text ? text : PQerrorMessage (self->connection));
 }
 
-//  Values --------------------------------------------------------------------
+//  Values ------------------------------------------------------------------
 
 static void
 s_put_number (uint8_t *bytes, int64_t number)
@@ -155,7 +155,7 @@ s_hand_over (const trn_sql_t *statement, const PGresult *result)
     }
 }
 
-//  Statements ----------------------------------------------------------------
+//  Statements --------------------------------------------------------------
 
 static int
 s_finish (s_pq_t *self, const trn_sql_t *statement, PGresult *result)
@@ -225,7 +225,7 @@ s_in_transaction (trn_db_t *base)
     return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
 }
 
-//  Waiting -------------------------------------------------------------------
+//  Waiting -----------------------------------------------------------------
 
 static bool
 s_was_notified (s_pq_t *self)
@@ -255,7 +255,7 @@ s_wait (trn_db_t *base, int wake_fd, int timeout_ms)
     }
 }
 
-//  Opening -------------------------------------------------------------------
+//  Opening -----------------------------------------------------------------
 
 static void
 s_close (trn_db_t **self_p)

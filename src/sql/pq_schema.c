@@ -25,11 +25,11 @@ const char *const trn_pq_inbox_schema[] = {
 };
 
 //  A sequence gives numbers in the order of asking, transactions are committed
-//  in another.  The trigger makes both the same: whoever puts a row holds a lock
-//  until his transaction is over, and only then the next number is given out.
-//  Since the lock is taken wherever a row is inserted, nobody can forget it.  It
-//  is one for all places: with one each, two transactions could wait for each
-//  other.
+//  in another.  The trigger makes both the same: whoever puts a row holds a
+//  lock until his transaction is over, and only then the next number is given
+//  out.  Since the lock is taken wherever a row is inserted, nobody can forget
+//  it.  It is one for all places: with one each, two transactions could wait
+//  for each other.
 const char *const trn_pq_relay_schema[] = {
     "CREATE TABLE tern_outbox ("
     " id BIGINT PRIMARY KEY,"

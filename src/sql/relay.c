@@ -74,7 +74,7 @@ s_longer (int pause_ms)
     return longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
 }
 
-//  Status --------------------------------------------------------------------
+//  Status ------------------------------------------------------------------
 
 static void
 s_tell (tern_relay_t *self, int error, const char *why)
@@ -106,7 +106,7 @@ s_fail (tern_relay_t *self, int rc, const char *why)
     }
 }
 
-//  Places --------------------------------------------------------------------
+//  Places ------------------------------------------------------------------
 
 typedef struct {
     tern_relay_t *relay;
@@ -201,7 +201,7 @@ s_ship_all (tern_relay_t *self, bool *moved_p)
     return rc;
 }
 
-//  Rounds --------------------------------------------------------------------
+//  Rounds ------------------------------------------------------------------
 
 static void
 s_answer (tern_relay_t *self, uint64_t asked)
@@ -278,8 +278,8 @@ s_read_owner (trn_db_t *db, s_owner_t *owner)
     return db->kind->run (db, &statement);
 }
 
-//  The same database as before, as far as it goes; what else may have changed is
-//  looked at anew.
+//  The same database as before, as far as it goes; what else may have changed
+//  is looked at anew.
 static int
 s_recognise (tern_relay_t *self)
 {
@@ -368,7 +368,7 @@ s_run (void *arg)
     return NULL;
 }
 
-//  Opening -------------------------------------------------------------------
+//  Opening -----------------------------------------------------------------
 
 //  The store that this peer has, as text.
 static int
@@ -546,7 +546,7 @@ tern_relay_close (tern_relay_t **self_p)
     }
 }
 
-//  For others ----------------------------------------------------------------
+//  For others --------------------------------------------------------------
 
 void
 tern_relay_notify (tern_relay_t *self)

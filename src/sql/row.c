@@ -18,7 +18,7 @@
     " delay_ms, order_key, reply_to, correlation)"                             \
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
-//  Headers ---------------------------------------------------------------------
+//  Headers -----------------------------------------------------------------
 
 //  name, zero, value, zero, ...  NULL if one holds a zero itself.  The caller
 //  frees it.
@@ -73,7 +73,7 @@ s_unpack_headers (tern_msg_t *msg, const trn_sql_value_t *column)
     return TERN_OK;
 }
 
-//  Put -------------------------------------------------------------------------
+//  Put ---------------------------------------------------------------------
 
 static bool
 s_is_name_char (char c, bool edge)
@@ -157,7 +157,7 @@ trn_relay_create (trn_db_t *db, char *why, size_t why_size)
     return rc;
 }
 
-//  Read ------------------------------------------------------------------------
+//  Read --------------------------------------------------------------------
 
 //  Apply a setter for text to a column, if there is any.
 static int

@@ -34,7 +34,7 @@ typedef struct {
     int pause_ms;          //  between two looks, now
 } s_sqlite_t;
 
-//  Errors --------------------------------------------------------------------
+//  Errors ------------------------------------------------------------------
 
 static int
 s_error (int code)
@@ -71,7 +71,7 @@ s_fail (s_sqlite_t *self, int code)
     return trn_db_fail (&self->base, rc, "sqlite: %s", text);
 }
 
-//  Statements ----------------------------------------------------------------
+//  Statements --------------------------------------------------------------
 
 static int
 s_prepare (s_sqlite_t *self, const char *sql, sqlite3_stmt **statement_p)
@@ -210,7 +210,7 @@ s_in_transaction (trn_db_t *base)
     return sqlite3_get_autocommit (((s_sqlite_t *) base)->db) == 0;
 }
 
-//  Waiting -------------------------------------------------------------------
+//  Waiting -----------------------------------------------------------------
 
 //  SQLite calls nobody.  Whether another connection has committed is a number
 //  that costs a few microseconds to read: look often after something has
@@ -256,7 +256,7 @@ s_wait (trn_db_t *base, int wake_fd, int timeout_ms)
     }
 }
 
-//  Opening -------------------------------------------------------------------
+//  Opening -----------------------------------------------------------------
 
 static void
 s_close (trn_db_t **self_p)

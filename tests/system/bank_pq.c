@@ -1,8 +1,8 @@
 //  tests/system/bank_pq.c - an application with a PostgreSQL database
 //
-//  The server is private to the test: its cluster lies in a temporary folder, it
-//  listens on a socket there and nowhere else, and it ends with the test.  It
-//  refuses to run as root, so then it runs as nobody.
+//  The server is private to the test: its cluster lies in a temporary folder,
+//  it listens on a socket there and nowhere else, and it ends with the test.
+//  It refuses to run as root, so then it runs as nobody.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -36,7 +36,7 @@ struct bank {
 static char s_folder[64];
 static pid_t s_server;
 
-//  The server ----------------------------------------------------------------
+//  The server --------------------------------------------------------------
 
 //  Folder of the server's programs: where PATH has them, or where Debian puts
 //  them.
@@ -181,7 +181,7 @@ bank_end_all (void)
     }
 }
 
-//  A database ----------------------------------------------------------------
+//  A database --------------------------------------------------------------
 
 char *
 bank_place (const char *name)

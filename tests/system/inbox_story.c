@@ -142,7 +142,7 @@ s_marks (s_place_t *self)
     return bank_number (self->bank, "SELECT count(*) FROM tern_inbox");
 }
 
-//  Letters -------------------------------------------------------------------
+//  Letters -----------------------------------------------------------------
 
 void
 inbox_message_is_new_once (void **state)
@@ -332,7 +332,7 @@ inbox_newer_tables_are_refused (void **state)
     bank_close (&self.bank);
 }
 
-//  Processes -----------------------------------------------------------------
+//  Processes ---------------------------------------------------------------
 
 //  Take one message as the header says.
 static void

@@ -110,7 +110,7 @@ s_wait (tern_relay_t *relay)
     }
 }
 
-//  Plain -----------------------------------------------------------------------
+//  Plain -------------------------------------------------------------------
 
 void
 relay_sends_what_was_committed_in_order (void **state)
@@ -279,7 +279,7 @@ relay_place_that_is_full_stops_no_other (void **state)
     s_close (&self);
 }
 
-//  Identity ----------------------------------------------------------------------
+//  Identity ----------------------------------------------------------------
 
 void
 relay_database_belongs_to_one_store (void **state)
@@ -338,7 +338,7 @@ relay_outbox_that_went_back_is_refused (void **state)
     s_close (&self);
 }
 
-//  Failures ----------------------------------------------------------------------
+//  Failures ----------------------------------------------------------------
 
 //  The bank's consumer and database, in this process.
 typedef struct {
@@ -443,8 +443,8 @@ relay_database_may_fail_at_every_call (void **state)
     s_close (&self);
 }
 
-//  run PEER PLACE STEP: relay until everything is sent, say so, and stay; die at
-//  STEP.
+//  run PEER PLACE STEP: relay until everything is sent, say so, and stay; die
+//  at STEP.
 int
 relay_run (const scene_t *scene, int argc, char **argv)
 {

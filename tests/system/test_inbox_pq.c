@@ -118,7 +118,8 @@ s_ask_second (void *arg)
     return NULL;
 }
 
-//  Both ask for the same message; the second is answered when the first is over.
+//  Both ask for the same message; the second is answered when the first is
+//  over.
 static int
 s_race (const char *name, bool commit)
 {
@@ -157,8 +158,9 @@ test_the_second_waits_for_the_first (void **state)
     assert_int_equal (s_race ("race2", false), TERN_INBOX_NEW);
 }
 
-//  Somebody forgets the mark of the fifth between the begin of a transaction and
-//  its question for the fifth: it is seen, whatever the transaction can see.
+//  Somebody forgets the mark of the fifth between the begin of a transaction
+//  and its question for the fifth: it is seen, whatever the transaction can
+//  see.
 static int
 s_ask_late (const char *name, const char *begin)
 {
