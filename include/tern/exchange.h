@@ -96,6 +96,12 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_peer_bound (tern_peer_t *self, const tern_binding_t *binding,
                  int timeout_ms);
 
+//  Wait until a directory has told this peer all bindings that it knows.  Before
+//  that, a peer knows those of its earlier lives, if any.  0, or
+//      TERN_ETIMEOUT   none did so in timeout_ms (-1: no limit)
+TERN_EXPORT TERN_MUST_CHECK int
+tern_peer_bindings_known (tern_peer_t *self, int timeout_ms);
+
 //  All bindings that this peer knows, in the order of exchange, queue and
 //  pattern, index from 0; false behind the last.  What it points to is borrowed
 //  until the next call of this function, for which there is one thread at a time.

@@ -20,6 +20,9 @@ cli_command_fn cli_queues;
 cli_command_fn cli_stats;
 cli_command_fn cli_outbox;
 cli_command_fn cli_dead;
+cli_command_fn cli_bind;
+cli_command_fn cli_unbind;
+cli_command_fn cli_exchanges;
 cli_command_fn cli_trace;
 cli_command_fn cli_bench;
 

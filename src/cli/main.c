@@ -21,9 +21,12 @@ typedef struct {
 static const command_t s_commands[] = {
     {"send", cli_send, "publish messages to a queue"},
     {"recv", cli_recv, "consume a queue"},
+    {"bind", cli_bind, "bind a queue to an exchange"},
+    {"unbind", cli_unbind, "remove a binding"},
     {"drain", cli_drain, "deliver what processes that are gone left behind"},
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},
+    {"exchanges", cli_exchanges, "list the exchanges and what is bound"},
     {"stats", cli_stats, "show rates, delays and backlog"},
     {"outbox", cli_outbox, "look into stores: ls, peek, verify, salvage, purge"},
     {"dead", cli_dead, "look at dead letters, send them again, drop them"},
@@ -40,10 +43,10 @@ s_print_usage (FILE *file)
            "Reliable messaging without a broker.\n\n",
            file);
     for (size_t index = 0; index < COMMANDS; index++) {
-        fprintf (file, "  %-8s  %s\n", s_commands[index].name,
+        fprintf (file, "  %-9s  %s\n", s_commands[index].name,
                  s_commands[index].summary);
     }
-    fputs ("  help      what a command does: tern help COMMAND\n\n"
+    fputs ("  help       what a command does: tern help COMMAND\n\n"
            "Try it, in two terminals:\n"
            "  tern recv hello\n"
            "  tern send hello \"Hello World!\"\n\n"

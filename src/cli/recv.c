@@ -9,6 +9,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "cli/binding.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/exec.h"
@@ -31,13 +32,17 @@
 #define BATCH_BYTES (256 * 1024)
 
 #define FLUSH_MS 5000
+#define BIND_MS 5000
 
 typedef struct {
     cli_common_t common;
     const char *queue;
     const char *command;  //  --exec
-    uint64_t count;       //  stop after so many
-    uint64_t idle_ms;     //  UINT64_MAX: never
+    cli_list_t binds;     //  --bind, EXCHANGE or EXCHANGE=PATTERN
+    const char *type;     //  of these exchanges
+    const char *from;
+    uint64_t count;    //  stop after so many
+    uint64_t idle_ms;  //  UINT64_MAX: never
     uint64_t prefetch;
     uint64_t jobs;  //  --exec: so many at once
     bool raw;
@@ -199,11 +204,54 @@ s_run_commands (recv_t *self)
     return CLI_DONE;
 }
 
+//  Binding -------------------------------------------------------------------
+
+static int
+s_bind (const recv_t *self, const char *item, tern_peer_t *peer)
+{
+    char *exchange = strdup (item);
+    if (!exchange) {
+        abort ();
+    }
+    char *pattern = strchr (exchange, '=');
+    if (pattern) {
+        *pattern++ = '\0';
+    }
+    const cli_binding_words_t words
+        = {.type = self->type, .pattern = pattern, .from = self->from};
+    cli_binding_t binding;
+    int code = cli_binding_read (&binding, exchange, self->queue, &words);
+    if (code == CLI_DONE && peer) {
+        code = cli_binding_say (peer, &binding, false, BIND_MS);
+    }
+    cli_binding_free (&binding);
+    free (exchange);
+    return code;
+}
+
+//  All of them, or with peer NULL only a look whether their words make sense.
+
+static int
+s_bind_all (const recv_t *self, tern_peer_t *peer)
+{
+    int code = CLI_DONE;
+    for (size_t index = 0; index < self->binds.count && code == CLI_DONE;
+         index++) {
+        code = s_bind (self, self->binds.items[index], peer);
+    }
+    return code;
+}
+
 static int
 s_open_and_run (recv_t *self)
 {
     int code = cli_seat_open (&self->peer, &self->common, "recv");
     if (code != CLI_DONE) {
+        return code;
+    }
+    code = s_bind_all (self, self->peer);
+    if (code != CLI_DONE) {
+        cli_seat_close (&self->peer);
         return code;
     }
     const tern_consumer_options_t options
@@ -247,6 +295,12 @@ cli_recv (int argc, char **argv)
          0, 0},
         {"prefetch", 0, CLI_NUMBER, &self.prefetch, "N",
          "hold up to N unsettled (16384; --exec: N jobs)", 1, UINT32_MAX},
+        {"bind", 'b', CLI_MANY, &self.binds, "EXCHANGE[=P]",
+         "bind the queue first; may be repeated", 0, 0},
+        {"type", 0, CLI_TEXT, &self.type, "TYPE",
+         "--bind: direct, fanout or topic", 0, 0},
+        {"from", 0, CLI_TEXT, &self.from, "WHERE",
+         "--bind: new (default), earliest or a number", 0, 0},
         {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
          0, 0},
     };
@@ -274,6 +328,14 @@ cli_recv (int argc, char **argv)
                          self.raw           ? "raw"
                          : self.common.json ? "json"
                                             : "no-ack");
+    }
+    if ((self.type || self.from) && self.binds.count == 0) {
+        return cli_fail (CLI_USAGE, "--%s: only with --bind",
+                         self.type ? "type" : "from");
+    }
+    code = s_bind_all (&self, NULL);
+    if (code != CLI_DONE) {
+        return code;
     }
     if (self.jobs > 0 && !self.command) {
         return cli_fail (CLI_USAGE, "--jobs: only with --exec");

@@ -96,6 +96,7 @@ cli_exit_code (int error)
     case TERN_OK: return CLI_DONE;
     case TERN_EINVAL:
     case TERN_ENAME:
+    case TERN_ETYPE:
     case TERN_ENOTSUP: return CLI_USAGE;
     case TERN_ETIMEOUT:
     case TERN_EAGAIN:
@@ -126,6 +127,8 @@ s_advice (int error)
     case TERN_EACCESS: return "check owner and mode, or choose another --data";
     case TERN_ENODIR: return "start ternd or a peer, or check --directory";
     case TERN_ENET: return "choose another endpoint";
+    case TERN_ENOROUTE: return "see tern exchanges";
+    case TERN_ETYPE: return "see tern exchanges, or choose another --type";
     case TERN_ENAME:
         return "names are a-z 0-9 . _ - and start and end with a letter or "
                "digit";

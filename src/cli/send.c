@@ -1,4 +1,4 @@
-//  cli/send.c - tern send: publish messages to a queue
+//  cli/send.c - tern send: publish messages to a queue or an exchange
 //
 //  Three sources (words, a whole file, lines of stdin) feed one sender; then
 //  one wait for the last message covers all before it.  However it ends, what
@@ -12,6 +12,7 @@
 #include "cli/json.h"
 #include "cli/lines.h"
 #include "cli/options.h"
+#include "cli/route.h"
 #include "cli/say.h"
 #include "cli/seat.h"
 #include "cli/stop.h"
@@ -33,10 +34,11 @@
 
 typedef struct {
     cli_common_t common;
-    const char *queue;
+    const char *queue;  //  or the exchange
     const char *file;
     const char *wait;
     cli_form_t form;
+    cli_route_t route;
     uint64_t timeout_ms;  //  UINT64_MAX: none
     bool whole;
 
@@ -80,8 +82,11 @@ s_send_formed (send_t *self, const void *body, size_t size, int timeout_ms)
     tern_msg_t *msg = NULL;
     int rc = cli_form_make (&self->form, body, size, &msg);
     if (rc == TERN_OK) {
-        rc = tern_producer_send_msg (self->producer, msg, timeout_ms,
-                                     &self->last_seq);
+        rc = self->route.exchange
+                 ? cli_route_send (&self->route, msg, timeout_ms,
+                                   &self->last_seq)
+                 : tern_producer_send_msg (self->producer, msg, timeout_ms,
+                                           &self->last_seq);
     }
     tern_msg_destroy (&msg);
     return rc;
@@ -110,7 +115,7 @@ s_send_body (send_t *self, const void *body, size_t size)
     const int64_t began_ms = cli_clock_ms ();
     int rc;
     do {
-        rc = cli_form_used (&self->form)
+        rc = cli_form_used (&self->form) || self->route.exchange
                  ? s_send_formed (self, body, size, SLICE_MS)
                  : tern_producer_send (self->producer, body, size, SLICE_MS,
                                        &self->last_seq);
@@ -131,6 +136,12 @@ s_send_body (send_t *self, const void *body, size_t size)
                                              "message %" PRIu64 " within "
                                              "--timeout",
                                              self->queue, self->sent + 1);
+    }
+    if (rc == TERN_ENOROUTE) {
+        return cli_fail (CLI_FAILED,
+                         "%s: no queue is bound that gets this message; it was "
+                         "not sent; see tern exchanges",
+                         self->queue);
     }
     return cli_fail_tern (rc, self->queue, NULL);
 }
@@ -255,7 +266,7 @@ s_send_source (send_t *self, char **words, size_t count)
 
 //  Waiting -------------------------------------------------------------------
 
-//  The numbers of our queue, all zero if there are none.
+//  The numbers of our outbox, all zero if there are none.
 
 static tern_stats_t
 s_row (const send_t *self)
@@ -268,13 +279,23 @@ s_row (const send_t *self)
     }
     tern_peer_stats (self->peer, rows, count);
     for (size_t index = 0; index < count; index++) {
+        //  That of an exchange is called "#exchange".
+        const char *name = rows[index].queue + (self->route.exchange ? 1 : 0);
         if (rows[index].role == TERN_ROLE_PUBLISHER
-            && strcmp (rows[index].queue, self->queue) == 0) {
+            && (*rows[index].queue == '#') == (self->route.exchange != NULL)
+            && strcmp (name, self->queue) == 0) {
             row = rows[index];
         }
     }
     free (rows);
     return row;
+}
+
+static uint32_t
+s_consumers (const send_t *self)
+{
+    return self->route.exchange ? s_row (self).consumers
+                                : tern_peer_consumers (self->peer, self->queue);
 }
 
 //  A message that died is out of the way of those behind it, but nobody has
@@ -320,9 +341,7 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
             said = true;
             cli_hint ("%s: waiting until %" PRIu64 " are %s%s", self->queue,
                       self->sent, s_level_names[level],
-                      level == TERN_PROCESSED
-                              && tern_peer_consumers (self->peer, self->queue)
-                                     == 0
+                      level == TERN_PROCESSED && s_consumers (self) == 0
                           ? "; nobody consumes this queue now"
                           : "");
         }
@@ -358,8 +377,13 @@ s_report (const send_t *self, tern_level_t reached, double seconds)
 {
     cli_text_t count, rate;
     const double per_s = seconds > 0 ? (double) self->sent / seconds : 0;
-    cli_note ("sent %s to %s, %s, in %.3f s (%s msg/s)",
-              cli_format_count (&count, self->sent), self->queue,
+    char queues[48] = "";
+    if (self->route.exchange) {
+        snprintf (queues, sizeof queues, " (%zu queue%s)", self->route.queues,
+                  self->route.queues == 1 ? "" : "s");
+    }
+    cli_note ("sent %s to %s%s, %s, in %.3f s (%s msg/s)",
+              cli_format_count (&count, self->sent), self->queue, queues,
               reached ? s_level_names[reached] : "none of them written",
               seconds, cli_format_rate (&rate, per_s));
     if (self->common.json) {
@@ -368,7 +392,11 @@ s_report (const send_t *self, tern_level_t reached, double seconds)
         cli_output_init (&output);
         cli_json_init (&json, &output);
         cli_json_open (&json, NULL, '{');
-        cli_json_text (&json, "queue", self->queue);
+        if (self->route.exchange) {
+            cli_route_json (&self->route, &json);
+        } else {
+            cli_json_text (&json, "queue", self->queue);
+        }
         cli_json_text (&json, "peer", tern_peer_name (self->peer));
         cli_json_count (&json, "sent", self->sent);
         cli_json_count (&json, "last_seq", self->last_seq);
@@ -402,12 +430,6 @@ s_reached (const send_t *self)
 static int
 s_run (send_t *self, char **words, size_t count)
 {
-    char why[256] = "";
-    const int rc = tern_producer_open (&self->producer, self->peer, self->queue,
-                                       why, sizeof why);
-    if (rc) {
-        return cli_fail_tern (rc, self->queue, why);
-    }
     self->started_ns = cli_clock_ns ();
     int code = s_send_source (self, words, count);
     if (self->sent > 0) {
@@ -424,8 +446,7 @@ s_run (send_t *self, char **words, size_t count)
                       self->timeout_ms);
         }
         if (waited == CLI_DONE && self->level < TERN_PROCESSED
-            && self->form.delay_ms < LINGER_MS
-            && tern_peer_consumers (self->peer, self->queue) > 0) {
+            && self->form.delay_ms < LINGER_MS && s_consumers (self) > 0) {
             const int lingered = s_await (self, TERN_PROCESSED, LINGER_MS);
             (void) lingered;  //  a courtesy to the consumer, not a promise
         }
@@ -446,13 +467,29 @@ s_run (send_t *self, char **words, size_t count)
 }
 
 static int
+s_open_producer (send_t *self)
+{
+    if (self->route.exchange) {
+        return cli_route_open (&self->route, &self->producer, self->peer,
+                               self->timeout_ms);
+    }
+    char why[256] = "";
+    const int rc = tern_producer_open (&self->producer, self->peer, self->queue,
+                                       why, sizeof why);
+    return rc ? cli_fail_tern (rc, self->queue, why) : CLI_DONE;
+}
+
+static int
 s_open_and_run (send_t *self, char **words, size_t count)
 {
     int code = cli_seat_open (&self->peer, &self->common, "send");
     if (code != CLI_DONE) {
         return code;
     }
-    code = s_run (self, words, count);
+    code = s_open_producer (self);
+    if (code == CLI_DONE) {
+        code = s_run (self, words, count);
+    }
     tern_producer_close (&self->producer);
 
     char data[4096];
@@ -479,6 +516,10 @@ cli_send (int argc, char **argv)
          "read FILE instead of standard input", 0, 0},
         {"whole", 'w', CLI_FLAG, &self.whole, NULL,
          "all of the input is one message", 0, 0},
+        {"exchange", 'x', CLI_TEXT, &self.route.exchange, "EXCHANGE",
+         "publish to an exchange, not to a queue", 0, 0},
+        {"type", 0, CLI_TEXT, &self.route.type, "TYPE",
+         "of the exchange; default: as its queues are bound", 0, 0},
         {"key", 'k', CLI_TEXT, &self.form.key, "KEY", "routing key", 0, 0},
         {"header", 'H', CLI_MANY, &self.form.headers, "NAME=VALUE",
          "header; may be repeated", 0, 0},
@@ -497,23 +538,29 @@ cli_send (int argc, char **argv)
     };
     const cli_usage_t usage = {
         .name = "send",
-        .synopsis = "QUEUE [TEXT]...",
-        .summary = "Publish messages to a queue.",
+        .synopsis = "QUEUE|--exchange EXCHANGE [TEXT]...",
+        .summary = "Publish messages to a queue or an exchange.",
         .text = "One message from TEXT; without TEXT one message per line of "
                 "standard input.",
         .options = options,
         .option_count = sizeof options / sizeof *options,
-        .operands_min = 1,
         .operands_max = SIZE_MAX,
-        .missing = "name the queue",
     };
     size_t operands = 0;
     int code = cli_parse (&usage, &self.common, argc, argv, &operands);
     if (code != CLI_PARSED) {
         return code;
     }
-    self.queue = argv[1];
-    if (operands > 1 && (self.file || self.whole)) {
+    const size_t named = self.route.exchange ? 0 : 1;
+    if (operands < named) {
+        return cli_fail (CLI_USAGE, "name the queue; usage: tern send %s",
+                         usage.synopsis);
+    }
+    if (self.route.type && !self.route.exchange) {
+        return cli_fail (CLI_USAGE, "--type: only with --exchange");
+    }
+    self.queue = named ? argv[1] : self.route.exchange;
+    if (operands > named && (self.file || self.whole)) {
         return cli_fail (CLI_USAGE, "TEXT and --%s: choose one of them",
                          self.file ? "file" : "whole");
     }
@@ -528,10 +575,11 @@ cli_send (int argc, char **argv)
         }
     }
     if (code == CLI_DONE) {
-        code = s_open_and_run (&self, argv + 2, operands - 1);
+        code = s_open_and_run (&self, argv + 1 + named, operands - named);
     }
     if (self.file && self.fd >= 0) {
         close (self.fd);
     }
+    cli_route_free (&self.route);
     return code;
 }

@@ -486,7 +486,7 @@ trn_burial_free (tern_peer_t *peer)
 //  Letters of earlier lives ------------------------------------------------
 
 //  A letter as opening finds it.
-struct trn_grave {
+struct trn_letter {
     uint64_t letter;
     uint64_t seq;  //  of the first
     char outbox[TRN_NAME_MAX + 2];
@@ -510,7 +510,7 @@ trn_grave_found (void *arg, const trn_record_t *record)
 {
     trn_box_t *box = arg;
     trn_props_t props;
-    trn_grave_t grave = {.letter = record->seq};
+    trn_letter_t grave = {.letter = record->seq};
     char seq[24] = "";
     if (trn_props_open (&props, record->props, record->props_size) != 0
         || !s_read_text (&props, TRN_OWN_DEAD_OUTBOX, grave.outbox,
@@ -528,7 +528,7 @@ trn_grave_found (void *arg, const trn_record_t *record)
 
 static void
 s_restore (tern_peer_t *peer, const trn_box_t *letters,
-           const trn_grave_t *grave)
+           const trn_letter_t *grave)
 {
     trn_box_t *box = NULL;
     for (uint32_t index = 0; index < peer->box_count && !box; index++) {

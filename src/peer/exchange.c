@@ -457,6 +457,24 @@ s_route_once (trn_exchange_t *self, const trn_record_t *record,
     pthread_mutex_unlock (&self->lock);
 }
 
+int
+tern_peer_bindings_known (tern_peer_t *self, int timeout_ms)
+{
+    assert (self);
+    const struct timespec until
+        = trn_clock_after (timeout_ms < 0 ? 0 : timeout_ms);
+    int rc = 0;
+    pthread_mutex_lock (&self->lock);
+    while (!atomic_load (&self->bindings_known) && rc == 0) {
+        rc = timeout_ms < 0
+                 ? pthread_cond_wait (&self->changed, &self->lock)
+                 : pthread_cond_timedwait (&self->changed, &self->lock, &until);
+    }
+    const bool known = atomic_load (&self->bindings_known);
+    pthread_mutex_unlock (&self->lock);
+    return known ? 0 : TERN_ETIMEOUT;
+}
+
 //  With bindings of an earlier life, no directory is waited for longer.
 #define KNOWN_MS 1000
 

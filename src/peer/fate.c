@@ -8,6 +8,7 @@
 #include "core/counts.h"
 #include "core/publication.h"
 #include "core/state.h"
+#include "peer/exchange.h"
 #include "peer/message.h"
 #include "peer/ruling.h"
 #include "store/inspect.h"
@@ -66,6 +67,24 @@ tern_store_rules (const tern_store_message_t *message,
 
 //  State ---------------------------------------------------------------------
 
+//  What an exchange remembers of itself stands before the engine's state.
+static int
+s_decode (trn_publication_t *publication, const trn_log_state_t *state)
+{
+    size_t before = 0;
+    if (publication->name[0] == '#' && state->blob_size) {
+        trn_exchange_spec_t spec;
+        before = trn_exchange_unpack (&spec, state->blob, state->blob_size);
+        if (!before) {
+            return TERN_ECORRUPT;
+        }
+    }
+    return state->blob_size > before
+               ? trn_state_decode (publication, true, state->blob + before,
+                                   state->blob_size - before)
+               : 0;
+}
+
 //  The queues of an outbox and what is settled in each.  A state that was never
 //  saved says nothing of any.
 static int
@@ -80,10 +99,9 @@ s_read_state (tern_store_t *self, const char *outbox,
     if (rc == 0) {
         trn_publication_t *publication
             = trn_publication_new (1, outbox, TRN_SEQ_MAX - 1);
-        rc = cells.state.blob_size ? trn_state_decode (
-                 publication, true, cells.state.blob, cells.state.blob_size)
-                                   : 0;
-        if (rc == 0 && !publication->exchange && !publication->subs.count) {
+        rc = s_decode (publication, &cells.state);
+        if (rc == 0 && publication->name[0] != '#'
+            && !publication->subs.count) {
             trn_publication_add_queue (publication, outbox, 1, 1);
         }
         if (rc < 0) {

@@ -52,7 +52,7 @@ typedef struct {
 } trn_numbers_t;
 
 //  A dead letter of an earlier life, see bury.c.
-typedef struct trn_grave trn_grave_t;
+typedef struct trn_letter trn_letter_t;
 
 //  What makes an outbox that of an exchange, see exchange.h.
 typedef struct trn_exchange trn_exchange_t;
@@ -108,7 +108,7 @@ typedef struct trn_box {
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
     trn_shelf_t *shelf;  //  single records read back; NULL: none yet
     trn_numbers_t numbers;
-    trn_grave_t *graves;  //  of dead letters: found while opening
+    trn_letter_t *graves;  //  of dead letters: found while opening
     size_t grave_count;
     uint64_t oldest_seq;  //  what oldest_us belongs to
     uint64_t oldest_us;   //  wall stamp of the oldest unsettled

@@ -157,7 +157,7 @@ s_unpack_row (trn_unpack_t *in, tern_stats_t *row)
     s_row_numbers (row, numbers);
     const uint32_t more = trn_unpack_fields (in, 8 + S_ROW_NUMBERS);
     s_copy_text (row->peer, sizeof row->peer, trn_field_name (in));
-    s_copy_text (row->queue, sizeof row->queue, trn_field_queue (in));
+    s_copy_text (row->queue, sizeof row->queue, trn_field_outbox (in));
     row->role = (tern_role_t) trn_field_u32 (in, TERN_ROLE_PUBLISHER,
                                              TERN_ROLE_CONSUMER);
     s_unpack_rate (in, &row->produced);
