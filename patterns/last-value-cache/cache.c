@@ -1,0 +1,138 @@
+//  cache.c - knows the last value of everything, and tells it to who asks
+//
+//      cache FILE
+//
+//  Updates are accepted when the file holds them, so a cache that is killed
+//  knows everything again when it is back: what is in the file, and what comes
+//  again.  Says "ready" when it can be asked.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "prices.h"
+
+#define SAVE_EVERY 100
+
+static volatile sig_atomic_t s_stop;
+
+static void
+s_on_signal (int number)
+{
+    (void) number;
+    s_stop = 1;
+}
+
+static void
+s_load (zhashx_t *prices, const char *path)
+{
+    FILE *file = fopen (path, "r");
+    char name[128];
+    char value[64];
+    uint64_t seq;
+    while (file
+           && fscanf (file, "%127s %63s %" SCNu64, name, value, &seq) == 3) {
+        prices_put (prices, name, value, seq);
+    }
+    if (file) {
+        fclose (file);
+    }
+}
+
+//  The whole file anew, then its name: never half of it.
+static int
+s_save (zhashx_t *prices, const char *path)
+{
+    char draft[4096];
+    snprintf (draft, sizeof draft, "%s.new", path);
+    FILE *file = fopen (draft, "w");
+    if (!file) {
+        return -1;
+    }
+    for (price_t *price = zhashx_first (prices); price;
+         price = zhashx_next (prices)) {
+        fprintf (file, "%s %s %" PRIu64 "\n",
+                 (const char *) zhashx_cursor (prices), price->value,
+                 price->seq);
+    }
+    const bool stored = fflush (file) == 0 && fsync (fileno (file)) == 0;
+    return fclose (file) || !stored || rename (draft, path) ? -1 : 0;
+}
+
+//  All prices, a reply each: name as key, number as header.
+static void
+s_answer (tern_service_t *service, const tern_msg_t *request, zhashx_t *prices)
+{
+    int rc = 0;
+    for (price_t *price = zhashx_first (prices); price && !rc;
+         price = zhashx_next (prices)) {
+        tern_msg_t *reply = tern_msg_new (price->value, strlen (price->value));
+        char seq[32];
+        snprintf (seq, sizeof seq, "%" PRIu64, price->seq);
+        rc = tern_msg_set_key (reply, zhashx_cursor (prices));
+        rc = rc ? rc : tern_msg_set_header (reply, "seq", seq);
+        rc = rc ? rc
+                : tern_service_reply (service, request, reply, false, 1000);
+        tern_msg_destroy (&reply);
+    }
+    if (!rc) {
+        rc = tern_service_reply (service, request, NULL, true, 1000);
+    }
+    if (rc) {
+        tern_service_fail (service, request, tern_strerror (rc));
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+    const char *path = argc > 1 ? argv[1] : "prices";
+    struct sigaction action = {.sa_handler = s_on_signal};
+    sigaction (SIGTERM, &action, NULL);
+    char why[256] = "";
+    tern_config_t *config = tern_config_new ();
+    tern_peer_t *peer = NULL;
+    tern_consumer_t *updates = NULL;
+    tern_service_t *service = NULL;
+    zhashx_t *prices = prices_new ();
+    s_load (prices, path);
+    int rc = tern_config_environment (config, why, sizeof why);
+    rc = rc ? rc : tern_peer_open (&peer, config, why, sizeof why);
+    rc = rc ? rc
+            : prices_subscribe (peer, "prices.cache", &updates, why,
+                                sizeof why);
+    rc = rc ? rc : tern_service_open (&service, peer, "prices.snapshot", NULL);
+    tern_config_destroy (&config);
+    fprintf (stderr, "%s\n", rc ? why[0] ? why : tern_strerror (rc) : "ready");
+
+    tern_msg_t *held[SAVE_EVERY];
+    size_t count = 0;
+    while (!rc && !s_stop) {
+        zmq_pollitem_t items[] = {
+            {.fd = tern_consumer_fd (updates), .events = ZMQ_POLLIN},
+            {.fd = tern_service_fd (service), .events = ZMQ_POLLIN},
+        };
+        zmq_poll (items, 2, 200);
+        tern_msg_t *update;
+        while (count < SAVE_EVERY
+               && (update = tern_consumer_recv (updates, 0)) != NULL) {
+            prices_on_update (prices, update);
+            held[count++] = tern_msg_dup (update);
+        }
+        const bool saved = count && s_save (prices, path) == 0;
+        for (; saved && count; count--) {
+            tern_consumer_accept (updates, held[count - 1]);
+            tern_msg_destroy (&held[count - 1]);
+        }
+        tern_msg_t *request;
+        while ((request = tern_service_recv (service, 0)) != NULL) {
+            s_answer (service, request, prices);
+        }
+    }
+    while (count) {
+        tern_msg_destroy (&held[--count]);
+    }
+    tern_service_close (&service);
+    tern_consumer_close (&updates);
+    tern_peer_close (&peer, -1);
+    zhashx_destroy (&prices);
+    return rc ? 1 : 0;
+}
