@@ -23,7 +23,8 @@
 //      INSERT INTO tern_outbox (place, body) VALUES ('orders', 'hello')
 //
 //      id          given by the database: leave it out
-//      place       the queue
+//      place       the queue, or the type and name of an exchange:
+//                  'topic#events' (direct#, fanout#, topic#, headers#)
 //      body        up to 1 MiB
 //      key         routing key
 //      headers     name, zero byte, value, zero byte, ...
@@ -31,6 +32,12 @@
 //                  as tern_msg_set_... (); times count from when it is sent
 //      refused     leave it out; why a row can never be sent: it is left
 //                  for people to look at.  To try again, insert it anew.
+//
+//  What goes to an exchange waits, and what is behind it for that exchange,
+//  while no queue is bound that would get it; tern_relay_status () says
+//  TERN_ENOROUTE.  The relay opens an exchange without options: no alternate,
+//  nothing retained.  As with any opening, that holds for this peer from then
+//  on.
 //
 //  SQLite gives numbers in the order of commit by itself: it has one writer at
 //  a time.  Use its write-ahead log, or readers and writers wait for each
@@ -83,7 +90,7 @@ tern_relay_create_pq (struct pg_conn *connection, char *why, size_t why_size);
 //  Put a message to a place into the table, in the transaction that is open on
 //  the connection, or in one of its own.  msg is borrowed.  0, or with one line
 //  in why (may be NULL), and then roll back:
-//      TERN_ENAME      not a queue name
+//      TERN_ENAME      neither a queue nor TYPE#EXCHANGE
 //      TERN_EINVAL     a header of a received message that holds a zero byte;
 //                      the transaction has failed before
 //      TERN_EAGAIN     locked, deadlocked or not serializable: try again

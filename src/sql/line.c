@@ -132,8 +132,15 @@ s_open (trn_line_t *self, trn_db_t *db, tern_peer_t *peer)
 {
     if (!self->producer) {
         char why[TRN_WHY_SIZE] = "";
-        const int rc = tern_producer_open (&self->producer, peer, self->place,
-                                           why, sizeof why);
+        trn_place_t to;
+        int rc = TERN_ENAME;
+        if (trn_place_read (&to, self->place)) {
+            rc = to.type ? tern_producer_open_exchange (
+                     &self->producer, peer, to.name,
+                     (tern_exchange_type_t) to.type, NULL, why, sizeof why)
+                         : tern_producer_open (&self->producer, peer, to.name,
+                                               why, sizeof why);
+        }
         if (rc != TERN_OK) {
             return s_fail (self, rc, why[0] ? why : tern_strerror (rc));
         }

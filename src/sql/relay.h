@@ -48,6 +48,17 @@ struct trn_line {
     char why[TRN_WHY_SIZE];
 };
 
+//  A place is a queue, or "TYPE#NAME", an exchange.
+typedef struct {
+    const char *name;
+    size_t size;
+    int type;  //  tern_exchange_type_t, or 0: a queue
+} trn_place_t;
+
+//  Take a place apart; false if it cannot be one.
+bool
+trn_place_read (trn_place_t *self, const char *place);
+
 trn_line_t *
 trn_line_new (const char *place, size_t size);
 

@@ -82,22 +82,38 @@ s_is_name_char (char c, bool edge)
            || (!edge && (c == '.' || c == '_' || c == '-'));
 }
 
-//  As the peer will see it, when it is too late for the application: a queue is
-//  a name, or '@' and a name.
 static bool
-s_is_place (const char *place)
+s_is_name (const char *name, size_t size)
 {
-    const char *name = place[0] == '@' ? place + 1 : place;
-    const size_t size = strlen (name);
-    if (size < 1 || size > 63 || strstr (name, "..")) {
-        return false;
-    }
     for (size_t index = 0; index < size; index++) {
-        if (!s_is_name_char (name[index], index == 0 || index == size - 1)) {
+        if (!s_is_name_char (name[index], index == 0 || index == size - 1)
+            || (name[index] == '.' && name[index + 1] == '.')) {
             return false;
         }
     }
-    return true;
+    return size >= 1 && size <= 63;
+}
+
+//  As the peer will see it, when it is too late for the application: a queue is
+//  a name, or '@' and a name.
+bool
+trn_place_read (trn_place_t *self, const char *place)
+{
+    static const char *const types[] = {[TERN_DIRECT] = "direct#",
+                                        [TERN_FANOUT] = "fanout#",
+                                        [TERN_TOPIC] = "topic#",
+                                        [TERN_HEADERS] = "headers#"};
+    *self = (trn_place_t) {.name = place};
+    for (int type = TERN_DIRECT; type <= TERN_HEADERS; type++) {
+        const size_t size = strlen (types[type]);
+        if (strncmp (place, types[type], size) == 0) {
+            self->type = type;
+            self->name = place + size;
+        }
+    }
+    self->size = strlen (self->name);
+    const bool is_private = !self->type && place[0] == '@';
+    return s_is_name (self->name + is_private, self->size - is_private);
 }
 
 static int
@@ -137,8 +153,9 @@ trn_relay_put (trn_db_t *db, const char *place, const tern_msg_t *msg,
 {
     assert (db && place && msg);
     int rc = TERN_OK;
-    if (!s_is_place (place)) {
-        rc = trn_db_fail (db, TERN_ENAME, "not a queue name");
+    trn_place_t to;
+    if (!trn_place_read (&to, place)) {
+        rc = trn_db_fail (db, TERN_ENAME, "neither a queue nor TYPE#EXCHANGE");
     } else {
         rc = s_insert (db, place, msg);
     }

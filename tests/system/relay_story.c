@@ -279,6 +279,41 @@ relay_place_that_is_full_stops_no_other (void **state)
     s_close (&self);
 }
 
+//  Without a binding it waits, and only what is for that exchange.
+void
+relay_sends_to_exchanges (void **state)
+{
+    s_shop_t self = s_open ("exchange");
+    tern_msg_t *msg = tern_msg_new ("rain", 4);
+    assert_int_equal (tern_msg_set_key (msg, "weather.de"), TERN_OK);
+    assert_int_equal (bank_put (self.bank, "topic#news", msg), TERN_OK);
+    assert_int_equal (bank_put (self.bank, "topic#", msg), TERN_ENAME);
+    assert_int_equal (bank_put (self.bank, "odd#news", msg), TERN_ENAME);
+    tern_msg_destroy (&msg);
+    relay_put (self.bank, QUEUE, "order");
+    s_open_relay (&self, *state);
+    tern_peer_t *bank = scene_peer (*state, "bank", NULL);
+    tern_consumer_t *orders = scene_consumer (bank, QUEUE, 10);
+    tern_consumer_accept (orders, scene_expect (orders, "order"));
+    relay_expect_error (self.relay, TERN_ENOROUTE);
+    const tern_binding_t binding = {.exchange = "news",
+                                    .type = TERN_TOPIC,
+                                    .queue = "clouds",
+                                    .pattern = "weather.*"};
+    char why[256] = "";
+    assert_int_equal (tern_peer_bind (bank, &binding, why, sizeof why),
+                      TERN_OK);
+    tern_consumer_t *clouds = scene_consumer (bank, "clouds", 10);
+    msg = scene_expect (clouds, "rain");
+    assert_string_equal (tern_msg_exchange (msg), "news");
+    tern_consumer_accept (clouds, msg);
+    s_wait (self.relay);
+    tern_consumer_close (&clouds);
+    tern_consumer_close (&orders);
+    tern_peer_close (&bank, 0);
+    s_close (&self);
+}
+
 //  Identity ----------------------------------------------------------------
 
 void

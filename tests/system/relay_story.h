@@ -35,6 +35,9 @@ void
 relay_place_that_is_full_stops_no_other (void **state);
 
 void
+relay_sends_to_exchanges (void **state);
+
+void
 relay_database_belongs_to_one_store (void **state);
 
 void

@@ -37,6 +37,12 @@ test_a_place_that_is_full_stops_no_other (void **state)
 }
 
 static void
+test_exchanges_get_what_is_put_for_them (void **state)
+{
+    relay_sends_to_exchanges (state);
+}
+
+static void
 test_a_database_belongs_to_one_store (void **state)
 {
     relay_database_belongs_to_one_store (state);
@@ -172,6 +178,7 @@ main (int argc, char **argv)
         cmocka_unit_test (test_all_of_a_message_is_sent),
         cmocka_unit_test (test_a_row_that_cannot_be_sent_stops_nobody),
         cmocka_unit_test (test_a_place_that_is_full_stops_no_other),
+        cmocka_unit_test (test_exchanges_get_what_is_put_for_them),
         cmocka_unit_test (test_a_database_belongs_to_one_store),
         cmocka_unit_test (test_a_database_that_went_back_is_refused),
         cmocka_unit_test (test_an_outbox_that_went_back_is_refused),
