@@ -190,17 +190,48 @@ s_remove (trn_seqset_t *set, uint64_t from, uint64_t to)
 }
 
 void
+trn_ready_press (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    trn_range_t part;
+    while (from <= to && trn_seqset_total (&self->ruled_seqs)
+           && trn_seqset_first_in (&self->ruled_seqs, from, to, &part)) {
+        if (part.from > from) {
+            trn_seqset_add (&self->pressing[0], from, part.from - 1);
+        }
+        for (uint64_t seq = part.from; seq <= part.to; seq++) {
+            const uint32_t number = trn_ruled_find (&self->ruled, seq);
+            trn_seqset_add (&self->pressing[self->ruled.at[number].priority],
+                            seq, seq);
+        }
+        from = part.to + 1;
+    }
+    if (from <= to) {
+        trn_seqset_add (&self->pressing[0], from, to);
+    }
+}
+
+void
+trn_ready_unpress (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    for (size_t index = 0; index < TRN_PRIORITIES; index++) {
+        s_remove (&self->pressing[index], from, to);
+    }
+}
+
+void
 trn_ready_pull (trn_subscription_t *self, uint64_t from, uint64_t to)
 {
     assert (self && from <= to);
     self->ready -= s_remove (&self->again[0], from, to);
     self->ready -= s_remove (&self->fresh[0], from, to);
-    trn_seqset_t *const sets[]
-        = {&self->unripe,   &self->uncounted, &self->counting,
-           &self->pressing, &self->held,      &self->parked};
+    trn_seqset_t *const sets[] = {&self->unripe, &self->uncounted,
+                                  &self->counting, &self->held, &self->parked};
     for (size_t index = 0; index < sizeof sets / sizeof *sets; index++) {
         s_remove (sets[index], from, to);
     }
+    trn_ready_unpress (self, from, to);
     trn_range_t part;
     while (from <= to && trn_seqset_total (&self->ruled_seqs)
            && trn_seqset_first_in (&self->ruled_seqs, from, to, &part)) {
@@ -244,7 +275,7 @@ s_count_doubt (trn_subscription_t *self, uint64_t from, uint64_t to)
         } else {
             trn_counts_set (&self->counts, from, last, count);
             trn_seqset_add (&self->uncounted, from, last);
-            trn_seqset_add (&self->pressing, from, last);
+            trn_ready_press (self, from, last);
             self->wants_save = true;
         }
         from = last + 1;
@@ -310,8 +341,8 @@ s_fill (const trn_subscription_t *self, const trn_range_t *part,
 
 //  The first part of a set that may go.
 static bool
-s_first_in (trn_subscription_t *self, trn_seqset_t *set, uint64_t high,
-            trn_range_t *part)
+s_first_in (trn_subscription_t *self, trn_seqset_t *set, size_t priority,
+            uint64_t high, trn_range_t *part)
 {
     while (trn_seqset_total (set) && self->low <= high
            && trn_seqset_first_in (set, self->low, high, part)) {
@@ -319,8 +350,9 @@ s_first_in (trn_subscription_t *self, trn_seqset_t *set, uint64_t high,
             return true;
         }
         s_count_ruled (self, set, part->from);
-        if (trn_seqset_total (&self->pressing)) {
-            break;
+        const trn_seqset_t *pressing = &self->pressing[priority];
+        if (trn_seqset_total (pressing)) {
+            return false;
         }
     }
     return false;
@@ -335,6 +367,9 @@ s_first_plain (const trn_subscription_t *self, uint64_t from, uint64_t to,
         if ((!trn_seqset_total (&self->ruled_seqs)
              || trn_seqset_first_out (&self->ruled_seqs, part->from, part->to,
                                       part))
+            && (!trn_seqset_total (&self->parked)
+                || trn_seqset_first_out (&self->parked, part->from, part->to,
+                                         part))
             && (!trn_seqset_total (&self->aside)
                 || trn_seqset_first_out (&self->aside, part->from, part->to,
                                          part))) {
@@ -375,7 +410,7 @@ s_next_plain (trn_subscription_t *self, uint64_t high, trn_range_t *part)
             s_count_doubt (self, part->from, part->to);
         }
         self->next = end + 1;
-        if (trn_seqset_total (&self->pressing)) {
+        if (trn_seqset_total (&self->pressing[0])) {
             break;
         }
     }
@@ -399,7 +434,7 @@ s_plain_chance (trn_subscription_t *self, uint64_t high, trn_chance_t *chance)
     trn_range_t plain;
     trn_range_t ruled;
     const bool is_plain = s_next_plain (self, high, &plain);
-    const bool is_ruled = s_first_in (self, &self->fresh[0], high, &ruled);
+    const bool is_ruled = s_first_in (self, &self->fresh[0], 0, high, &ruled);
     if (is_plain && (!is_ruled || plain.from < ruled.from)) {
         s_fill (self, &plain, NULL, chance);
     } else if (is_ruled) {
@@ -412,25 +447,25 @@ static bool
 s_chance (trn_subscription_t *self, uint64_t high, trn_chance_t *chance)
 {
     trn_range_t part;
-    const bool may_be_new = !trn_seqset_total (&self->pressing);
-    if (!may_be_new
-        && trn_seqset_first_in (&self->pressing, 1, TRN_SEQ_MAX, &part)) {
-        high = part.from - 1;
-    }
     for (size_t left = TRN_PRIORITIES; left && self->ready; left--) {
         const size_t priority = left - 1;
         trn_seqset_t *again = &self->again[priority];
         trn_seqset_t *fresh = &self->fresh[priority];
-        if (s_first_in (self, again, high, &part)) {
+        const bool presses
+            = trn_seqset_first_in (&self->pressing[priority], 1, high, &part);
+        const uint64_t end = presses ? part.from - 1 : high;
+        if (s_first_in (self, again, priority, end, &part)) {
             s_fill (self, &part, again, chance);
             return true;
         }
-        if (priority && may_be_new && s_first_in (self, fresh, high, &part)) {
+        if (priority && !presses
+            && s_first_in (self, fresh, priority, high, &part)) {
             s_fill (self, &part, fresh, chance);
             return true;
         }
     }
-    return may_be_new && s_plain_chance (self, high, chance);
+    return !trn_seqset_total (&self->pressing[0])
+           && s_plain_chance (self, high, chance);
 }
 
 //  An earlier life, or a rule of that time, gave them out as often as may be.

@@ -26,6 +26,13 @@ trn_ready_try (trn_subscription_t *self, uint64_t from, uint64_t to,
 void
 trn_ready_try_ruled (trn_subscription_t *self, uint32_t number);
 
+//  They wait for nothing but their count, or no longer.
+void
+trn_ready_press (trn_subscription_t *self, uint64_t from, uint64_t to);
+
+void
+trn_ready_unpress (trn_subscription_t *self, uint64_t from, uint64_t to);
+
 //  It stands nowhere any more: it leaves all sets but settled and leased.
 void
 trn_ready_pull (trn_subscription_t *self, uint64_t from, uint64_t to);

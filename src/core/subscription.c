@@ -45,9 +45,9 @@ trn_subscription_destroy (trn_subscription_t **self_p)
         return;
     }
     trn_seqset_t *const sets[] = {
-        &self->settled,  &self->foreign,    &self->leased,   &self->parked,
-        &self->aside,    &self->unripe,     &self->held,     &self->uncounted,
-        &self->counting, &self->ruled_seqs, &self->pressing,
+        &self->settled,  &self->foreign,    &self->leased, &self->parked,
+        &self->aside,    &self->unripe,     &self->held,   &self->uncounted,
+        &self->counting, &self->ruled_seqs,
     };
     for (size_t index = 0; index < sizeof sets / sizeof *sets; index++) {
         trn_seqset_clear (sets[index]);
@@ -55,6 +55,7 @@ trn_subscription_destroy (trn_subscription_t **self_p)
     for (size_t index = 0; index < TRN_PRIORITIES; index++) {
         trn_seqset_clear (&self->again[index]);
         trn_seqset_clear (&self->fresh[index]);
+        trn_seqset_clear (&self->pressing[index]);
     }
     trn_counts_clear (&self->counts);
     trn_ruled_clear (&self->ruled);
@@ -231,7 +232,7 @@ trn_subscription_return (trn_subscription_t *self, uint64_t from, uint64_t to,
         trn_seqset_add (&self->uncounted, from, to);
         self->wants_save = true;
         if (!due_ms) {
-            trn_seqset_add (&self->pressing, from, to);
+            trn_ready_press (self, from, to);
         }
     }
 #endif
@@ -427,7 +428,7 @@ trn_subscription_saved (trn_subscription_t *self)
     while (trn_seqset_total (&self->counting)
            && trn_seqset_first_in (&self->counting, 1, TRN_SEQ_MAX, &part)) {
         trn_seqset_remove (&self->counting, part.from, part.to);
-        trn_seqset_remove (&self->pressing, part.from, part.to);
+        trn_ready_unpress (self, part.from, part.to);
         trn_ready_try (self, part.from, part.to, true);
     }
 }

@@ -87,8 +87,9 @@ typedef struct {
     trn_seqset_t unripe;     //  in returned
     trn_seqset_t uncounted;  //  its count is in no state
     trn_seqset_t counting;   //  its count is in the state that is being saved
-    trn_seqset_t pressing;   //  of these two: nothing new goes before them
-    trn_seqset_t held;       //  a dead letter that has not left its queue yet
+    trn_seqset_t pressing[TRN_PRIORITIES];  //  of these two, by priority:
+                                            //  nothing new goes before them
+    trn_seqset_t held;  //  a dead letter that has not left its queue yet
     trn_returned_t returned;
     bool wants_save;  //  something is uncounted
 

@@ -21,7 +21,8 @@
 //  Publishing -------------------------------------------------------------
 
 bool
-sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
+sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
+                 const trn_rule_t *rule)
 {
     sim_peer_t *peer = outbox->peer;
     trn_record_t record = {
@@ -30,6 +31,13 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
         .body = body,
         .body_size = size,
     };
+    uint8_t key[SIM_RULE_SIZE];
+    if (rule) {
+        sim_rule_put (rule, key);
+        record.flags = TRN_RECORD_RULED;
+        record.key = key;
+        record.key_size = SIM_RULE_SIZE;
+    }
     uint64_t seq = 0;
     const int rc = trn_log_append (outbox->log, &record, &seq);
     if (rc) {
@@ -42,13 +50,44 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size)
     }
     sim_ledger_append (peer->world->ledger, outbox->stream, seq,
                        sim_ledger_print (body, size));
-    sim_trace (peer->world, "%-5s publishes %s %" PRIu64, peer->name,
-               outbox->queue, seq);
+    trn_rule_t ruled = rule ? *rule : (trn_rule_t) {0};
+    ruled.seq = seq;
+    sim_ledger_ruled (peer->world->ledger, outbox->stream, &ruled);
+    sim_trace (peer->world,
+               "%-5s publishes %s %" PRIu64 " priority %u due %" PRIu64
+               " expires %" PRIu64 " key %" PRIu64,
+               peer->name, outbox->queue, seq, (unsigned) ruled.priority,
+               ruled.due_ms, ruled.expires_ms, ruled.order);
     outbox->appended = seq;
+    if (rule) {
+        trn_engine_on_message (peer->engine, outbox->id, &ruled);
+    }
     trn_engine_on_appended (peer->engine, outbox->id, seq, sim_peer_now (peer));
     sim_peer_drain_soon (peer);
     sim_outbox_kick (outbox);
     return true;
+}
+
+//  Something that is not plain about a message.
+static trn_rule_t
+s_draw_rule (const sim_outbox_t *outbox)
+{
+    sim_world_t *world = outbox->peer->world;
+    const uint64_t wall_ms = sim_peer_wall_ms (outbox->peer);
+    trn_rule_t rule = {0};
+    if (sim_chance (world, 400)) {
+        rule.priority = (uint8_t) (sim_random (world, 0, 3) * 3);
+    }
+    if (sim_chance (world, 300)) {
+        rule.due_ms = wall_ms + sim_random (world, 1, 2000);
+    }
+    if (sim_chance (world, 300)) {
+        rule.expires_ms = wall_ms + sim_random (world, 1, 4000);
+    }
+    if (sim_chance (world, 500)) {
+        rule.order = 1000 + sim_random (world, 1, 4);
+    }
+    return rule;
 }
 
 //  A body that no other message has.
@@ -60,7 +99,10 @@ s_publish_any (sim_outbox_t *outbox)
         = (uint32_t) sim_random (world, 8, 8 + outbox->size_max);
     uint8_t *body = trn_alloc (size);
     trn_put_u64 (body, sim_random (world, 0, UINT64_MAX));
-    const bool done = sim_app_publish (outbox, body, size);
+    const bool is_ruled = sim_chance (world, outbox->ruled_per_mille);
+    const trn_rule_t rule = is_ruled ? s_draw_rule (outbox) : (trn_rule_t) {0};
+    const bool done
+        = sim_app_publish (outbox, body, size, is_ruled ? &rule : NULL);
     free (body);
     return done;
 }

@@ -57,6 +57,8 @@ s_draw_policy (sim_world_t *world, trn_policy_t *policy)
     policy->pause_count = 2;
     policy->pauses[0] = (uint32_t) CHAOS_PICK (world, 0, 10);
     policy->pauses[1] = (uint32_t) CHAOS_PICK (world, 0, 200);
+    policy->ttl_ms = 0;
+    policy->drop_expired = sim_chance (world, 500);
     policy->single = sim_chance (world, 150);
 }
 
@@ -97,6 +99,8 @@ s_draw_fleet (chaos_t *self)
                     = sim_peer_add_outbox (peer, queues[queue]);
                 outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
                 s_draw_policy (world, &outbox->policy);
+                outbox->ruled_per_mille = 0;
+                in_order = in_order && !outbox->ruled_per_mille;
             }
             if (index == last || sim_chance (world, more)) {
                 sim_consumer_t *consumer = sim_peer_add_consumer (

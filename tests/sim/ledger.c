@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "sim/ledger.h"
+#include "sim/peer.h"
 
 #include "base/memory.h"
 
@@ -44,6 +45,10 @@ typedef struct {
     bool posthumous;          //  its dead letter was sent
     unsigned of_stream;       //  of a dead letter: what it was
     uint64_t of_seq;          //  0: it is none
+    trn_rule_t rule;
+    uint64_t expires_ms;  //  by its own rule or its queue's; 0 never
+    bool dropped;         //  expired and settled
+    uint32_t reopened;    //  its stream's then
     s_touch_t *touches;
     unsigned touch_count;
 } s_message_t;
@@ -60,6 +65,8 @@ typedef struct {
     char outbox[TRN_NAME_MAX + 2];
     bool current;  //  not replaced by a fork
     trn_policy_t policy;
+    bool ruled;         //  not all are plain
+    uint32_t reopened;  //  how often
     s_message_t *messages;
     size_t count, capacity;
     size_t audited;  //  messages below are known to be settled
@@ -209,6 +216,7 @@ sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
                    uint64_t high, const trn_ranges_t *gaps)
 {
     s_stream_t *stream = &self->streams[number];
+    stream->reopened++;
     for (size_t at = 0; at < stream->count; at++) {
         s_message_t *message = &stream->messages[at];
         const bool there
@@ -339,6 +347,112 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
     return NULL;
 }
 
+//  Rules --------------------------------------------------------------------
+
+static uint64_t
+s_wall_ms (const sim_ledger_t *self)
+{
+    return SIM_WALL_MS + (uint64_t) self->world->now_us / 1000;
+}
+
+void
+sim_ledger_ruled (sim_ledger_t *self, unsigned number, const trn_rule_t *rule)
+{
+    s_stream_t *stream = &self->streams[number];
+    s_message_t *message = &stream->messages[stream->count - 1];
+    const uint64_t ttl_ms = stream->policy.ttl_ms;
+    const uint64_t over_ms = ttl_ms ? s_wall_ms (self) + ttl_ms : 0;
+    message->rule = *rule;
+    message->reopened = stream->reopened;
+    message->expires_ms
+        = rule->expires_ms && (!over_ms || rule->expires_ms < over_ms)
+              ? rule->expires_ms
+              : over_ms;
+    stream->ruled = stream->ruled || rule->priority || rule->due_ms
+                    || rule->expires_ms || rule->order;
+}
+
+//  An engine's clock may be behind by the time between two events.
+enum {
+    SLACK_MS = 2
+};
+
+static bool
+s_is_expired (const sim_ledger_t *self, const s_message_t *message)
+{
+    return message->expires_ms && message->expires_ms <= s_wall_ms (self);
+}
+
+//  Nothing more will be heard of it.
+static bool
+s_is_past (const sim_ledger_t *self, const s_message_t *message)
+{
+    return message->accepted || message->gone || message->dead_seq
+           || message->dropped || s_is_expired (self, message);
+}
+
+static void
+s_check_key (sim_ledger_t *self, const s_stream_t *stream,
+             const s_message_t *message)
+{
+    for (const s_message_t *older = stream->messages; older < message;
+         older++) {
+        if (older->rule.order == message->rule.order
+            && !s_is_past (self, older)) {
+            sim_fail (self->world,
+                      "L-key: %s %" PRIu64 " is sent before %" PRIu64
+                      " of the same key is done",
+                      stream->outbox, message->seq, older->seq);
+            return;
+        }
+    }
+}
+
+//  Others that could go: of this life, never sent, and with no reason to wait.
+static void
+s_check_urgency (sim_ledger_t *self, const s_stream_t *stream,
+                 const s_message_t *message)
+{
+    for (size_t at = 0; at < stream->count; at++) {
+        const s_message_t *other = &stream->messages[at];
+        if (other->rule.priority > message->rule.priority && !other->sent
+            && !other->rule.due_ms && !other->rule.order
+            && other->reopened == stream->reopened
+            && !s_is_past (self, other)) {
+            sim_fail (self->world,
+                      "L-urgent: %s %" PRIu64 " is sent while %" PRIu64
+                      " waits",
+                      stream->outbox, message->seq, other->seq);
+            return;
+        }
+    }
+}
+
+static void
+s_check_rules (sim_ledger_t *self, const s_stream_t *stream,
+               const s_message_t *message)
+{
+    const uint64_t wall_ms = s_wall_ms (self);
+    if (message->rule.due_ms > wall_ms) {
+        sim_fail (self->world,
+                  "L-time: %s %" PRIu64 " is sent %" PRIu64
+                  " ms before it is due",
+                  stream->outbox, message->seq, message->rule.due_ms - wall_ms);
+    }
+    if (message->expires_ms && message->expires_ms + SLACK_MS <= wall_ms) {
+        sim_fail (self->world,
+                  "L-time: %s %" PRIu64 " is sent %" PRIu64
+                  " ms after its time",
+                  stream->outbox, message->seq, wall_ms - message->expires_ms);
+    }
+    if (message->rule.order) {
+        s_check_key (self, stream, message);
+    }
+    if (stream->ruled && !message->sent) {
+        s_check_urgency (self, stream, message);
+    }
+}
+
 //  Dead letters -------------------------------------------------------------
 
 void
@@ -443,6 +557,9 @@ sim_ledger_send (sim_ledger_t *self, unsigned number, uint64_t first_seq,
                       "L-flag: %s %" PRIu64 " is sent again without a flag",
                       stream->outbox, seq);
         }
+        if (!message->of_seq && !message->forked) {
+            s_check_rules (self, stream, message);
+        }
         if (message->posthumous && !message->forked) {
             sim_fail (self->world,
                       "L-dead: %s %" PRIu64
@@ -471,7 +588,7 @@ s_check_order (sim_ledger_t *self, s_stream_t *stream,
                bool redelivered)
 {
     s_reader_t *reader = s_reader (stream, life);
-    if (!redelivered && !message->unopened) {
+    if (!redelivered && !message->unopened && !stream->ruled) {
         if (message->seq <= reader->first_delivery) {
             sim_fail (self->world,
                       "L-order: %s %" PRIu64 " came first after %" PRIu64,
@@ -573,14 +690,18 @@ static bool
 s_is_over (const s_stream_t *stream, const s_message_t *message)
 {
     return message->accepted || message->gone || message->dead_seq
+           || message->dropped
            || (message->rejected && stream->policy.terminal);
 }
 
 //  Settled at the publisher: then some application accepted it, or it is dead.
 static void
 s_check_settled (sim_ledger_t *self, const s_stream_t *stream,
-                 const s_message_t *message)
+                 s_message_t *message)
 {
+    if (stream->policy.drop_expired && s_is_expired (self, message)) {
+        message->dropped = true;
+    }
     if (!s_is_over (stream, message)) {
         sim_fail (self->world,
                   "L-early: %s %" PRIu64 " is settled but nobody accepted it",
@@ -604,7 +725,7 @@ sim_ledger_audit (sim_ledger_t *self, unsigned number,
 {
     s_stream_t *stream = &self->streams[number];
     for (size_t at = stream->audited; at < stream->count; at++) {
-        const s_message_t *message = &stream->messages[at];
+        s_message_t *message = &stream->messages[at];
         if (!s_is_over (stream, message) && is_settled (arg, message->seq)) {
             s_check_settled (self, stream, message);
         }

@@ -16,6 +16,11 @@
 //                  accepted, and what is not among the dead letters
 //      L-count     no application is given a message more often than its queue
 //                  allows, unless it gave it back unopened
+//      L-time      nothing is sent before it is due, or when its time is over
+//      L-key       of one ordering key nothing is sent before all older ones are
+//                  accepted, dead, or dropped
+//      L-urgent    nothing is sent for the first time while something more urgent
+//                  waits
 //      L-dead      a message dies once; its dead letter is not sent before its
 //                  queue durably forgot it, and it is not sent itself after
 //
@@ -30,7 +35,7 @@
 #include "sim/world.h"
 
 #include "base/ranges.h"
-#include "core/policy.h"
+#include "core/engine.h"
 #include "wire/frame.h"
 
 //  What a restart left of a store.
@@ -88,6 +93,10 @@ sim_ledger_twin (sim_ledger_t *self, unsigned stream);
 void
 sim_ledger_rule (sim_ledger_t *self, unsigned stream,
                  const trn_policy_t *policy);
+
+//  What is not plain about the message that was published last.
+void
+sim_ledger_ruled (sim_ledger_t *self, unsigned stream, const trn_rule_t *rule);
 
 //  A message died and is this one of another stream now; that is synced.
 void

@@ -251,6 +251,8 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
         if (rc) {
             sim_fail (self->world, "%s/%s: the engine refuses its state: %s",
                       self->name, outbox->queue, tern_strerror (rc));
+        } else if (!sim_rule_recall (outbox)) {
+            rc = TERN_EIO;
         } else {
             trn_engine_set_policy (self->engine, outbox->id, 0, &outbox->policy,
                                    sim_peer_now (self));

@@ -77,14 +77,15 @@ struct sim_outbox {
     uint64_t first_seq;  //  of the log, when it was opened
     trn_log_t *log;      //  NULL while down
     trn_outbox_id_t id;
-    bool known;         //  was opened once, so it has a
-    unsigned stream;    //  stream in the ledger
-    bool twin;          //  that stream is fixed: this is a clone's
-    uint64_t appended;  //  as the engine has been told
-    uint64_t backlog;   //  messages the application still wants to send
-    uint32_t size_max;  //  of their bodies
-    bool producing;     //  an event is asked for
-    bool disk_busy;     //  a write or sync is asked for
+    bool known;                //  was opened once, so it has a
+    unsigned stream;           //  stream in the ledger
+    bool twin;                 //  that stream is fixed: this is a clone's
+    uint64_t appended;         //  as the engine has been told
+    uint64_t backlog;          //  messages the application still wants to send
+    uint32_t size_max;         //  of their bodies
+    unsigned ruled_per_mille;  //  of them are not plain
+    bool producing;            //  an event is asked for
+    bool disk_busy;            //  a write or sync is asked for
     bool read_busy;
     uint64_t read_seq;
     trn_chunk_t *chunks[SIM_CHUNKS];  //  read back, newest anywhere
@@ -287,11 +288,26 @@ sim_grave_on_synced (sim_outbox_t *grave);
 bool
 sim_grave_recall (sim_outbox_t *grave);
 
+//  rule.c: messages that are not plain --------------------------------------
+
+#define SIM_RULE_SIZE 25
+
+//  As the routing key of its record.
+void
+sim_rule_put (const trn_rule_t *rule, uint8_t key[SIM_RULE_SIZE]);
+
+//  A life begins: tell the engine of all that are there.  False: the disk would
+//  not let us read them.
+bool
+sim_rule_recall (sim_outbox_t *outbox);
+
 //  app.c: the applications ------------------------------------------------
 
-//  False: not now (memory, reservation, disk full).
+//  rule: NULL, or what is not plain about it.  False: not now (memory,
+//  reservation, disk full).
 bool
-sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size);
+sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
+                 const trn_rule_t *rule);
 
 //  Publish the backlog as the log takes it.
 void

@@ -342,9 +342,24 @@ s_send (story_t *story, const story_line_t *line)
         sim_app_produce (outbox, many);
         return;
     }
+    const uint64_t wall_ms = sim_peer_wall_ms (peer);
+    const uint64_t delay_ms = story_option (line, "delay", 0);
+    const uint64_t ttl_ms = story_option (line, "ttl", 0);
+    const trn_rule_t rule = {
+        .priority = (uint8_t) story_option (line, "priority", 0),
+        .due_ms = delay_ms ? wall_ms + delay_ms : 0,
+        .expires_ms = ttl_ms ? wall_ms + ttl_ms : 0,
+        .order = story_option (line, "key", 0),
+    };
+    const bool is_ruled
+        = rule.priority || rule.due_ms || rule.expires_ms || rule.order;
     for (unsigned index = 3; index < line->count; index++) {
+        if (line->words[index][0] != '"') {
+            continue;
+        }
         const char *text = story_text (line->words[index]);
-        if (!sim_app_publish (outbox, text, (uint32_t) strlen (text))
+        if (!sim_app_publish (outbox, text, (uint32_t) strlen (text),
+                              is_ruled ? &rule : NULL)
             && !story_has (line, "try")) {
             story_mistake (story, line, "the log does not take it");
         }
