@@ -19,7 +19,8 @@
 typedef struct {
     char name[65];
     uint64_t publishers, consumers;
-    uint64_t depth, in_flight, oldest_ms, redelivered, rejected;
+    uint64_t depth, in_flight, delayed, oldest_ms;
+    uint64_t redelivered, rejected, expired, dead;
     double in_per_s, out_per_s;  //  R and C over 10 s, at the publishers
 } queue_t;
 
@@ -59,6 +60,9 @@ s_add_publisher (queue_t *queue, const tern_stats_t *row)
     queue->in_flight += row->in_flight;
     queue->redelivered += row->redelivered;
     queue->rejected += row->rejected;
+    queue->expired += row->expired;
+    queue->dead += row->dead;
+    queue->delayed += row->delayed;
     queue->in_per_s += row->accepted.per_s[1];
     queue->out_per_s += row->consumed.per_s[1];
     if (row->oldest_ms > queue->oldest_ms) {
@@ -111,6 +115,9 @@ s_print_json (const queues_t *self)
         cli_json_count (&json, "oldest_ms", queue->oldest_ms);
         cli_json_count (&json, "redelivered", queue->redelivered);
         cli_json_count (&json, "rejected", queue->rejected);
+        cli_json_count (&json, "expired", queue->expired);
+        cli_json_count (&json, "dead", queue->dead);
+        cli_json_count (&json, "delayed", queue->delayed);
         cli_json_real (&json, "in_per_s", queue->in_per_s);
         cli_json_real (&json, "out_per_s", queue->out_per_s);
         cli_json_close (&json);
@@ -123,8 +130,8 @@ static int
 s_print_table (const queues_t *self)
 {
     static const char *const titles[]
-        = {"QUEUE",   ">PUBLISHERS", ">CONSUMERS", ">DEPTH",      ">IN FLIGHT",
-           ">OLDEST", ">IN/S",       ">OUT/S",     ">REDELIVERED"};
+        = {"QUEUE",   ">PUBLISHERS", ">CONSUMERS", ">DEPTH",       ">IN FLIGHT",
+           ">OLDEST", ">IN/S",       ">OUT/S",     ">REDELIVERED", ">DEAD"};
     cli_table_t table;
     cli_table_init (&table, titles, sizeof titles / sizeof *titles);
     for (size_t index = 0; index < self->count; index++) {
@@ -140,6 +147,7 @@ s_print_table (const queues_t *self)
         cli_table_add (&table, cli_format_rate (&text, queue->in_per_s));
         cli_table_add (&table, cli_format_rate (&text, queue->out_per_s));
         cli_table_add (&table, cli_format_count (&text, queue->redelivered));
+        cli_table_add (&table, cli_format_count (&text, queue->dead));
     }
     if (self->count == 0) {
         cli_note ("no queues");

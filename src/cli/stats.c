@@ -76,6 +76,9 @@ s_json_row (cli_json_t *json, const tern_stats_t *row)
     cli_json_count (json, "rejected", row->rejected);
     cli_json_count (json, "duplicates", row->duplicates);
     cli_json_count (json, "dropped", row->dropped);
+    cli_json_count (json, "expired", row->expired);
+    cli_json_count (json, "dead", row->dead);
+    cli_json_count (json, "delayed", row->delayed);
     cli_json_count (json, "disk_bytes", row->disk_bytes);
     cli_json_count (json, "sync_us_last", row->sync_us_last);
     cli_json_count (json, "sync_us_max", row->sync_us_max);
@@ -111,7 +114,10 @@ s_print_counts (const tern_stats_t *row)
         {"duplicates dropped", row->duplicates, false},
         {"rejected", row->rejected, false},
         {"refused", row->refused, false},
-        {"dropped by limit", row->dropped, false},
+        {"dropped", row->dropped, false},
+        {"of them expired", row->expired, false},
+        {"dead", row->dead, false},
+        {"delayed", row->delayed, false},
     };
     const char *between = "  ";
     for (size_t index = 0; index < sizeof counts / sizeof *counts; index++) {

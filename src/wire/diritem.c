@@ -88,6 +88,17 @@ s_row_numbers (tern_stats_t *row, uint64_t *numbers[S_ROW_NUMBERS])
     memcpy (numbers, order, sizeof order);
 }
 
+//  What came later than the first version: left out if it is all 0.
+#define S_ROW_LATER 3
+
+static void
+s_row_later (tern_stats_t *row, uint64_t *numbers[S_ROW_LATER])
+{
+    uint64_t *const order[S_ROW_LATER]
+        = {&row->dead, &row->expired, &row->delayed};
+    memcpy (numbers, order, sizeof order);
+}
+
 //  Rates travel as messages per 1000 seconds: the wire knows no fractions.
 static uint64_t
 s_milli (double per_s)
@@ -126,8 +137,12 @@ trn_diritem_pack_row (trn_packer_t *out, const tern_stats_t *row)
 {
     tern_stats_t copy = *row;
     uint64_t *numbers[S_ROW_NUMBERS];
+    uint64_t *later[S_ROW_LATER];
     s_row_numbers (&copy, numbers);
-    trn_pack_array (out, 8 + S_ROW_NUMBERS);
+    s_row_later (&copy, later);
+    const uint32_t more
+        = row->dead || row->expired || row->delayed ? S_ROW_LATER : 0;
+    trn_pack_array (out, 8 + S_ROW_NUMBERS + more);
     trn_pack_text (out, trn_text (row->peer));
     trn_pack_text (out, trn_text (row->queue));
     trn_pack_uint (out, row->role);
@@ -139,6 +154,9 @@ trn_diritem_pack_row (trn_packer_t *out, const tern_stats_t *row)
         trn_pack_uint (out, *numbers[index]);
     }
     trn_pack_uint (out, row->consumers);
+    for (size_t index = 0; index < more; index++) {
+        trn_pack_uint (out, *later[index]);
+    }
 }
 
 //  Text that the grammar has bounded already, into an array with room for it.
@@ -154,8 +172,11 @@ static void
 s_unpack_row (trn_unpack_t *in, tern_stats_t *row)
 {
     uint64_t *numbers[S_ROW_NUMBERS];
+    uint64_t *later[S_ROW_LATER];
+    *row = (tern_stats_t) {.role = TERN_ROLE_PUBLISHER};
     s_row_numbers (row, numbers);
-    const uint32_t more = trn_unpack_fields (in, 8 + S_ROW_NUMBERS);
+    s_row_later (row, later);
+    uint32_t more = trn_unpack_fields (in, 8 + S_ROW_NUMBERS);
     s_copy_text (row->peer, sizeof row->peer, trn_field_name (in));
     s_copy_text (row->queue, sizeof row->queue, trn_field_outbox (in));
     row->role = (tern_role_t) trn_field_u32 (in, TERN_ROLE_PUBLISHER,
@@ -168,6 +189,9 @@ s_unpack_row (trn_unpack_t *in, tern_stats_t *row)
         *numbers[index] = trn_field_u64 (in);
     }
     row->consumers = trn_field_u32 (in, 0, UINT32_MAX);
+    for (size_t index = 0; index < S_ROW_LATER && more > 0; index++, more--) {
+        *later[index] = trn_field_u64 (in);
+    }
     trn_unpack_skip (in, more);
 }
 

@@ -59,7 +59,10 @@ s_row (tern_stats_t *row)
                            .delay_p50_us = 150,
                            .delay_p99_us = 900,
                            .delay_max_us = 100000,
-                           .consumers = 3};
+                           .consumers = 3,
+                           .dead = 6,
+                           .expired = 7,
+                           .delayed = 8};
 }
 
 static uint8_t s_digests[TRN_BINDING_BUCKETS * 8] = {[8] = 1, [2047] = 2};
@@ -350,6 +353,30 @@ a_row_comes_back_field_by_field (void **state)
                  && row.sync_us_last == 96 && row.sync_us_max == 40000
                  && row.delay_p50_us == 150 && row.delay_p99_us == 900
                  && row.delay_max_us == 100000 && row.consumers == 3);
+    assert_true (row.dead == 6 && row.expired == 7 && row.delayed == 8);
+}
+
+static void
+a_row_without_its_later_numbers_has_zeros (void **state)
+{
+    (void) state;
+    uint8_t bytes[1024];
+    const trn_dirframe_t shape = {.type = TRN_DIR_STATS, .stats = {.nonce = 5}};
+    trn_dirframe_t frame;
+    trn_dirpage_t page;
+    tern_stats_t row;
+    s_row (&row);
+    row.dead = row.expired = row.delayed = 0;
+    strcpy (row.queue, "#prices");
+    trn_dirpage_begin (&page, &shape, bytes, sizeof bytes);
+    assert_true (trn_dirpage_add_row (&page, &row));
+    const size_t size = trn_dirpage_end (&page, true);
+    assert_int_equal (trn_dirframe_decode (&frame, bytes, size), 0);
+    memset (&row, 0xee, sizeof row);
+    assert_true (trn_rows_next (&frame.stats.rows, &row));
+    assert_true (row.dead == 0 && row.expired == 0 && row.delayed == 0);
+    assert_int_equal (row.consumers, 3);
+    assert_string_equal (row.queue, "#prices");
 }
 
 static void
@@ -459,7 +486,7 @@ fields_of_a_later_version_are_ignored (void **state)
     s_sample (&frame, TRN_DIR_STATS);
     s_pack (&packed, &frame);
     list = test_packed_at (&packed, 0, 3);
-    test_packed_resize (&packed, test_packed_at (&packed, list, 0), 22, later,
+    test_packed_resize (&packed, test_packed_at (&packed, list, 0), 25, later,
                         size, 2);
     assert_int_equal (s_decode (&frame, &packed), 0);
     tern_stats_t row;
@@ -833,6 +860,7 @@ main (void)
         cmocka_unit_test (every_frame_comes_back),
         cmocka_unit_test (an_entry_comes_back_field_by_field),
         cmocka_unit_test (a_row_comes_back_field_by_field),
+        cmocka_unit_test (a_row_without_its_later_numbers_has_zeros),
         cmocka_unit_test (a_binding_comes_back_field_by_field),
         cmocka_unit_test (a_rate_that_is_no_number_or_no_rate_is_tamed),
         cmocka_unit_test (a_frame_cut_short_is_refused_wherever_it_is_cut),
