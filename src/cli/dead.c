@@ -19,7 +19,7 @@
 #include "cli/command.h"
 #include "cli/format.h"
 #include "cli/gone.h"
-#include "cli/message.h"
+#include "cli/letter.h"
 #include "cli/options.h"
 #include "cli/say.h"
 #include "cli/seat.h"
@@ -78,162 +78,28 @@ struct dead {
     uint64_t last_seq;
 };
 
-//  What a letter says --------------------------------------------------------
-
-//  A header as terminated text, cut if need be; "-" if there is none.
-
-static const char *
-s_header (const tern_msg_t *letter, const char *name, char *text,
-          size_t text_size)
-{
-    size_t size = 0;
-    const char *value = tern_msg_header (letter, name, &size);
-    snprintf (text, text_size, "%.*s", value ? (int) size : 1,
-              value ? value : "-");
-    return text;
-}
-
-static uint64_t
-s_number (const tern_msg_t *letter, const char *name)
-{
-    char text[24];
-    uint64_t number = 0;
-    return cli_number (s_header (letter, name, text, sizeof text), 0,
-                       UINT64_MAX, &number)
-               ? number
-               : 0;
-}
-
-//  ls ------------------------------------------------------------------------
-
-static void
-s_json_letter (cli_json_t *json, tern_msg_t *letter)
-{
-    char text[256];
-    cli_json_text (json, "first_id",
-                   s_header (letter, "tern.dead.id", text, sizeof text));
-    cli_json_text (json, "reason",
-                   s_header (letter, "tern.dead.reason", text, sizeof text));
-    cli_json_count (json, "count", s_number (letter, "tern.dead.count"));
-    cli_json_text (json, "consumer",
-                   s_header (letter, "tern.dead.consumer", text, sizeof text));
-    cli_json_count (json, "accepted_us", s_number (letter, "tern.dead.time"));
-    cli_json_count (json, "died_us", tern_msg_time_us (letter));
-    cli_json_count (json, "size", tern_msg_size (letter));
-}
+//  ls, show ------------------------------------------------------------------
 
 static int
 s_list (dead_t *self, tern_msg_t *letter)
 {
-    char text[256];
     if (self->common.json) {
-        cli_json_t json;
-        cli_json_init (&json, &self->output);
-        cli_json_open (&json, NULL, '{');
-        s_json_letter (&json, letter);
-        cli_json_close (&json);
-        return CLI_DONE;
+        cli_letter_json (&self->output, letter, false);
+    } else {
+        cli_letter_row (&self->table, letter);
     }
-    cli_text_t number;
-    cli_table_add (&self->table,
-                   s_header (letter, "tern.dead.id", text, sizeof text));
-    cli_table_add (&self->table,
-                   s_header (letter, "tern.dead.reason", text, sizeof text));
-    cli_table_add (
-        &self->table,
-        cli_format_count (&number, s_number (letter, "tern.dead.count")));
-    s_header (letter, "tern.dead.consumer", text, sizeof text);
-    cli_table_add (&self->table, *text ? text : "-");
-    cli_table_add (&self->table,
-                   cli_format_time (&number, tern_msg_time_us (letter)));
-    cli_table_add (&self->table,
-                   cli_format_bytes (&number, tern_msg_size (letter)));
     return CLI_DONE;
-}
-
-//  show ----------------------------------------------------------------------
-
-//  Text that came from elsewhere: what a terminal might take for a command
-//  becomes '.'.  Lines of it are indented if it may have any.
-
-static void
-s_print_text (cli_output_t *output, const char *text, size_t size,
-              const char *indent)
-{
-    cli_output_text (output, indent ? indent : "");
-    for (size_t at = 0; at < size; at++) {
-        const unsigned char byte = (unsigned char) text[at];
-        const bool control = (byte < ' ' && byte != '\t') || byte == 0x7f;
-        if (byte != '\n' || !indent) {
-            cli_output_add (output, control ? "." : &text[at], 1);
-        } else if (at + 1 < size) {
-            cli_output_text (output, "\n");
-            cli_output_text (output, indent);
-        }
-    }
-    cli_output_text (output, "\n");
-}
-
-static void
-s_print_member (cli_output_t *output, const char *name, size_t name_size,
-                const char *value, size_t size)
-{
-    cli_output_text (output, "  ");
-    cli_output_add (output, name, name_size);
-    cli_output_text (output, ": ");
-    s_print_text (output, value, size, NULL);
 }
 
 static int
 s_show (dead_t *self, tern_msg_t *letter)
 {
-    cli_output_t *output = &self->output;
     if (self->common.json) {
-        cli_json_t json;
-        cli_json_init (&json, output);
-        cli_json_open (&json, NULL, '{');
-        s_json_letter (&json, letter);
-        cli_message_json (&json, letter);
-        cli_json_close (&json);
+        cli_letter_json (&self->output, letter, true);
         return CLI_DONE;
     }
-    char id[256], reason[32], consumer[80];
-    char line[640];
-    cli_text_t died, accepted;
-    s_header (letter, "tern.dead.consumer", consumer, sizeof consumer);
-    snprintf (line, sizeof line,
-              "%s%s\n  %s, delivered %" PRIu64 " times, last to %s\n"
-              "  died %s, first accepted %s\n",
-              self->seen > 1 ? "\n" : "",
-              s_header (letter, "tern.dead.id", id, sizeof id),
-              s_header (letter, "tern.dead.reason", reason, sizeof reason),
-              s_number (letter, "tern.dead.count"),
-              *consumer ? consumer : "nobody",
-              cli_format_time (&died, tern_msg_time_us (letter)),
-              cli_format_time (&accepted, s_number (letter, "tern.dead.time")));
-    cli_output_text (output, line);
-    size_t size = 0;
-    const char *value = tern_msg_key (letter, &size);
-    if (size > 0) {
-        s_print_member (output, "key", 3, value, size);
-    }
-    const char *name;
-    size_t name_size;
-    for (size_t index = 0;
-         tern_msg_header_at (letter, index, &name, &name_size, &value, &size);
-         index++) {
-        if (name_size < 5 || memcmp (name, "tern.", 5) != 0) {
-            s_print_member (output, name, name_size, value, size);
-        }
-    }
-    cli_text_t bytes;
-    snprintf (line, sizeof line, "  body, %s\n",
-              cli_format_bytes (&bytes, tern_msg_size (letter)));
-    cli_output_text (output, line);
-    if (tern_msg_size (letter) > 0) {
-        s_print_text (output, tern_msg_body (letter), tern_msg_size (letter),
-                      "    ");
-    }
+    cli_output_text (&self->output, self->seen > 1 ? "\n" : "");
+    cli_letter_show (&self->output, letter);
     return CLI_DONE;
 }
 
@@ -243,7 +109,7 @@ static void
 s_report (dead_t *self, tern_msg_t *letter, const char *what)
 {
     char id[256];
-    s_header (letter, "tern.dead.id", id, sizeof id);
+    cli_letter_header (letter, "tern.dead.id", id, sizeof id);
     self->done++;
     if (self->common.json) {
         cli_json_t json;
@@ -330,7 +196,7 @@ static int
 s_replay (dead_t *self, tern_msg_t *letter)
 {
     char home[sizeof self->home];
-    s_header (letter, "tern.dead.queue", home, sizeof home);
+    cli_letter_header (letter, "tern.dead.queue", home, sizeof home);
     tern_msg_t *again = tern_msg_replay (letter);
     if (!again) {
         return cli_fail (CLI_FAILED, "%s: no dead letter",
@@ -381,7 +247,7 @@ static bool
 s_chosen (dead_t *self, tern_msg_t *letter)
 {
     char id[256];
-    s_header (letter, "tern.dead.id", id, sizeof id);
+    cli_letter_header (letter, "tern.dead.id", id, sizeof id);
     bool chosen = self->id_count == 0;
     for (size_t index = 0; index < self->id_count; index++) {
         if (strcmp (self->ids[index], id) == 0
@@ -554,8 +420,6 @@ s_choose (dead_t *self, const char *verb)
 int
 cli_dead (int argc, char **argv)
 {
-    static const char *const titles[]
-        = {"ID", "REASON", ">COUNT", "CONSUMER", "DIED", ">SIZE"};
     dead_t self = {.idle_ms = 500, .timeout_ms = 2000};
     const cli_option_t options[] = {
         {"all", 0, CLI_FLAG, &self.all, NULL, "every letter", 0, 0},
@@ -591,7 +455,7 @@ cli_dead (int argc, char **argv)
     if (!self.found) {
         abort ();
     }
-    cli_table_init (&self.table, titles, sizeof titles / sizeof *titles);
+    cli_letter_table (&self.table);
     cli_output_init (&self.output);
     code = s_run (&self);
     free (self.found);
