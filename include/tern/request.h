@@ -55,7 +55,8 @@ typedef struct {
 //  Returns 0 and sets *self_p: the caller owns it.  On failure *self_p is NULL:
 //      TERN_ENAME      not a name of a queue
 //      TERN_ETOOBIG    this peer asks 256 services already
-//  and for a durable one also what tern_producer_open () returns.
+//  and for a durable one also what tern_producer_open () returns.  A peer keeps
+//  one outbox for each service that it asks so.
 TERN_EXPORT TERN_MUST_CHECK int
 tern_requester_open (tern_requester_t **self_p, tern_peer_t *peer,
                      const char *service,
@@ -78,6 +79,9 @@ tern_requester_close (tern_requester_t **self_p);
 //      TERN_ETOOBIG    beyond the limits of a message
 //      TERN_EAGAIN     open_max requests are open, or 64 MiB of them
 //      TERN_EINVAL     timeout_ms is 0 or below -1
+//  A durable request is on the disk when it has begun, and stays there when
+//  nobody waits for it any more, unless it has a time to live: then a reply that
+//  comes is dropped and counted.  It may also fail as tern_producer_send ().
 TERN_EXPORT TERN_MUST_CHECK int
 tern_requester_request (tern_requester_t *self, const tern_msg_t *request,
                         int timeout_ms, tern_msg_t **reply_p, char *why,
@@ -88,6 +92,22 @@ tern_requester_request (tern_requester_t *self, const tern_msg_t *request,
 TERN_EXPORT TERN_MUST_CHECK int
 tern_requester_begin (tern_requester_t *self, const tern_msg_t *request,
                       int timeout_ms, uint64_t *id_p);
+
+//  Durable: what the reply will be known by, to be noted by an application that
+//  wants it even if it dies meanwhile: the request's own correlation if it has
+//  one (tern_msg_set_correlation ()), else one that Tern gave.  TERN_ENOENT as
+//  below.
+TERN_EXPORT TERN_MUST_CHECK int
+tern_requester_correlation (tern_requester_t *self, uint64_t id,
+                            char correlation[128]);
+
+//  Durable: wait again for the reply to a request of an earlier life of this
+//  peer.  Replies that come before anybody asks are kept for a minute, and up to
+//  512 of them; then they are dropped and counted.  Returns 0 and *id_p, or
+//  TERN_EINVAL, TERN_EAGAIN as above, TERN_ENOTSUP (not durable).
+TERN_EXPORT TERN_MUST_CHECK int
+tern_requester_resume (tern_requester_t *self, const char *correlation,
+                       int timeout_ms, uint64_t *id_p);
 
 typedef struct {
     uint64_t id;
@@ -165,7 +185,8 @@ tern_service_recv (tern_service_t *self, int timeout_ms);
 //      TERN_ETIMEOUT   no room yet: nothing was sent
 //      TERN_ETOOBIG    beyond the limits of a message
 //  and for a durable one also what tern_producer_open () and tern_producer_send
-//  () return: it is not done then, and can be replied to again.
+//  () return: it is not done then, and can be replied to again.  A server keeps
+//  one outbox for each peer that it has sent durable replies, 4,096 in all.
 TERN_EXPORT TERN_MUST_CHECK int
 tern_service_reply (tern_service_t *self, const tern_msg_t *request,
                     const tern_msg_t *reply, bool last, int timeout_ms);

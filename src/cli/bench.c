@@ -53,6 +53,10 @@ s_check (cli_bench_t *self)
         return cli_fail (CLI_USAGE, "--backlog: measured alone, without "
                                     "--latency and --baseline");
     }
+    if (self->request && (self->backlog > 0 || self->latency)) {
+        return cli_fail (CLI_USAGE, "--request: measured alone, without "
+                                    "--latency and --backlog");
+    }
     if (self->count == 0) {
         self->count = DEFAULT_BYTES / self->size;
         self->count
@@ -70,6 +74,11 @@ s_measure (cli_bench_t *self)
     char folder[CLI_BENCH_PATH];
     int code = cli_bench_make_folder (self, folder);
     if (code != CLI_DONE) {
+        return code;
+    }
+    if (self->request) {
+        code = cli_bench_request (self);
+        cli_bench_remove_tree (folder);
         return code;
     }
     if (self->backlog > 0) {
@@ -106,6 +115,8 @@ cli_bench (int argc, char **argv)
          "written, synced (default) or processed", 0, 0},
         {"latency", 0, CLI_FLAG, &self.latency, NULL,
          "measure one message at a time too", 0, 0},
+        {"request", 0, CLI_FLAG, &self.request, NULL,
+         "measure requests and their replies instead", 0, 0},
         {"baseline", 0, CLI_TEXT, &self.baseline, "zmq",
          "libzmq alone, in alternation", 0, 0},
         {"runs", 0, CLI_NUMBER, &self.runs, "N",

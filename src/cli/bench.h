@@ -3,7 +3,8 @@
 //      cli_bench ()  options, report               bench.c, bench_report.c
 //        phases      what is measured              bench_throughput.c,
 //                                                  bench_latency.c,
-//                                                  bench_backlog.c
+//                                                  bench_backlog.c,
+//                                                  bench_request.c
 //          stage     folder, directory, workers    bench_stage.c
 //            crew    processes                     bench_crew.c
 //      worker        one role in one process       bench_worker.c
@@ -56,6 +57,23 @@ cli_bench_ping (const cli_bench_job_t *job);
 
 int
 cli_bench_pong (const cli_bench_job_t *job);
+
+//  Roles that bench_request.c plays: requests, with Tern and without.
+int
+cli_bench_ask (const cli_bench_job_t *job);
+
+int
+cli_bench_serve (const cli_bench_job_t *job);
+
+int
+cli_bench_req (const cli_bench_job_t *job);
+
+int
+cli_bench_rep (const cli_bench_job_t *job);
+
+//  A peer as the job says, or NULL with one line said.
+tern_peer_t *
+cli_bench_peer (const cli_bench_job_t *job);
 
 //  A worker's side of the conversation.  hear () waits for the parent's word;
 //  false: the parent has gone, so leave.
@@ -161,6 +179,7 @@ typedef struct {
     const char *wait;
     const char *baseline;
     bool latency;
+    bool request;
     tern_level_t level;
     const char *data;  //  folder for the stores of this call
 
@@ -181,6 +200,10 @@ cli_bench_latency (cli_bench_t *self);
 
 int
 cli_bench_backlog (cli_bench_t *self);
+
+//  Prints its own report.
+int
+cli_bench_request (cli_bench_t *self);
 
 //  Print it all; returns the exit code.
 int

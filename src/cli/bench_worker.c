@@ -59,6 +59,12 @@ s_open_peer (const cli_bench_job_t *job)
     return peer;
 }
 
+tern_peer_t *
+cli_bench_peer (const cli_bench_job_t *job)
+{
+    return s_open_peer (job);
+}
+
 static const char *
 s_queue_name (char name[32], uint64_t index)
 {
@@ -467,7 +473,9 @@ static const struct {
     {"publish", s_publisher}, {"consume", s_consumer},
     {"sync", s_syncer},       {"push", cli_bench_push},
     {"pull", cli_bench_pull}, {"ping", cli_bench_ping},
-    {"pong", cli_bench_pong},
+    {"pong", cli_bench_pong}, {"ask", cli_bench_ask},
+    {"serve", cli_bench_serve}, {"req", cli_bench_req},
+    {"rep", cli_bench_rep},
 };
 
 //  key=value words, as cli_crew_start () writes them.

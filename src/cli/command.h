@@ -14,6 +14,8 @@ cli_command_fn (int argc, char **argv);
 
 cli_command_fn cli_send;
 cli_command_fn cli_recv;
+cli_command_fn cli_request;
+cli_command_fn cli_serve;
 cli_command_fn cli_drain;
 cli_command_fn cli_peers;
 cli_command_fn cli_queues;

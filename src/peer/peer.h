@@ -181,6 +181,7 @@ struct tern_peer {
     trn_table_t asks;          //  requests made, by number
     trn_table_t tasks;         //  requests served, by the engine's number
     tern_service_t *services;  //  all of them
+    struct trn_desk *desk;     //  `opening`; NULL: no durable requester
     zmq_msg_t *answer;         //  given to the engine just now
     bool progressed;           //  and those who wait for it are not told yet
     bool queues_changed;

@@ -1,4 +1,4 @@
-//  peer/requester.c - asking a service, the light form
+//  peer/requester.c - asking a service, both forms
 //
 //  Knows: an ask is one request.  It belongs to its requester until the
 //  application has its last reply, and to the actor until no more can come; the
@@ -7,6 +7,9 @@
 //      begin ──▶ op ──▶ peer's table ──▶ heard ──▶ next
 //                           │               ▲
 //                           └── over ───────┘
+//
+//  A durable one is a message in the outbox of the service's queue, and waits at
+//  the desk instead of the peer's table.
 //
 //  Invariants: an ask with something heard that nobody waits for by itself is
 //  on its requester's list of ready ones, and only then is the descriptor
@@ -19,9 +22,11 @@
 #include "base/memory.h"
 #include "base/name.h"
 #include "io/clock.h"
+#include "peer/desk.h"
 #include "peer/message.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +45,8 @@
 typedef struct trn_heard {
     struct trn_heard *next;
     tern_reply_t reply;
-    uint64_t size;  //  of its record
+    tern_msg_t *settle;  //  durable: to be settled when it is taken
+    uint64_t size;       //  of its record
 } trn_heard_t;
 
 typedef struct trn_ask {
@@ -61,6 +67,8 @@ typedef struct trn_ask {
     bool ready;   //  on the list
     bool abandoned;
     uint64_t taken, taken_bytes;
+
+    trn_wanted_t wanted;  //  durable: the desk's
 } trn_ask_t;
 
 struct tern_requester {
@@ -69,6 +77,8 @@ struct tern_requester {
     bool once;
     uint32_t open_max;
     int fd;
+    trn_desk_t *desk;  //  durable, else NULL
+    tern_producer_t *producer;
 
     pthread_mutex_t lock;  //  the rest
     pthread_cond_t arrived;
@@ -87,12 +97,7 @@ s_release (trn_ask_t *ask)
     if (atomic_fetch_sub (&ask->references, 1) != 1) {
         return;
     }
-    while (ask->heard) {
-        trn_heard_t *heard = ask->heard;
-        ask->heard = heard->next;
-        tern_msg_destroy (&heard->reply.msg);
-        free (heard);
-    }
+    assert (!ask->heard);
     zmq_msg_close (&ask->record);
     pthread_cond_destroy (&ask->arrived);
     free (ask);
@@ -138,11 +143,30 @@ s_update (tern_requester_t *self, trn_ask_t *ask)
     s_set_fd (self);
 }
 
+//  Nobody takes it: settle it, and count it.
+static void
+s_drop (tern_requester_t *self, trn_heard_t *heard)
+{
+    const tern_msg_t *kept = heard->settle ? heard->settle : heard->reply.msg;
+    if (self->desk && kept) {
+        trn_desk_settle (self->desk, kept);
+    }
+    atomic_fetch_add (&self->peer->replies_dropped, kept != NULL);
+    tern_msg_destroy (&heard->settle);
+    tern_msg_destroy (&heard->reply.msg);
+    free (heard);
+}
+
 //  Under lock: the application has done with it.
 static void
 s_forget (tern_requester_t *self, trn_ask_t *ask)
 {
     ask->abandoned = true;
+    while (ask->heard) {
+        trn_heard_t *heard = ask->heard;
+        ask->heard = heard->next;
+        s_drop (self, heard);
+    }
     s_update (self, ask);
     *(ask->before ? &ask->before->after : &self->first) = ask->after;
     if (ask->after) {
@@ -222,10 +246,8 @@ s_hear (trn_ask_t *ask, trn_heard_t *heard)
     tern_requester_t *self = ask->owner;
     pthread_mutex_lock (&self->lock);
     if (ask->abandoned) {
+        s_drop (self, heard);
         pthread_mutex_unlock (&self->lock);
-        atomic_fetch_add (&ask->owner->peer->replies_dropped, 1);
-        tern_msg_destroy (&heard->reply.msg);
-        free (heard);
         return;
     }
     heard->reply.id = ask->number;
@@ -260,7 +282,7 @@ s_on_answer (tern_peer_t *peer, trn_ask_t *ask, bool last)
     heard->reply.msg = msg;
     heard->reply.last = last;
     heard->size = trn_record_size (&msg->record);
-    if (last && trn_call_is_end (msg)) {
+    if (last && trn_call_marks (msg).empty) {
         tern_msg_destroy (&heard->reply.msg);
     }
     s_hear (ask, heard);
@@ -307,6 +329,79 @@ trn_requester_do (tern_peer_t *peer, const trn_action_t *action)
     }
 }
 
+//  The desk ----------------------------------------------------------------
+
+static trn_ask_t *
+s_ask_of (trn_wanted_t *wanted)
+{
+    return (trn_ask_t *) ((char *) wanted - offsetof (trn_ask_t, wanted));
+}
+
+static bool
+s_on_desk (trn_wanted_t *wanted, const trn_desk_reply_t *reply)
+{
+    trn_ask_t *ask = s_ask_of (wanted);
+    trn_heard_t *heard = trn_alloc (sizeof *heard);
+    heard->reply.status = reply->status;
+    heard->reply.last = reply->last;
+    if (reply->why.size) {
+        memcpy (heard->reply.why, reply->why.at, reply->why.size);
+    }
+    //  A message that only says so is kept to be settled.
+    *(reply->empty ? &heard->settle : &heard->reply.msg) = reply->msg;
+    s_hear (ask, heard);
+    return true;
+}
+
+static void
+s_on_desk_done (trn_wanted_t *wanted)
+{
+    s_release (s_ask_of (wanted));
+}
+
+//  Store the request; it is on the disk when this returns.
+static int
+s_send (tern_requester_t *self, const trn_ask_t *ask, const tern_msg_t *request,
+        int timeout_ms)
+{
+    char queue[TRN_NAME_MAX + 2];
+    uint64_t seq = 0;
+    tern_msg_t *msg = trn_call_copy (request);
+    snprintf (queue, sizeof queue, "@%s", self->peer->name);
+    int rc = tern_msg_set_reply_to (msg, queue);
+    if (rc == TERN_OK) {
+        rc = tern_msg_set_correlation (msg, ask->wanted.correlation);
+    }
+    if (rc == TERN_OK) {
+        rc = tern_producer_send_msg (self->producer, msg, timeout_ms, &seq);
+    }
+    if (rc == TERN_OK) {
+        rc = tern_producer_wait (self->producer, seq, TERN_SYNCED, -1);
+    }
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+//  The application's own, or one that no other life of this peer gives.
+static void
+s_correlate (tern_requester_t *self, trn_ask_t *ask, const tern_msg_t *request,
+             const char *resumed)
+{
+    char *correlation = ask->wanted.correlation;
+    const char *own = resumed;
+    size_t size = resumed ? strlen (resumed) : 0;
+    if (!resumed && !request->parcel) {
+        own = tern_msg_correlation (request, &size);
+    }
+    if (own && size) {
+        memcpy (correlation, own, size);
+    } else {
+        snprintf (correlation, sizeof ask->wanted.correlation,
+                  "%" PRIu64 ".%" PRIu64,
+                  trn_store_incarnation (self->peer->store), ask->number);
+    }
+}
+
 //  Open and close ----------------------------------------------------------
 
 typedef struct {
@@ -330,10 +425,20 @@ s_close (tern_peer_t *peer, void *arg)
     trn_engine_remove_need (peer->engine, self->service, trn_clock_ms ());
 }
 
+static int
+s_open_durable (tern_requester_t *self)
+{
+    const int rc = tern_producer_open (&self->producer, self->peer,
+                                       self->service, NULL, 0);
+    return rc == TERN_OK ? trn_desk_acquire (self->peer, &self->desk) : rc;
+}
+
 static void
 s_free (tern_requester_t **self_p)
 {
     tern_requester_t *self = *self_p;
+    tern_producer_close (&self->producer);
+    trn_desk_release (&self->desk);
     if (self->fd >= 0) {
         close (self->fd);
     }
@@ -373,7 +478,9 @@ tern_requester_open (tern_requester_t **self_p, tern_peer_t *peer,
     s_init_cond (&self->arrived);
     self->fd = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     s_opening_t opening = {self, self->fd < 0 ? TERN_ETOOBIG : TERN_OK};
-    if (opening.result == TERN_OK) {
+    if (opening.result == TERN_OK && options && options->durable) {
+        opening.result = s_open_durable (self);
+    } else if (opening.result == TERN_OK) {
         trn_actor_call (peer, s_open, &opening);
     }
     if (opening.result != TERN_OK) {
@@ -388,6 +495,12 @@ tern_requester_open (tern_requester_t **self_p, tern_peer_t *peer,
 static void
 s_cancel (tern_requester_t *self, trn_ask_t *ask)
 {
+    if (self->desk) {
+        //  Our lock is behind the desk's, so the desk finds it dead.
+        atomic_store (&ask->wanted.dead, true);
+        s_forget (self, ask);
+        return;
+    }
     atomic_fetch_add (&ask->references, 1);  //  the op's
     ask->abandon.run = s_abandon;
     trn_op_post (self->peer, &ask->abandon, false);
@@ -407,15 +520,43 @@ tern_requester_close (tern_requester_t **self_p)
         s_cancel (self, self->first);
     }
     pthread_mutex_unlock (&self->lock);
-    trn_actor_call (self->peer, s_close, self);
+    if (self->desk) {
+        trn_desk_sweep (self->desk);
+    } else {
+        trn_actor_call (self->peer, s_close, self);
+    }
     s_free (self_p);
 }
 
 //  Asking ------------------------------------------------------------------
 
+//  Wait at the desk first, so that no reply can miss us.  request NULL: it was
+//  sent in an earlier life.
 static int
-s_ask (tern_requester_t *self, const tern_msg_t *request, int timeout_ms,
-       trn_ask_t **direct_p, uint64_t *id_p)
+s_ask_durable (tern_requester_t *self, trn_ask_t *ask,
+               const tern_msg_t *request, int timeout_ms)
+{
+    ask->wanted.due_ms = ask->terms.due_ms;
+    ask->wanted.hear = s_on_desk;
+    ask->wanted.done = s_on_desk_done;
+    atomic_fetch_add (&ask->references, 1);  //  ours
+    trn_desk_add (self->desk, &ask->wanted);
+    const int rc = request ? s_send (self, ask, request, timeout_ms) : TERN_OK;
+    if (rc != TERN_OK) {
+        pthread_mutex_lock (&self->lock);
+        if (!ask->abandoned) {
+            s_cancel (self, ask);
+        }
+        pthread_mutex_unlock (&self->lock);
+        trn_desk_sweep (self->desk);
+    }
+    s_release (ask);
+    return rc;
+}
+
+static int
+s_ask (tern_requester_t *self, const tern_msg_t *request, const char *resumed,
+       int timeout_ms, trn_ask_t **direct_p, uint64_t *id_p)
 {
     if (timeout_ms == 0 || timeout_ms < -1) {
         return TERN_EINVAL;
@@ -427,14 +568,21 @@ s_ask (tern_requester_t *self, const tern_msg_t *request, int timeout_ms,
     ask->begin.run = s_begin;
     atomic_init (&ask->references, 2);
     ask->number = atomic_fetch_add (&self->peer->call_number, 1) + 1;
-    const int rc = trn_call_pack (self->peer, self->service, request,
-                                  ask->number, &ask->record);
+    zmq_msg_init (&ask->record);
+    int rc = TERN_OK;
+    if (self->desk) {
+        ask->size = request ? request->record.body_size : 0;
+        s_correlate (self, ask, request, resumed);
+    } else {
+        rc = trn_call_pack (self->peer, self->service, request, ask->number,
+                            &ask->record);
+        ask->size = zmq_msg_size (&ask->record);
+    }
     if (rc != TERN_OK) {
         free (ask);
         return rc;
     }
     s_init_cond (&ask->arrived);
-    ask->size = zmq_msg_size (&ask->record);
     ask->terms = (trn_call_terms_t) {
         .number = ask->number,
         .answers = AHEAD,
@@ -467,8 +615,11 @@ s_ask (tern_requester_t *self, const tern_msg_t *request, int timeout_ms,
     } else {
         *id_p = ask->number;
     }
-    trn_op_post (self->peer, &ask->begin, alone);
-    return TERN_OK;
+    if (!self->desk) {
+        trn_op_post (self->peer, &ask->begin, alone);
+        return TERN_OK;
+    }
+    return s_ask_durable (self, ask, request, timeout_ms);
 }
 
 //  Under lock: take what was heard first.
@@ -481,12 +632,20 @@ s_pop (tern_requester_t *self, trn_ask_t *ask, tern_reply_t *reply)
         ask->heard_last = &ask->heard;
     }
     *reply = heard->reply;
+    if (self->desk && (heard->settle || reply->msg)) {
+        trn_desk_settle (self->desk,
+                         heard->settle ? heard->settle : reply->msg);
+        tern_msg_destroy (&heard->settle);
+    }
     ask->taken++;
     ask->taken_bytes += heard->size;
     free (heard);
     s_update (self, ask);
     if (reply->last) {
         s_forget (self, ask);
+        return;
+    }
+    if (self->desk) {
         return;
     }
     const bool low = ask->terms.answers - ask->taken <= AHEAD / 2
@@ -515,7 +674,7 @@ tern_requester_request (tern_requester_t *self, const tern_msg_t *request,
         why[0] = 0;
     }
     trn_ask_t *ask = NULL;
-    int rc = s_ask (self, request, timeout_ms, &ask, NULL);
+    int rc = s_ask (self, request, NULL, timeout_ms, &ask, NULL);
     if (rc != TERN_OK) {
         return rc;
     }
@@ -543,7 +702,37 @@ tern_requester_begin (tern_requester_t *self, const tern_msg_t *request,
                       int timeout_ms, uint64_t *id_p)
 {
     assert (self && request && id_p);
-    return s_ask (self, request, timeout_ms, NULL, id_p);
+    return s_ask (self, request, NULL, timeout_ms, NULL, id_p);
+}
+
+int
+tern_requester_resume (tern_requester_t *self, const char *correlation,
+                       int timeout_ms, uint64_t *id_p)
+{
+    assert (self && correlation && id_p);
+    const size_t size = strlen (correlation);
+    if (!self->desk) {
+        return TERN_ENOTSUP;
+    }
+    if (size == 0 || size > TRN_WORD_MAX) {
+        return TERN_EINVAL;
+    }
+    return s_ask (self, NULL, correlation, timeout_ms, NULL, id_p);
+}
+
+int
+tern_requester_correlation (tern_requester_t *self, uint64_t id,
+                            char correlation[128])
+{
+    assert (self && correlation);
+    pthread_mutex_lock (&self->lock);
+    const trn_ask_t *ask = self->desk ? s_find (self, id) : NULL;
+    if (ask) {
+        memcpy (correlation, ask->wanted.correlation,
+                sizeof ask->wanted.correlation);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return ask ? TERN_OK : TERN_ENOENT;
 }
 
 //  Under lock: has this one, or anyone with 0, something to take?

@@ -21,7 +21,7 @@
 #include "peer/message.h"
 
 #include <assert.h>
-#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +43,22 @@ struct trn_served {
     uint64_t answers_max, bytes_max;
 };
 
+//  Where durable replies to one peer go.
+typedef struct s_outlet {
+    struct s_outlet *next;
+    tern_producer_t *producer;
+    char queue[TRN_NAME_MAX + 2];
+} s_outlet_t;
+
+//  A durable request with replies, but not the last.
+typedef struct s_stream {
+    struct s_stream *next;
+    uint8_t store_uuid[16];
+    char outbox[TRN_NAME_MAX + 2];
+    uint64_t seq;
+    uint64_t parts;  //  sent
+} s_stream_t;
+
 struct tern_service {
     tern_peer_t *peer;
     tern_consumer_t *consumer;
@@ -54,6 +70,8 @@ struct tern_service {
 
     pthread_mutex_t lock;
     pthread_cond_t room;  //  for replies, or nobody waits
+    s_outlet_t *outlets;  //  of durable replies
+    s_stream_t *streams;  //  durable requests replied to in part
 };
 
 //  The actor's side --------------------------------------------------------
@@ -199,7 +217,7 @@ s_finish (trn_served_t *served, const char *words, bool alone)
     s_answer_t *answer = s_new_answer (served);
     answer->op.run = s_run_over;
     answer->reason = TRN_FAIL_FAILED;
-    strncpy (answer->words, words, sizeof answer->words - 1);
+    trn_call_words (answer->words, words);
     trn_op_post (served->peer, &answer->op, alone);
     return true;
 }
@@ -316,6 +334,17 @@ tern_service_close (tern_service_t **self_p)
     }
     trn_actor_call (self->peer, s_close, self);
     tern_consumer_close (&self->consumer);
+    while (self->outlets) {
+        s_outlet_t *outlet = self->outlets;
+        self->outlets = outlet->next;
+        tern_producer_close (&outlet->producer);
+        free (outlet);
+    }
+    while (self->streams) {
+        s_stream_t *stream = self->streams;
+        self->streams = stream->next;
+        free (stream);
+    }
     pthread_cond_destroy (&self->room);
     pthread_mutex_destroy (&self->lock);
     free (self);
@@ -437,15 +466,186 @@ s_reply_light (tern_service_t *self, trn_served_t *served,
     return TERN_OK;
 }
 
+//  Durable replies -----------------------------------------------------------
+
+//  The outlet to a private queue, opened if there is none.
+static int
+s_find_outlet (tern_service_t *self, const char *queue,
+               tern_producer_t **producer_p)
+{
+    int rc = TERN_OK;
+    pthread_mutex_lock (&self->lock);
+    s_outlet_t *outlet = self->outlets;
+    while (outlet && strcmp (outlet->queue, queue) != 0) {
+        outlet = outlet->next;
+    }
+    if (!outlet) {
+        outlet = trn_alloc (sizeof *outlet);
+        snprintf (outlet->queue, sizeof outlet->queue, "%s", queue);
+        rc = tern_producer_open (&outlet->producer, self->peer, queue, NULL, 0);
+        if (rc == TERN_OK) {
+            outlet->next = self->outlets;
+            self->outlets = outlet;
+        } else {
+            free (outlet);
+            outlet = NULL;
+        }
+    }
+    *producer_p = outlet ? outlet->producer : NULL;
+    pthread_mutex_unlock (&self->lock);
+    return rc;
+}
+
+//  Under lock: the place of this request in the list of streams.
+static s_stream_t **
+s_find_stream (tern_service_t *self, const tern_msg_t *request)
+{
+    const trn_parcel_t *parcel = request->parcel;
+    s_stream_t **link = &self->streams;
+    while (*link
+           && ((*link)->seq != request->record.seq
+               || memcmp ((*link)->store_uuid, parcel->store_uuid, 16) != 0
+               || strcmp ((*link)->outbox, parcel->outbox) != 0)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static uint64_t
+s_parts (tern_service_t *self, const tern_msg_t *request)
+{
+    pthread_mutex_lock (&self->lock);
+    s_stream_t *const *link = s_find_stream (self, request);
+    const uint64_t parts = *link ? (*link)->parts : 0;
+    pthread_mutex_unlock (&self->lock);
+    return parts;
+}
+
+static void
+s_note_part (tern_service_t *self, const tern_msg_t *request, bool last)
+{
+    pthread_mutex_lock (&self->lock);
+    s_stream_t **link = s_find_stream (self, request);
+    if (!*link && !last) {
+        s_stream_t *stream = trn_alloc (sizeof *stream);
+        memcpy (stream->store_uuid, request->parcel->store_uuid, 16);
+        memcpy (stream->outbox, request->parcel->outbox, sizeof stream->outbox);
+        stream->seq = request->record.seq;
+        *link = stream;
+    }
+    s_stream_t *stream = *link;
+    if (stream && last) {
+        *link = stream->next;
+        free (stream);
+    } else if (stream) {
+        stream->parts++;
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
+//  Where the reply goes, and what it is known by.  NULL: nobody waits.
+static int
+s_address (tern_service_t *self, const tern_msg_t *request, tern_msg_t *msg,
+           tern_producer_t **producer_p)
+{
+    char queue[TRN_NAME_MAX + 2] = "";
+    char correlation[TRN_WORD_MAX + 1] = "";
+    size_t size = 0;
+    const char *text = tern_msg_reply_to (request, &size);
+    *producer_p = NULL;
+    //  Only to private queues: a request cannot make us publish elsewhere.
+    if (!text || size == 0 || size >= sizeof queue || text[0] != '@') {
+        return TERN_OK;
+    }
+    memcpy (queue, text, size);
+    text = tern_msg_correlation (request, &size);
+    if (text && size < sizeof correlation) {
+        memcpy (correlation, text, size);
+    }
+    int rc = TERN_OK;
+    if (correlation[0]) {
+        rc = tern_msg_set_correlation (msg, correlation);
+    }
+    return rc == TERN_OK ? s_find_outlet (self, queue, producer_p) : rc;
+}
+
+//  Send it, and with the last settle the request when that is on the disk: if we
+//  die between, both come again, and the requester drops what it knows.
+static int
+s_send_durable (tern_service_t *self, const tern_msg_t *request,
+                tern_msg_t *msg, bool last, int timeout_ms)
+{
+    tern_producer_t *producer = NULL;
+    uint64_t seq = 0;
+    int rc = trn_call_set_part (msg, s_parts (self, request) + 1);
+    if (rc == TERN_OK) {
+        rc = s_address (self, request, msg, &producer);
+    }
+    if (rc == TERN_OK && producer) {
+        rc = tern_producer_send_msg (producer, msg, timeout_ms, &seq);
+    }
+    if (rc == TERN_OK && producer) {
+        rc = tern_producer_wait (producer, seq, TERN_SYNCED, -1);
+    }
+    if (rc == TERN_OK) {
+        s_note_part (self, request, last);
+    }
+    return rc == TERN_OK && last
+               ? tern_consumer_accept (self->consumer, request)
+               : rc;
+}
+
+static int
+s_reply_durable (tern_service_t *self, const tern_msg_t *request,
+                 const tern_msg_t *reply, bool last, int timeout_ms)
+{
+    if (request->settled) {
+        return TERN_ENOENT;
+    }
+    tern_msg_t *msg = trn_call_copy (reply);
+    int rc = last ? trn_call_set_end (msg, !reply) : TERN_OK;
+    if (rc == TERN_OK) {
+        rc = s_send_durable (self, request, msg, last, timeout_ms);
+    }
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+static int
+s_fail_durable (tern_service_t *self, const tern_msg_t *request,
+                const char *why)
+{
+    if (request->settled) {
+        return TERN_ENOENT;
+    }
+    tern_msg_t *msg = trn_call_copy (NULL);
+    int rc = trn_call_set_fail (msg, why);
+    if (rc == TERN_OK) {
+        rc = s_send_durable (self, request, msg, true, -1);
+    }
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+//  Both ----------------------------------------------------------------------
+
 int
 tern_service_reply (tern_service_t *self, const tern_msg_t *request,
                     const tern_msg_t *reply, bool last, int timeout_ms)
 {
     assert (self && request && request->parcel && (reply || last));
-    tern_msg_t *mark = reply ? NULL : trn_call_end_mark ();
     trn_served_t *served = request->parcel->served;
-    const int rc
-        = s_reply_light (self, served, reply ? reply : mark, last, timeout_ms);
+    if (!served) {
+        return s_reply_durable (self, request, reply, last, timeout_ms);
+    }
+    if (reply) {
+        return s_reply_light (self, served, reply, last, timeout_ms);
+    }
+    tern_msg_t *mark = trn_call_copy (NULL);
+    int rc = trn_call_set_end (mark, true);
+    if (rc == TERN_OK) {
+        rc = s_reply_light (self, served, mark, last, timeout_ms);
+    }
     tern_msg_destroy (&mark);
     return rc;
 }
@@ -456,6 +656,9 @@ tern_service_fail (tern_service_t *self, const tern_msg_t *request,
 {
     assert (self && request && request->parcel && why);
     trn_served_t *served = request->parcel->served;
+    if (!served) {
+        return s_fail_durable (self, request, why);
+    }
     const bool gone = atomic_load (&served->gone);
     return s_finish (served, why, s_is_alone (self)) && !gone ? TERN_OK
                                                               : TERN_ENOENT;

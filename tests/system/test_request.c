@@ -473,6 +473,7 @@ test_a_requester_that_does_not_take_stops_the_server (void **state)
 
 //  Many ------------------------------------------------------------------------
 
+//  T-166
 static void
 test_requests_in_hand_are_bounded_by_prefetch (void **state)
 {

@@ -166,7 +166,7 @@ every_frame_comes_back (void **state)
     (void) state;
     static trn_frame_t frame;
     static test_packed_t packed;
-    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         s_sample (&frame, type);
         s_pack (&packed, &frame);
         assert_true (packed.size <= TRN_CONTROL_MAX);
@@ -226,7 +226,7 @@ a_frame_cut_short_is_refused_wherever_it_is_cut (void **state)
     (void) state;
     static trn_frame_t frame;
     static test_packed_t packed;
-    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         s_sample (&frame, type);
         s_pack (&packed, &frame);
         for (const size_t whole = packed.size; packed.size > 0;) {
@@ -244,7 +244,7 @@ a_missing_field_is_refused (void **state)
     (void) state;
     static trn_frame_t frame;
     static test_packed_t whole, packed;
-    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         s_sample (&frame, type);
         s_pack (&whole, &frame);
         for (uint32_t keep = 0; keep < test_packed_count (&whole); keep++) {
@@ -263,7 +263,7 @@ fields_of_a_later_version_are_ignored (void **state)
     static trn_frame_t frame;
     static test_packed_t whole, packed;
     static const char later[] = "\x82\xa1k\x92\1\xc0\xa1l\xc4\1\xff\x2a";
-    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         s_sample (&frame, type);
         s_pack (&whole, &frame);
         packed = whole;
@@ -427,7 +427,7 @@ only_hello_and_refuse_come_without_a_connection (void **state)
     (void) state;
     static trn_frame_t frame;
     static test_packed_t packed;
-    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_BYE; type++) {
+    for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         const bool outside = type == TRN_HELLO || type == TRN_REFUSE;
         s_sample (&frame, type);
         frame.connection = 0;

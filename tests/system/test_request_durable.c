@@ -1,0 +1,383 @@
+//  test_request_durable - requests and replies that survive either end
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "scene.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SERVICE "prices"
+#define PATIENCE SCENE_DEADLINE_MS
+
+static tern_service_t *
+s_service (tern_peer_t *peer)
+{
+    tern_service_t *service = NULL;
+    assert_int_equal (tern_service_open (&service, peer, SERVICE, NULL),
+                      TERN_OK);
+    return service;
+}
+
+static tern_requester_t *
+s_requester (tern_peer_t *peer)
+{
+    const tern_requester_options_t options = {.durable = true};
+    tern_requester_t *requester = NULL;
+    assert_int_equal (
+        tern_requester_open (&requester, peer, SERVICE, &options), TERN_OK);
+    return requester;
+}
+
+static uint64_t
+s_begin (tern_requester_t *requester, const char *text, const char *correlation)
+{
+    tern_msg_t *msg = tern_msg_new (text, strlen (text));
+    uint64_t id = 0;
+    if (correlation) {
+        assert_int_equal (tern_msg_set_correlation (msg, correlation), TERN_OK);
+    }
+    assert_int_equal (tern_requester_begin (requester, msg, PATIENCE, &id),
+                      TERN_OK);
+    tern_msg_destroy (&msg);
+    return id;
+}
+
+static tern_msg_t *
+s_take (tern_service_t *service, const char *text)
+{
+    tern_msg_t *msg = tern_service_recv (service, PATIENCE);
+    assert_non_null (msg);
+    assert_int_equal (tern_msg_size (msg), strlen (text));
+    assert_memory_equal (tern_msg_body (msg), text, strlen (text));
+    return msg;
+}
+
+static int
+s_reply (tern_service_t *service, const tern_msg_t *request, const char *text,
+         bool last)
+{
+    tern_msg_t *msg = tern_msg_new (text, strlen (text));
+    const int rc = tern_service_reply (service, request, msg, last, PATIENCE);
+    tern_msg_destroy (&msg);
+    return rc;
+}
+
+static void
+s_expect (tern_requester_t *requester, uint64_t id, const char *text, bool last)
+{
+    tern_reply_t reply;
+    assert_int_equal (tern_requester_next (requester, id, &reply, PATIENCE),
+                      TERN_OK);
+    assert_int_equal (reply.status, TERN_OK);
+    assert_non_null (reply.msg);
+    assert_int_equal (tern_msg_size (reply.msg), strlen (text));
+    assert_memory_equal (tern_msg_body (reply.msg), text, strlen (text));
+    assert_int_equal (reply.last, last);
+    tern_msg_destroy (&reply.msg);
+}
+
+//  Nothing waits in the outbox of this queue.
+typedef struct {
+    tern_peer_t *peer;
+    const char *queue;
+} outbox_t;
+
+static bool
+s_is_empty (void *arg)
+{
+    const outbox_t *outbox = arg;
+    const tern_stats_t stats
+        = scene_stats (outbox->peer, outbox->queue, TERN_ROLE_PUBLISHER);
+    return stats.depth == 0;
+}
+
+static void
+s_until_empty (tern_peer_t *peer, const char *queue)
+{
+    outbox_t outbox = {peer, queue};
+    scene_until (peer, s_is_empty, &outbox, "all settled");
+}
+
+typedef struct {
+    tern_peer_t *peer;
+    uint64_t count;
+} drops_t;
+
+static bool
+s_has_dropped (void *arg)
+{
+    const drops_t *drops = arg;
+    tern_request_stats_t stats;
+    tern_peer_request_stats (drops->peer, &stats);
+    return stats.dropped == drops->count;
+}
+
+//  Both ends alive -------------------------------------------------------------
+
+static void
+test_a_durable_request_and_its_reply_are_settled (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    const uint64_t id = s_begin (requester, "apples", NULL);
+    tern_service_t *service = s_service (depot);
+    tern_msg_t *request = s_take (service, "apples");
+    size_t size = 0;
+    assert_memory_equal (tern_msg_reply_to (request, &size), "@shop-1", 7);
+    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+    assert_int_equal (s_reply (service, request, "3.50", true), TERN_ENOENT);
+    s_expect (requester, id, "2.50", true);
+    s_until_empty (shop, SERVICE);
+    s_until_empty (depot, "@shop-1");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+    tern_peer_close (&depot, 0);
+}
+
+static void
+test_a_stream_of_durable_replies_ends (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    tern_service_t *service = s_service (shop);
+    const uint64_t id = s_begin (requester, "all", NULL);
+    tern_msg_t *request = s_take (service, "all");
+    assert_int_equal (s_reply (service, request, "a", false), TERN_OK);
+    assert_int_equal (s_reply (service, request, "b", false), TERN_OK);
+    assert_int_equal (
+        tern_service_reply (service, request, NULL, true, PATIENCE), TERN_OK);
+    s_expect (requester, id, "a", false);
+    s_expect (requester, id, "b", false);
+    tern_reply_t end;
+    assert_int_equal (tern_requester_next (requester, id, &end, PATIENCE),
+                      TERN_OK);
+    assert_true (end.last && !end.msg && end.status == TERN_OK);
+    s_until_empty (shop, "@shop-1");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+}
+
+static void
+test_words_of_a_durable_failure_reach_the_requester (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    tern_service_t *service = s_service (shop);
+    const uint64_t id = s_begin (requester, "pears", NULL);
+    tern_msg_t *request = s_take (service, "pears");
+    assert_int_equal (tern_service_fail (service, request, "no\xff pears\n"),
+                      TERN_OK);
+    tern_reply_t end;
+    assert_int_equal (tern_requester_next (requester, id, &end, PATIENCE),
+                      TERN_OK);
+    assert_int_equal (end.status, TERN_EFAILED);
+    assert_string_equal (end.why, "no? pears?");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+}
+
+static void
+test_a_durable_reply_that_nobody_waits_for_is_dropped_and_counted (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    tern_service_t *service = s_service (depot);
+    const uint64_t id = s_begin (requester, "never mind", NULL);
+    assert_int_equal (tern_requester_cancel (requester, id), TERN_OK);
+    tern_msg_t *request = s_take (service, "never mind");
+    assert_int_equal (s_reply (service, request, "done", true), TERN_OK);
+    drops_t drops = {shop, 1};
+    scene_until (shop, s_has_dropped, &drops, "dropped");
+    s_until_empty (depot, "@shop-1");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+    tern_peer_close (&depot, 0);
+}
+
+static void
+test_a_message_without_a_requester_can_be_served (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_service_t *service = s_service (shop);
+    tern_producer_t *producer = scene_producer (shop, SERVICE);
+    const uint64_t seq = scene_send (producer, "just do it");
+    tern_msg_t *request = s_take (service, "just do it");
+    assert_int_equal (s_reply (service, request, "done", true), TERN_OK);
+    scene_settled (producer, seq);
+    tern_producer_close (&producer);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+}
+
+//  Ends that die ---------------------------------------------------------------
+
+//  hold NAME: take one request, say so, never reply.
+static int
+s_hold (const scene_t *scene, int argc, char **argv)
+{
+    assert_int_equal (argc, 1);
+    tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
+    tern_service_t *service = s_service (peer);
+    tern_msg_t *request = tern_service_recv (service, PATIENCE);
+    assert_non_null (request);
+    printf ("took %.*s\n", (int) tern_msg_size (request),
+            (const char *) tern_msg_body (request));
+    for (;;) {
+        pause ();
+    }
+    return 0;
+}
+
+//  ask NAME: begin one request, say so, wait for ever.
+static int
+s_ask (const scene_t *scene, int argc, char **argv)
+{
+    assert_int_equal (argc, 1);
+    tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
+    tern_requester_t *requester = s_requester (peer);
+    s_begin (requester, "apples", "order-17");
+    printf ("asked\n");
+    for (;;) {
+        pause ();
+    }
+    return 0;
+}
+
+static void
+test_a_durable_request_survives_its_server (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    scene_child_t child;
+    scene_start (*state, &child, "hold", "depot-1", NULL);
+    const uint64_t id = s_begin (requester, "apples", NULL);
+    scene_says (&child, "took apples");
+    scene_kill (&child);
+    tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
+    tern_service_t *service = s_service (depot);
+    tern_msg_t *request = s_take (service, "apples");
+    assert_true (tern_msg_redelivered (request));
+    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+    s_expect (requester, id, "2.50", true);
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+    tern_peer_close (&depot, 0);
+}
+
+static void
+test_a_requester_that_died_gets_its_reply_in_its_next_life (void **state)
+{
+    scene_child_t child;
+    scene_start (*state, &child, "ask", "shop-1", NULL);
+    scene_says (&child, "asked");
+    scene_kill (&child);
+
+    //  Nobody serves yet: the request waits in the store of the dead.
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
+    tern_service_t *service = s_service (depot);
+    tern_msg_t *request = s_take (service, "apples");
+    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+
+    //  The reply is there before or after it is asked for.
+    tern_requester_t *requester = s_requester (shop);
+    uint64_t id = 0;
+    assert_int_equal (
+        tern_requester_resume (requester, "order-17", PATIENCE, &id), TERN_OK);
+    char correlation[128];
+    assert_int_equal (
+        tern_requester_correlation (requester, id, correlation), TERN_OK);
+    assert_string_equal (correlation, "order-17");
+    s_expect (requester, id, "2.50", true);
+    s_until_empty (depot, "@shop-1");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+    tern_peer_close (&depot, 0);
+}
+
+static void
+test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later (void **state)
+{
+    scene_child_t child;
+    scene_start (*state, &child, "ask", "shop-1", NULL);
+    scene_says (&child, "asked");
+    scene_kill (&child);
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    tern_service_t *service = s_service (shop);
+    tern_msg_t *request = s_take (service, "apples");
+    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+    //  Another reply behind it has come, so the first is there and kept.
+    const uint64_t next = s_begin (requester, "pears", NULL);
+    request = s_take (service, "pears");
+    assert_int_equal (s_reply (service, request, "1.50", true), TERN_OK);
+    s_expect (requester, next, "1.50", true);
+    uint64_t id = 0;
+    assert_int_equal (
+        tern_requester_resume (requester, "order-17", PATIENCE, &id), TERN_OK);
+    s_expect (requester, id, "2.50", true);
+    s_until_empty (shop, "@shop-1");
+    tern_requester_close (&requester);
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+}
+
+static void
+test_a_light_requester_cannot_resume (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = NULL;
+    assert_int_equal (tern_requester_open (&requester, shop, SERVICE, NULL),
+                      TERN_OK);
+    uint64_t id = 0;
+    assert_int_equal (tern_requester_resume (requester, "x", PATIENCE, &id),
+                      TERN_ENOTSUP);
+    tern_requester_close (&requester);
+    requester = s_requester (shop);
+    assert_int_equal (tern_requester_resume (requester, "", PATIENCE, &id),
+                      TERN_EINVAL);
+    tern_requester_close (&requester);
+    tern_peer_close (&shop, 0);
+}
+
+#define IN_SCENE(test)                                                         \
+    cmocka_unit_test_setup_teardown (test, scene_setup, scene_teardown)
+
+int
+main (int argc, char **argv)
+{
+    const scene_role_t roles[] = {{"hold", s_hold}, {"ask", s_ask}, {0}};
+    const int status = scene_main (roles, argc, argv);
+    if (status >= 0) {
+        return status;
+    }
+    const struct CMUnitTest tests[] = {
+        IN_SCENE (test_a_durable_request_and_its_reply_are_settled),
+        IN_SCENE (test_a_stream_of_durable_replies_ends),
+        IN_SCENE (test_words_of_a_durable_failure_reach_the_requester),
+        IN_SCENE (
+            test_a_durable_reply_that_nobody_waits_for_is_dropped_and_counted),
+        IN_SCENE (test_a_message_without_a_requester_can_be_served),
+        IN_SCENE (test_a_durable_request_survives_its_server),
+        IN_SCENE (test_a_requester_that_died_gets_its_reply_in_its_next_life),
+        IN_SCENE (
+            test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later),
+        IN_SCENE (test_a_light_requester_cannot_resume),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
