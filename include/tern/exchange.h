@@ -35,12 +35,13 @@ typedef enum {
     TERN_HEADERS = 4
 } tern_exchange_type_t;
 
-//  Where a queue starts in what a publisher has kept, when the publisher hears
-//  of its first binding.
+//  Where a queue starts in what a publisher has kept (tern_exchange_options_t),
+//  when the publisher hears of its first binding.
 typedef enum {
     TERN_FROM_NEW = 0,       //  with what is published from then on
     TERN_FROM_EARLIEST = 1,  //  with the oldest that is kept
-    TERN_FROM_SEQ = 2        //  with this seq, or the oldest kept after it
+    TERN_FROM_SEQ = 2,       //  with this seq, or the oldest kept after it
+    TERN_FROM_TIME = 3       //  with what was published at this time or after
 } tern_from_t;
 
 typedef struct {
@@ -58,9 +59,10 @@ typedef struct {
     const char *pattern;           //  direct, topic: up to 255 bytes; else NULL
     const tern_header_t *headers;  //  headers: 1..TERN_BINDING_HEADERS_MAX
     size_t header_count;
-    bool any;          //  headers: one of them is enough
-    tern_from_t from;  //  only if the exchange keeps messages, see below
-    uint64_t from_seq;
+    bool any;  //  headers: one of them is enough
+    tern_from_t from;
+    uint64_t from_seq;  //  TERN_FROM_SEQ
+    uint64_t from_ms;   //  TERN_FROM_TIME: publisher's clock, since 1970
 } tern_binding_t;
 
 //  Bind a queue.  What is bound already stays as it is.  The peer knows it at

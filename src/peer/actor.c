@@ -313,6 +313,7 @@ s_run (void *arg)
         s_run_commands (self);
         trn_box_collect (self);
         trn_box_disk_news (self);
+        trn_box_look_back (self);
         const int64_t now = trn_clock_ms ();
         trn_consumer_collect (self, now, false);
         trn_op_collect (self);

@@ -49,12 +49,14 @@ s_convert (const tern_binding_t *from, trn_propset_t *props, trn_binding_t *to)
         .pattern = s_text (from->pattern),
         .any = from->any,
         .from = (trn_from_t) from->from,
-        .from_value = from->from == TERN_FROM_SEQ ? from->from_seq : 0,
+        .from_value = from->from == TERN_FROM_SEQ    ? from->from_seq
+                      : from->from == TERN_FROM_TIME ? from->from_ms
+                                                     : 0,
         .alternate = s_text (""),
         .writer = s_text (""),
     };
     to->headers = trn_propset_map (props, &to->headers_size);
-    return from->from > TERN_FROM_SEQ ? TERN_EINVAL : trn_binding_check (to);
+    return from->from > TERN_FROM_TIME ? TERN_EINVAL : trn_binding_check (to);
 }
 
 static void
@@ -208,6 +210,7 @@ tern_peer_bound (tern_peer_t *self, const tern_binding_t *binding,
     trn_bound_wait_t wait = {.binding = &inside};
     pthread_mutex_lock (&self->lock);
     wait.next = self->bound_waits;
+    // cppcheck-suppress autoVariables ; taken out below
     self->bound_waits = &wait;
     pthread_mutex_unlock (&self->lock);
 
@@ -260,7 +263,8 @@ s_show (trn_shown_t *shown, const trn_binding_t *from, tern_binding_t *to)
         .headers = shown->headers,
         .any = from->any,
         .from = (tern_from_t) from->from,
-        .from_seq = from->from_value,
+        .from_seq = from->from == TRN_FROM_SEQ ? from->from_value : 0,
+        .from_ms = from->from == TRN_FROM_TIME ? from->from_value : 0,
     };
     trn_props_t props;
     trn_prop_t prop;

@@ -324,6 +324,7 @@ trn_box_destroy (trn_box_t **box_p)
         if ((*box_p)->room_fd >= 0) {
             close ((*box_p)->room_fd);
         }
+        trn_past_clear (*box_p);
         trn_exchange_destroy (&(*box_p)->exchange);
         pthread_mutex_destroy (&(*box_p)->ruling);
         free (*box_p);
@@ -616,6 +617,16 @@ trn_box_disk_news (tern_peer_t *self)
                              trn_outbox_saved (box->outbox), now);
     }
     trn_burial_seek (self);
+}
+
+void
+trn_box_look_back (tern_peer_t *self)
+{
+    for (uint32_t index = 0; index < self->box_count; index++) {
+        if (self->boxes[index]->pasts) {
+            trn_past_run (self->boxes[index]);
+        }
+    }
 }
 
 uint64_t

@@ -402,10 +402,8 @@ tern_config_get (const tern_config_t *self, const char *key)
     //  Without making anything, this changes nothing.
     char *const *slot
         = s_slot ((tern_config_t *) (uintptr_t) self, key, false, &setting);
-    if (slot && *slot) {
-        return *slot;
-    }
-    return setting ? setting->initial : NULL;
+    const char *value = slot ? *slot : NULL;
+    return value || !setting ? value : setting->initial;
 }
 
 uint64_t

@@ -173,23 +173,6 @@ s_note_queue (trn_exchange_t *self, uint32_t number, trn_text_t name)
     return queue;
 }
 
-//  From which seq on a queue that is new gets messages.  A routed message has
-//  its targets in its record, so a new queue cannot be among those of the past.
-static uint64_t
-s_first_seq (trn_box_t *box, const trn_binding_t *binding)
-{
-    trn_log_t *log = trn_outbox_log (box->outbox);
-    const uint64_t next = trn_log_appended (log) + 1;
-    if (trn_exchange_routed (&box->exchange->spec)
-        || binding->from == TRN_FROM_NEW) {
-        return next;
-    }
-    const uint64_t first = trn_log_first_retained (log);
-    const uint64_t wanted
-        = binding->from == TRN_FROM_SEQ ? binding->from_value : first;
-    return wanted < first ? first : wanted > next ? next : wanted;
-}
-
 static uint32_t
 s_find_queue (const trn_exchange_t *self, trn_text_t name)
 {
@@ -202,23 +185,18 @@ s_find_queue (const trn_exchange_t *self, trn_text_t name)
     return 0;
 }
 
-//  The number of a queue, which the engine gets to know if it does not.  0 if it
-//  takes no more.
-static uint32_t
-s_add_queue (trn_box_t *box, const trn_binding_t *binding)
+uint32_t
+trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from)
 {
+    assert (box && box->exchange && queue.size < sizeof box->queue);
     trn_exchange_t *self = box->exchange;
     tern_peer_t *peer = box->peer;
-    uint32_t number = s_find_queue (self, binding->queue);
-    if (number) {
-        return number;
-    }
+    uint32_t number = 0;
     char name[TRN_NAME_MAX + 2];
-    memcpy (name, binding->queue.at, binding->queue.size);
-    name[binding->queue.size] = 0;
-    const int rc = trn_engine_add_queue (peer->engine, box->id, name,
-                                         s_first_seq (box, binding), &number,
-                                         trn_clock_ms ());
+    memcpy (name, queue.at, queue.size);
+    name[queue.size] = 0;
+    const int rc = trn_engine_add_queue (peer->engine, box->id, name, from,
+                                         &number, trn_clock_ms ());
     if (rc != TERN_OK) {
         trn_events_addf (&peer->events, "TERN-EXCHANGE-FULL", TERN_LOG_WARNING,
                          "exchange=%s queue=%s reason=\"%s\"", self->name, name,
@@ -227,9 +205,19 @@ s_add_queue (trn_box_t *box, const trn_binding_t *binding)
     }
     trn_box_set_policy (box, number, name);
     pthread_mutex_lock (&self->lock);
-    s_note_queue (self, number, binding->queue);
+    s_note_queue (self, number, queue);
     pthread_mutex_unlock (&self->lock);
     return number;
+}
+
+//  The number of a queue, which the engine gets to know if it does not.  0 if it
+//  takes no more.
+static uint32_t
+s_add_queue (trn_box_t *box, const trn_binding_t *binding)
+{
+    const uint32_t number = s_find_queue (box->exchange, binding->queue);
+    const uint64_t next = trn_log_appended (trn_outbox_log (box->outbox)) + 1;
+    return number ? number : trn_exchange_add_queue (box, binding->queue, next);
 }
 
 static void
@@ -303,6 +291,19 @@ s_unbind (trn_box_t *box, const trn_binding_t *binding)
     }
 }
 
+//  Shall its queue get something that was published before?  What leads to it by
+//  the alternate exchange is of now only.
+static bool
+s_in_past (trn_box_t *box, const trn_binding_t *binding)
+{
+    if (s_find_queue (box->exchange, binding->queue)) {
+        return false;
+    }
+    return trn_past_has (box, binding->queue)
+           || (binding->from != TRN_FROM_NEW
+               && trn_text_is (binding->exchange, box->exchange->name));
+}
+
 void
 trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding)
 {
@@ -311,9 +312,16 @@ trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding)
     pthread_mutex_lock (&self->lock);
     const bool ours = s_router (self, binding) != NULL;
     pthread_mutex_unlock (&self->lock);
-    if (ours && binding->removed) {
-        s_unbind (box, binding);
-    } else if (ours) {
+    if (!ours) {
+        return;
+    }
+    if (binding->removed) {
+        if (!trn_past_unbind (box, binding)) {
+            s_unbind (box, binding);
+        }
+    } else if (s_in_past (box, binding)) {
+        trn_past_bind (box, binding);
+    } else {
         s_bind (box, binding);
     }
 }
@@ -326,6 +334,21 @@ s_take_bindings (trn_box_t *box)
     for (size_t index = 0; trn_bindings_at (bindings, index, &binding);
          index++) {
         if (!binding.removed) {
+            trn_exchange_on_binding (box, &binding);
+        }
+    }
+}
+
+void
+trn_exchange_take_queue (trn_box_t *box, trn_text_t queue)
+{
+    assert (box && box->exchange);
+    const trn_bindings_t *bindings = trn_roster_bindings (box->peer->roster);
+    trn_binding_t binding;
+    for (size_t index = 0; trn_bindings_at (bindings, index, &binding);
+         index++) {
+        if (!binding.removed && binding.queue.size == queue.size
+            && memcmp (binding.queue.at, queue.at, queue.size) == 0) {
             trn_exchange_on_binding (box, &binding);
         }
     }
@@ -354,6 +377,24 @@ trn_exchange_start (trn_box_t *box)
     }
 }
 
+//  Did somebody say that the queue is not bound any more?  That nobody says it is
+//  proves nothing: a directory and a view may have been lost, and whoever knows
+//  better may not have answered yet.
+static bool
+s_taken_back (trn_box_t *box, const char *queue)
+{
+    const trn_bindings_t *bindings = trn_roster_bindings (box->peer->roster);
+    trn_binding_t binding;
+    for (size_t index = 0; trn_bindings_at (bindings, index, &binding);
+         index++) {
+        if (binding.removed && trn_text_is (binding.queue, queue)
+            && s_router (box->exchange, &binding)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 trn_exchange_on_known (trn_box_t *box)
 {
@@ -361,7 +402,8 @@ trn_exchange_on_known (trn_box_t *box)
     trn_exchange_t *self = box->exchange;
     for (uint32_t number = 1; number <= self->queue_count; number++) {
         const s_queue_t *queue = &self->queues[number - 1];
-        if (queue->live && !queue->bindings) {
+        if (queue->live && !queue->bindings
+            && s_taken_back (box, queue->name)) {
             s_remove_queue (box, number);
         }
     }
@@ -475,16 +517,17 @@ tern_peer_bindings_known (tern_peer_t *self, int timeout_ms)
     return known ? 0 : TERN_ETIMEOUT;
 }
 
-//  With bindings of an earlier life, no directory is waited for longer.
+//  With bindings of an earlier life, no directory is waited for longer than this
+//  after opening.
 #define KNOWN_MS 1000
 
 //  A publisher that has just started knows no binding yet, or not the latest, and
-//  must not take that for none.
+//  must not take that for none: what was bound before it started counts.
 static bool
 s_wait_known (tern_peer_t *peer, int64_t until)
 {
     if (peer->view_restored) {
-        const int64_t soon = trn_clock_ms () + KNOWN_MS;
+        const int64_t soon = peer->opened_ms + KNOWN_MS;
         until = until < soon ? until : soon;
     }
     pthread_mutex_lock (&peer->lock);
@@ -507,13 +550,11 @@ trn_exchange_route (trn_box_t *box, const trn_record_t *record, int64_t until,
 {
     assert (box && box->exchange && record && targets);
     targets->at = targets->few;
-    s_route_once (box->exchange, record, targets);
-    if (!targets->count && !atomic_load (&box->peer->bindings_known)) {
-        if (!s_wait_known (box->peer, until)) {
-            return TERN_EAGAIN;
-        }
-        s_route_once (box->exchange, record, targets);
+    if (!atomic_load (&box->peer->bindings_known)
+        && !s_wait_known (box->peer, until)) {
+        return TERN_EAGAIN;
     }
+    s_route_once (box->exchange, record, targets);
     return targets->count ? TERN_OK : TERN_ENOROUTE;
 }
 

@@ -63,6 +63,35 @@ trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding);
 void
 trn_exchange_on_known (trn_box_t *box);
 
+//  Actor: make the engine know a queue, from this seq on.  Returns its number, 0
+//  if there are too many.
+uint32_t
+trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from);
+
+//  Actor: route to a queue that was added, by all its bindings.
+void
+trn_exchange_take_queue (trn_box_t *box, trn_text_t queue);
+
+//  past.c ------------------------------------------------------------------
+
+//  Actor: a binding of a queue that is new and begins in the past.
+void
+trn_past_bind (trn_box_t *box, const trn_binding_t *binding);
+
+//  Was it one of those?
+bool
+trn_past_unbind (trn_box_t *box, const trn_binding_t *binding);
+
+bool
+trn_past_has (trn_box_t *box, trn_text_t queue);
+
+//  Actor: go on as far as records are at hand.
+void
+trn_past_run (trn_box_t *box);
+
+void
+trn_past_clear (trn_box_t *box);
+
 //  The queues of one message, ascending.  at is either own or few.
 typedef struct {
     uint32_t *at;

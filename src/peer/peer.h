@@ -58,6 +58,9 @@ typedef struct trn_letter trn_letter_t;
 typedef struct trn_exchange trn_exchange_t;
 typedef struct trn_exchange_spec trn_exchange_spec_t;
 
+//  A queue of it that begins in the past, see past.c.
+typedef struct trn_past trn_past_t;
+
 //  Bindings as they are listed, see bind.c.
 typedef struct trn_bound_wait trn_bound_wait_t;
 typedef struct trn_shown trn_shown_t;
@@ -107,6 +110,7 @@ typedef struct trn_box {
     bool read_later;  //  could not be read just now
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
     trn_shelf_t *shelf;  //  single records read back; NULL: none yet
+    trn_past_t *pasts;
     trn_numbers_t numbers;
     trn_letter_t *graves;  //  of dead letters: found while opening
     size_t grave_count;
@@ -314,6 +318,10 @@ void
 trn_box_disk_news (tern_peer_t *self);
 
 //  Actor, every while: what could not be read just now may be readable again.
+//  Actor, every turn: queues that begin in the past.
+void
+trn_box_look_back (tern_peer_t *self);
+
 void
 trn_box_read_again (tern_peer_t *self, int64_t now_ms);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -585,6 +586,76 @@ test_a_late_queue_gets_what_was_kept (void **state)
     assert_int_equal (tern_peer_close (&orders, SCENE_DEADLINE_MS), 0);
 }
 
+static void
+test_a_late_pattern_gets_what_matched_it (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    const tern_binding_t early = {.exchange = "events",
+                                  .type = TERN_TOPIC,
+                                  .queue = "early",
+                                  .pattern = "#"};
+    s_bind (orders, &early);
+    const tern_exchange_options_t options = {.retain_ms = 3600000};
+    tern_producer_t *producer
+        = s_exchange (orders, "events", TERN_TOPIC, &options);
+    tern_consumer_t *consumer = scene_consumer (orders, "early", 0);
+    struct timespec between = {0};
+    uint64_t seq = 0;
+    for (unsigned number = 1; number <= 3000; number++) {
+        char text[32];
+        if (number == 2001) {
+            //  The clock moves on, so that the time is between two messages.
+            assert_int_equal (tern_producer_wait (producer, seq, TERN_SYNCED,
+                                                  SCENE_DEADLINE_MS),
+                              TERN_OK);
+            poll (NULL, 0, 5);
+            clock_gettime (CLOCK_REALTIME, &between);
+            poll (NULL, 0, 5);
+        }
+        snprintf (text, sizeof text, "news %u", number);
+        assert_int_equal (
+            s_publish (producer, number % 10 ? "us.x" : "eu.x", text, &seq),
+            TERN_OK);
+        s_accept (consumer, text);
+    }
+    scene_settled (producer, 3000);
+    const tern_binding_t late = {.exchange = "events",
+                                 .type = TERN_TOPIC,
+                                 .queue = "late",
+                                 .pattern = "eu.#",
+                                 .from = TERN_FROM_EARLIEST};
+    const tern_binding_t since
+        = {.exchange = "events",
+           .type = TERN_TOPIC,
+           .queue = "since",
+           .pattern = "eu.*",
+           .from = TERN_FROM_TIME,
+           .from_ms = (uint64_t) between.tv_sec * 1000
+                      + (uint64_t) between.tv_nsec / 1000000};
+    tern_consumer_t *all = scene_consumer (orders, "late", 0);
+    tern_consumer_t *some = scene_consumer (orders, "since", 0);
+    s_bind (orders, &late);
+    s_bind (orders, &since);
+    for (unsigned number = 10; number <= 3000; number += 10) {
+        char text[32];
+        snprintf (text, sizeof text, "news %u", number);
+        s_accept (all, text);
+        if (number > 2000) {
+            s_accept (some, text);
+        }
+    }
+    assert_int_equal (s_publish (producer, "eu.x", "new", &seq), TERN_OK);
+    s_accept (all, "new");
+    s_accept (some, "new");
+    s_accept (consumer, "new");
+    scene_settled (producer, seq);
+    tern_consumer_close (&all);
+    tern_consumer_close (&some);
+    tern_consumer_close (&consumer);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, SCENE_DEADLINE_MS), 0);
+}
+
 //  Room -----------------------------------------------------------------------
 
 static bool
@@ -675,6 +746,7 @@ main (int argc, char **argv)
         CLAIM (test_each_queue_gets_its_own_whatever_crashes),
         CLAIM (test_bindings_survive_the_directory),
         CLAIM (test_a_late_queue_gets_what_was_kept),
+        CLAIM (test_a_late_pattern_gets_what_matched_it),
         CLAIM (test_the_producer_descriptor_tells_of_room),
         CLAIM (test_each_message_has_its_level),
     };
