@@ -130,9 +130,9 @@ cli_bench_rep (const cli_bench_job_t *job)
     void *socket = zmq_socket (context, ZMQ_REP);
     char endpoint[64];
     size_t size = sizeof endpoint;
-    bool good = socket && zmq_bind (socket, "tcp://127.0.0.1:*") == 0
-                && zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, endpoint, &size)
-                       == 0;
+    bool good
+        = socket && zmq_bind (socket, "tcp://127.0.0.1:*") == 0
+          && zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0;
     (void) job;
     if (good) {
         cli_bench_tell ("ready endpoint=%s", endpoint);
@@ -224,8 +224,7 @@ s_time (cli_stage_t *stage, const s_pair_t *pair, cli_bench_latency_t *latency)
         return CLI_FAILED;
     }
     cli_worker_text (answering, "endpoint", endpoint, sizeof endpoint);
-    cli_worker_t *asking
-        = s_start (stage, pair->client, endpoint, pair->count);
+    cli_worker_t *asking = s_start (stage, pair->client, endpoint, pair->count);
     if (!asking) {
         return CLI_FAILED;
     }

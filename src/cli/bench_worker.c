@@ -470,10 +470,10 @@ static const struct {
     const char *name;
     int (*fn) (const cli_bench_job_t *job);
 } s_roles[] = {
-    {"publish", s_publisher}, {"consume", s_consumer},
-    {"sync", s_syncer},       {"push", cli_bench_push},
-    {"pull", cli_bench_pull}, {"ping", cli_bench_ping},
-    {"pong", cli_bench_pong}, {"ask", cli_bench_ask},
+    {"publish", s_publisher},   {"consume", s_consumer},
+    {"sync", s_syncer},         {"push", cli_bench_push},
+    {"pull", cli_bench_pull},   {"ping", cli_bench_ping},
+    {"pong", cli_bench_pong},   {"ask", cli_bench_ask},
     {"serve", cli_bench_serve}, {"req", cli_bench_req},
     {"rep", cli_bench_rep},
 };

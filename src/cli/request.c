@@ -112,9 +112,9 @@ s_print (request_t *self, tern_msg_t *msg, bool last)
         }
     }
     const int error = cli_output_flush (&self->output);
-    return error ? cli_fail (CLI_FAILED, "standard output: %s",
-                             strerror (error))
-                 : CLI_DONE;
+    return error
+               ? cli_fail (CLI_FAILED, "standard output: %s", strerror (error))
+               : CLI_DONE;
 }
 
 static int
@@ -177,12 +177,11 @@ s_ask (request_t *self, const tern_msg_t *msg)
                                   &options);
     if (rc == TERN_OK) {
         uint64_t id = 0;
-        rc = tern_requester_begin (self->requester, msg,
-                                   (int) self->timeout_ms, &id);
+        rc = tern_requester_begin (self->requester, msg, (int) self->timeout_ms,
+                                   &id);
     }
-    const int code
-        = rc == TERN_OK ? s_take (self)
-                        : cli_fail_tern (rc, self->service, NULL);
+    const int code = rc == TERN_OK ? s_take (self)
+                                   : cli_fail_tern (rc, self->service, NULL);
     tern_requester_close (&self->requester);
     return code;
 }

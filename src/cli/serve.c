@@ -193,10 +193,9 @@ s_run (serve_t *self)
 {
     while (!cli_stop_asked () && self->taken < self->count) {
         s_collect (self);
-        const tern_msg_t *request
-            = self->running < self->most
-                  ? tern_service_recv (self->handle, 0)
-                  : NULL;
+        const tern_msg_t *request = self->running < self->most
+                                        ? tern_service_recv (self->handle, 0)
+                                        : NULL;
         if (request) {
             self->taken++;
             s_start (self, request);
@@ -220,8 +219,7 @@ s_open_and_run (serve_t *self)
     if (code != CLI_DONE) {
         return code;
     }
-    const tern_service_options_t options
-        = {.prefetch = (uint32_t) self->most};
+    const tern_service_options_t options = {.prefetch = (uint32_t) self->most};
     const int rc = tern_service_open (&self->handle, self->peer, self->service,
                                       &options);
     if (rc == TERN_OK) {
@@ -259,9 +257,10 @@ cli_serve (int argc, char **argv)
         .name = "serve",
         .synopsis = "SERVICE --exec CMD",
         .summary = "Answer the requests to a service with a command's output.",
-        .text = "CMD finds the request on its standard input.  If it fails, the "
-                "first line of\nits standard error is what the requester is "
-                "told.",
+        .text
+        = "CMD finds the request on its standard input.  If it fails, the "
+          "first line of\nits standard error is what the requester is "
+          "told.",
         .options = options,
         .option_count = sizeof options / sizeof *options,
         .operands_min = 1,

@@ -343,7 +343,8 @@ trn_call_in_answer (trn_engine_t *engine, uint64_t id, uint32_t size, bool last)
         trn_inbound_t *inbound = task->guest->inbound;
         task->answers++;
         task->bytes += size;
-        trn_action_t *action = trn_actions_add (&engine->actions, TRN_DO_ANSWER);
+        trn_action_t *action
+            = trn_actions_add (&engine->actions, TRN_DO_ANSWER);
         action->route = inbound->route;
         trn_frame_t *frame = &action->frame;
         frame->type = TRN_ANSWER;

@@ -258,8 +258,7 @@ static void
 s_end (trn_engine_t *engine, trn_call_t *call, trn_call_end_t end,
        trn_text_t words)
 {
-    trn_action_t *action
-        = trn_actions_add (&engine->actions, TRN_DO_CALL_OVER);
+    trn_action_t *action = trn_actions_add (&engine->actions, TRN_DO_CALL_OVER);
     action->call.number = call->terms.number;
     action->call.end = end;
     action->call.words = words.at;
@@ -484,8 +483,7 @@ s_on_answer (trn_engine_t *engine, const trn_link_t *link,
     call->answers++;
     call->bytes += size;
     engine->stats.answers++;
-    trn_action_t *action
-        = trn_actions_add (&engine->actions, TRN_DO_ANSWERED);
+    trn_action_t *action = trn_actions_add (&engine->actions, TRN_DO_ANSWERED);
     action->call.number = number;
     action->call.last = (frame->answer.flags & TRN_ANSWER_LAST) != 0;
     if (action->call.last) {

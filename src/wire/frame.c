@@ -337,9 +337,10 @@ s_unpack_call_frame (trn_unpack_t *in, trn_frame_t *frame)
 //  Any frame ---------------------------------------------------------------
 
 static const char *const s_names[] = {
-    "?",      "HELLO", "WELCOME", "REFUSE", "OFFER", "ACCEPT", "CREDIT", "DATA",
-    "SETTLE", "FLOOR", "CANCEL",  "RETIRE", "PING",  "PONG",   "BYE",    "SEEK",
-    "ROOM",   "CALL",  "ANSWER",  "FAIL",   "TAKE",  "ABANDON",
+    "?",      "HELLO", "WELCOME", "REFUSE",  "OFFER",  "ACCEPT",
+    "CREDIT", "DATA",  "SETTLE",  "FLOOR",   "CANCEL", "RETIRE",
+    "PING",   "PONG",  "BYE",     "SEEK",    "ROOM",   "CALL",
+    "ANSWER", "FAIL",  "TAKE",    "ABANDON",
 };
 
 const char *

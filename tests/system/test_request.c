@@ -35,8 +35,8 @@ static tern_requester_t *
 s_requester (tern_peer_t *peer, const tern_requester_options_t *options)
 {
     tern_requester_t *requester = NULL;
-    assert_int_equal (
-        tern_requester_open (&requester, peer, SERVICE, options), TERN_OK);
+    assert_int_equal (tern_requester_open (&requester, peer, SERVICE, options),
+                      TERN_OK);
     return requester;
 }
 
@@ -45,8 +45,8 @@ s_begin (tern_requester_t *requester, const char *text, int timeout_ms)
 {
     tern_msg_t *msg = tern_msg_new (text, strlen (text));
     uint64_t id = 0;
-    assert_int_equal (
-        tern_requester_begin (requester, msg, timeout_ms, &id), TERN_OK);
+    assert_int_equal (tern_requester_begin (requester, msg, timeout_ms, &id),
+                      TERN_OK);
     assert_true (id > 0);
     tern_msg_destroy (&msg);
     return id;
@@ -162,9 +162,9 @@ s_work (void *arg)
         }
         tern_msg_t *reply
             = tern_msg_new (tern_msg_body (request), tern_msg_size (request));
-        assert_int_equal (tern_service_reply (self->service, request, reply,
-                                              true, PATIENCE),
-                          TERN_OK);
+        assert_int_equal (
+            tern_service_reply (self->service, request, reply, true, PATIENCE),
+            TERN_OK);
         tern_msg_destroy (&reply);
         self->served++;
     }
@@ -343,8 +343,7 @@ test_a_late_reply_is_refused_at_the_server_or_dropped (void **state)
         //  It was on its way before the server knew.
         const uint64_t next = s_begin (pair.requester, "next", PATIENCE);
         request = s_take (pair.service, "next");
-        assert_int_equal (s_reply (pair.service, request, "ok", true),
-                          TERN_OK);
+        assert_int_equal (s_reply (pair.service, request, "ok", true), TERN_OK);
         s_expect_reply (pair.requester, next, "ok", true);
         assert_int_equal (s_stats (pair.shop).dropped, 1);
     } else {
@@ -493,8 +492,7 @@ test_requests_in_hand_are_bounded_by_prefetch (void **state)
     }
     for (unsigned number = 3; number < 10; number++) {
         tern_msg_t *request = s_take (pair.service, "job");
-        assert_int_equal (s_reply (pair.service, request, "ok", true),
-                          TERN_OK);
+        assert_int_equal (s_reply (pair.service, request, "ok", true), TERN_OK);
     }
     for (unsigned number = 0; number < 10; number++) {
         s_expect_reply (pair.requester, 0, "ok", true);
@@ -570,8 +568,7 @@ s_ask (void *arg)
         tern_msg_t *reply = NULL;
         const int rc = tern_requester_request (self->requester, request,
                                                PATIENCE, &reply, NULL, 0);
-        self->wrong += rc != TERN_OK
-                       || tern_msg_size (reply) != (size_t) size
+        self->wrong += rc != TERN_OK || tern_msg_size (reply) != (size_t) size
                        || memcmp (tern_msg_body (reply), text, (size_t) size);
         tern_msg_destroy (&reply);
         tern_msg_destroy (&request);
@@ -780,8 +777,7 @@ main (int argc, char **argv)
         IN_SCENE (test_requests_in_hand_are_bounded_by_prefetch),
         IN_SCENE (test_open_requests_are_bounded),
         IN_SCENE (test_the_descriptor_is_readable_while_a_reply_waits),
-        IN_SCENE (
-            test_many_threads_share_a_requester_and_two_servers_the_work),
+        IN_SCENE (test_many_threads_share_a_requester_and_two_servers_the_work),
         IN_SCENE (test_a_request_as_large_as_a_message_may_be),
         IN_SCENE (test_a_service_that_closes_hands_over_what_it_has),
         IN_SCENE (test_a_server_killed_in_the_middle_is_replaced),

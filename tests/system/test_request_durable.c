@@ -30,8 +30,8 @@ s_requester (tern_peer_t *peer)
 {
     const tern_requester_options_t options = {.durable = true};
     tern_requester_t *requester = NULL;
-    assert_int_equal (
-        tern_requester_open (&requester, peer, SERVICE, &options), TERN_OK);
+    assert_int_equal (tern_requester_open (&requester, peer, SERVICE, &options),
+                      TERN_OK);
     return requester;
 }
 
@@ -299,8 +299,8 @@ test_a_requester_that_died_gets_its_reply_in_its_next_life (void **state)
     assert_int_equal (
         tern_requester_resume (requester, "order-17", PATIENCE, &id), TERN_OK);
     char correlation[128];
-    assert_int_equal (
-        tern_requester_correlation (requester, id, correlation), TERN_OK);
+    assert_int_equal (tern_requester_correlation (requester, id, correlation),
+                      TERN_OK);
     assert_string_equal (correlation, "order-17");
     s_expect (requester, id, "2.50", true);
     s_until_empty (depot, "@shop-1");

@@ -198,9 +198,9 @@ test_one_requester_fills_a_server_and_another_waits_its_turn (void **state)
     cast_t *cast = *state;
     s_serve (cast->one, 2);
     s_need (cast);
-    assert_int_equal (trn_engine_add_need (cast->other->engine, SERVICE,
-                                           cast->world->now_ms),
-                      TERN_OK);
+    assert_int_equal (
+        trn_engine_add_need (cast->other->engine, SERVICE, cast->world->now_ms),
+        TERN_OK);
     world_meet (cast->world);
     world_settle (cast->world);
     for (unsigned index = 0; index < 6; index++) {
@@ -352,9 +352,8 @@ test_a_late_answer_is_dropped_and_counted (void **state)
     cast->world->partitioned = false;
     world_settle (cast->world);
     assert_int_equal (call->answers, 0);
-    assert_int_equal (s_stats (cast->asker).answers_late
-                          + s_stats (cast->one).late,
-                      1);
+    assert_int_equal (
+        s_stats (cast->asker).answers_late + s_stats (cast->one).late, 1);
     //  The link is as good as before.
     const world_call_t *next = s_call (cast, 3000);
     s_answer (cast->one, 1, true);
