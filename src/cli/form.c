@@ -79,8 +79,7 @@ cli_form_check (const cli_form_t *self)
         code = cli_fail (CLI_REFUSED, "--key: longer than 255 bytes");
     } else if (self->order_key
                && tern_msg_set_order_key (msg, self->order_key)) {
-        code = cli_fail (CLI_USAGE,
-                         "--order-key: not 1 to 127 bytes of UTF-8");
+        code = cli_fail (CLI_USAGE, "--order-key: not 1 to 127 bytes of UTF-8");
     } else if (s_set_rules (self, msg)) {
         code = cli_fail (CLI_USAGE, "--ttl, --delay or --priority: out of "
                                     "range");
