@@ -343,6 +343,7 @@ s_open (tern_peer_t *self, char *why, size_t why_size)
         trn_nodes_restore (self);
         trn_roster_on_endpoints (self->roster, &endpoint, 1, now);
         self->sample_at = now;
+        self->opened_ms = now;
         rc = trn_actor_start (self);
     }
     return rc;
