@@ -304,7 +304,6 @@ int
 trn_box_open (tern_peer_t *self, const char *queue, trn_box_t **box_p,
               char *why, size_t why_size);
 
-//  Actor: tell the engine what grew, was read, was saved.
 //  The same for an exchange, which gets (another) alternate exchange and
 //  retention; TERN_ETYPE if it is of another type.
 int
@@ -312,17 +311,18 @@ trn_box_open_exchange (tern_peer_t *self, const char *name,
                        const trn_exchange_spec_t *spec, trn_box_t **box_p,
                        char *why, size_t why_size);
 
+//  Actor: tell the engine what grew, was read, was saved.
 void
 trn_box_collect (tern_peer_t *self);
 
 void
 trn_box_disk_news (tern_peer_t *self);
 
-//  Actor, every while: what could not be read just now may be readable again.
 //  Actor, every turn: queues that begin in the past.
 void
 trn_box_look_back (tern_peer_t *self);
 
+//  Actor, every while: what could not be read just now may be readable again.
 void
 trn_box_read_again (tern_peer_t *self, int64_t now_ms);
 
@@ -524,13 +524,13 @@ trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing);
 void
 trn_nodes_announce (tern_peer_t *self, int64_t now_ms);
 
-//  stats.c -----------------------------------------------------------------
 //  bind.c ------------------------------------------------------------------
 
 //  Actor: a directory has answered for a binding of ours.
 void
 trn_bound_tell (tern_peer_t *peer, const trn_binding_t *binding, int result);
 
+//  stats.c -----------------------------------------------------------------
 
 void
 trn_stats_sample (tern_peer_t *self, int64_t now_ms);
