@@ -30,7 +30,7 @@ s_run (const char *command, bool removed, int argc, char **argv)
          "how long the directory may take", 1, INT32_MAX},
         //  Not for unbind, so it is the last.
         {"from", 0, CLI_TEXT, &words.from, "WHERE",
-         "new (default), earliest or a number", 0, 0},
+         "new (default), earliest, number or time", 0, 0},
     };
     const size_t option_count = sizeof options / sizeof *options;
     const cli_usage_t usage = {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 //  How long a signal may go unnoticed while something is waited for.
 #define SLICE_MS 100
@@ -64,6 +65,25 @@ s_read_header (cli_binding_t *self, const char *item)
     return CLI_DONE;
 }
 
+//  "2026-02-28T09:30:00Z", or a part of it from the left; UTC.
+
+static bool
+s_read_time (const char *text, uint64_t *ms_p)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ",
+                                        "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+    for (size_t index = 0; index < sizeof forms / sizeof *forms; index++) {
+        struct tm when = {.tm_isdst = 0};
+        const char *end = strptime (text, forms[index], &when);
+        const time_t seconds = end && !*end ? timegm (&when) : -1;
+        if (seconds >= 0) {
+            *ms_p = (uint64_t) seconds * 1000;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int
 s_read_from (tern_binding_t *binding, const char *from)
 {
@@ -73,10 +93,12 @@ s_read_from (tern_binding_t *binding, const char *from)
         binding->from = TERN_FROM_EARLIEST;
     } else if (cli_number (from, 1, INT64_MAX, &binding->from_seq)) {
         binding->from = TERN_FROM_SEQ;
+    } else if (s_read_time (from, &binding->from_ms)) {
+        binding->from = TERN_FROM_TIME;
     } else {
         return cli_fail (CLI_USAGE,
-                         "--from: \"%s\" is not new, earliest or a number from "
-                         "1 on",
+                         "--from: \"%s\" is not new, earliest, a number from 1 "
+                         "on or a time such as 2026-02-28T09:30:00Z",
                          from);
     }
     return CLI_DONE;

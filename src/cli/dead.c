@@ -237,6 +237,7 @@ s_linger (dead_t *self)
                   == TERN_ETIMEOUT) {
         cli_progress ("%s: waiting for a consumer", self->home);
     }
+    cli_progress_end ();
 }
 
 //  Going through the letters -------------------------------------------------
@@ -327,6 +328,7 @@ s_print (dead_t *self, int code)
     if (self->seen == 0 && self->id_count == 0 && code == CLI_DONE) {
         cli_note ("%s: no dead letters", self->queue);
     }
+    cli_progress_end ();
     cli_table_print (&self->table);
     const int ended = cli_output_end (&self->output);
     return code == CLI_DONE ? ended : code;

@@ -314,6 +314,7 @@ s_look (outbox_t *self, outbox_fn *fn, char **folders, size_t count)
     int code = s_find_stores (&stores, folders, count);
     if (code == CLI_DONE) {
         code = s_each_store (self, &stores, fn);
+        cli_progress_end ();
         cli_table_print (&self->table);
         const int ended
             = self->error ? CLI_FAILED : cli_output_end (&self->output);

@@ -300,7 +300,7 @@ cli_recv (int argc, char **argv)
         {"type", 0, CLI_TEXT, &self.type, "TYPE",
          "--bind: direct, fanout or topic", 0, 0},
         {"from", 0, CLI_TEXT, &self.from, "WHERE",
-         "--bind: new (default), earliest or a number", 0, 0},
+         "--bind: new (default), earliest, number or time", 0, 0},
         {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
          0, 0},
     };

@@ -211,3 +211,16 @@ cli_progress (const char *format, ...)
     s_say.next_draw_ms = cli_clock_ms () + PROGRESS_MS;
     pthread_mutex_unlock (&s_say.lock);
 }
+
+void
+cli_progress_end (void)
+{
+    static const char clear[] = "\r\033[K";
+    pthread_mutex_lock (&s_say.lock);
+    if (s_say.drawn) {
+        const ssize_t put = write (STDERR_FILENO, clear, sizeof clear - 1);
+        (void) put;
+        s_say.drawn = false;
+    }
+    pthread_mutex_unlock (&s_say.lock);
+}

@@ -56,6 +56,10 @@ cli_detail (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 void
 cli_progress (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
+//  Take it away again: before results are printed, and at the end.
+void
+cli_progress_end (void);
+
 //  Would cli_progress () draw now?  Saves working out what to say.
 bool
 cli_progress_due (void);
