@@ -458,6 +458,10 @@ s_chance (trn_subscription_t *self, uint64_t high, trn_chance_t *chance)
             s_fill (self, &part, again, chance);
             return true;
         }
+        //  What is held up here must not be overtaken by less urgent ones.
+        if (presses && (trn_seqset_total (again) || trn_seqset_total (fresh))) {
+            return false;
+        }
         if (priority && !presses
             && s_first_in (self, fresh, priority, high, &part)) {
             s_fill (self, &part, fresh, chance);

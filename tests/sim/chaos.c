@@ -144,6 +144,7 @@ static void
 s_show_rest (chaos_t *self)
 {
     sim_world_t *world = &self->world;
+    sim_ledger_show_open (world->ledger);
     for (unsigned index = 0; index < world->peer_count; index++) {
         const sim_peer_t *peer = world->peers[index];
         for (unsigned at = 0; at < peer->outbox_count; at++) {

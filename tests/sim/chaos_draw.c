@@ -99,7 +99,8 @@ s_draw_fleet (chaos_t *self)
                     = sim_peer_add_outbox (peer, queues[queue]);
                 outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
                 s_draw_policy (world, &outbox->policy);
-                outbox->ruled_per_mille = 0;
+                outbox->ruled_per_mille
+                    = (unsigned) CHAOS_PICK (world, 0, 0, 100, 500, 1000);
                 in_order = in_order && !outbox->ruled_per_mille;
             }
             if (index == last || sim_chance (world, more)) {

@@ -772,6 +772,29 @@ sim_ledger_open (const sim_ledger_t *self)
 }
 
 void
+sim_ledger_show_open (const sim_ledger_t *self)
+{
+    unsigned shown = 0;
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count && shown < 10; at++) {
+            const s_message_t *message = &stream->messages[at];
+            if (!s_is_over (stream, message)) {
+                shown++;
+                sim_trace (self->world,
+                           "open  stream %u %s %" PRIu64 "%s%s%s, given out %u"
+                           " times, expires %" PRIu64,
+                           index, stream->outbox, message->seq,
+                           message->synced ? " synced" : "",
+                           message->sent ? " sent" : "",
+                           message->rejected ? " rejected" : "",
+                           message->handed, message->expires_ms);
+            }
+        }
+    }
+}
+
+void
 sim_ledger_finish (sim_ledger_t *self)
 {
     for (unsigned index = 0; index < self->stream_count; index++) {

@@ -166,6 +166,10 @@ sim_ledger_accepted (const sim_ledger_t *self, unsigned stream, uint64_t seq);
 uint64_t
 sim_ledger_open (const sim_ledger_t *self);
 
+//  The first few of them, for a trace.
+void
+sim_ledger_show_open (const sim_ledger_t *self);
+
 //  Everything has drained: is everything where it should be?
 void
 sim_ledger_finish (sim_ledger_t *self);

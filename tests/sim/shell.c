@@ -119,11 +119,12 @@ s_send_run (sim_peer_t *self, const trn_action_t *action)
     const trn_engine_run_t *run = &action->run;
     const s_piece_t *piece = run->handle;
     sim_conn_t *conn = sim_net_link (self->world->net, self, action->link);
+    //  For the engine it is out, even if the connection is gone.
+    sim_ledger_send (self->world->ledger, piece->outbox->stream, run->first_seq,
+                     run->count, action->frame.data.token,
+                     action->frame.data.flags & TRN_DATA_REDELIVERED);
     if (conn) {
         sim_watch_run (piece->outbox, conn, &action->frame, run->size);
-        sim_ledger_send (self->world->ledger, piece->outbox->stream,
-                         run->first_seq, run->count, action->frame.data.token,
-                         action->frame.data.flags & TRN_DATA_REDELIVERED);
         sim_watch_frame (self, conn, &action->frame);
         const uint8_t *data = piece->chunk->data
                               + ((int64_t) run->offset - piece->chunk->offset);
@@ -387,6 +388,9 @@ s_on_drain (sim_world_t *world, const sim_event_t *event)
 {
     (void) world;
     event->peer->drain_asked = false;
+    //  It may have stood still since.
+    trn_engine_on_clock (event->peer->engine, sim_peer_wall_ms (event->peer),
+                         sim_peer_now (event->peer));
     sim_peer_drain (event->peer);
 }
 
