@@ -541,8 +541,10 @@ trn_call_out_lose (trn_engine_t *engine, trn_link_t *link)
     while (link->seats.count) {
         trn_seat_t *seat = link->seats.at[--link->seats.count];
         //  Last first, so that the first is in front again.
-        while (seat->calls.last) {
-            s_take_back (engine, seat->calls.last, true);
+        trn_call_t *call;
+        while ((call = seat->calls.last)) {
+            s_take_back (engine, call, true);
+            assert (seat->calls.last != call);
         }
         if (seat->need) {
             if (seat->room) {
@@ -611,8 +613,10 @@ trn_call_out_clear (trn_engine_t *engine)
     for (size_t index = 0; index < needs->count; index++) {
         trn_need_t *need = needs->at[index];
         //  The links are gone, so all calls wait.
-        while (need->waiting.first) {
-            s_remove (engine, need->waiting.first);
+        trn_call_t *call;
+        while ((call = need->waiting.first)) {
+            s_remove (engine, call);
+            assert (need->waiting.first != call);
         }
         trn_list_clear (&need->seats);
         free (need);

@@ -198,9 +198,10 @@ s_get (tern_peer_t *peer, uint64_t number)
 
 //  No more can be heard of it.
 static void
-s_end (tern_peer_t *peer, trn_ask_t *ask)
+s_end (tern_peer_t *peer, uint64_t number)
 {
-    trn_table_remove (&peer->asks, ask->number);
+    trn_ask_t *ask = s_get (peer, number);
+    trn_table_remove (&peer->asks, number);
     s_release (ask);
 }
 
@@ -220,7 +221,7 @@ s_abandon (tern_peer_t *peer, trn_op_t *op)
         = (trn_ask_t *) ((char *) op - offsetof (trn_ask_t, abandon));
     if (s_get (peer, ask->number)) {
         trn_engine_on_abandon (peer->engine, ask->number, trn_clock_ms ());
-        s_end (peer, ask);
+        s_end (peer, ask->number);
     }
     s_release (ask);
 }
@@ -321,11 +322,11 @@ trn_requester_do (tern_peer_t *peer, const trn_action_t *action)
     } else if (action->type == TRN_DO_ANSWERED) {
         s_on_answer (peer, ask, action->call.last);
         if (action->call.last) {
-            s_end (peer, ask);
+            s_end (peer, action->call.number);
         }
     } else {
         s_on_over (ask, action);
-        s_end (peer, ask);
+        s_end (peer, action->call.number);
     }
 }
 
@@ -534,12 +535,15 @@ tern_requester_close (tern_requester_t **self_p)
 //  sent in an earlier life.
 static int
 s_ask_durable (tern_requester_t *self, trn_ask_t *ask,
-               const tern_msg_t *request, int timeout_ms)
+               const tern_msg_t *request, int timeout_ms, bool shared)
 {
     ask->wanted.due_ms = ask->terms.due_ms;
     ask->wanted.hear = s_on_desk;
     ask->wanted.done = s_on_desk_done;
-    atomic_fetch_add (&ask->references, 1);  //  ours
+    if (shared) {
+        //  Another thread may take the reply before we are done here.
+        atomic_fetch_add (&ask->references, 1);
+    }
     trn_desk_add (self->desk, &ask->wanted);
     const int rc = request ? s_send (self, ask, request, timeout_ms) : TERN_OK;
     if (rc != TERN_OK) {
@@ -550,7 +554,9 @@ s_ask_durable (tern_requester_t *self, trn_ask_t *ask,
         pthread_mutex_unlock (&self->lock);
         trn_desk_sweep (self->desk);
     }
-    s_release (ask);
+    if (shared) {
+        s_release (ask);
+    }
     return rc;
 }
 
@@ -619,7 +625,7 @@ s_ask (tern_requester_t *self, const tern_msg_t *request, const char *resumed,
         trn_op_post (self->peer, &ask->begin, alone);
         return TERN_OK;
     }
-    return s_ask_durable (self, ask, request, timeout_ms);
+    return s_ask_durable (self, ask, request, timeout_ms, !direct_p);
 }
 
 //  Under lock: take what was heard first.
