@@ -23,6 +23,8 @@ static const command_t s_commands[] = {
     {"recv", cli_recv, "consume a queue"},
     {"bind", cli_bind, "bind a queue to an exchange"},
     {"unbind", cli_unbind, "remove a binding"},
+    {"request", cli_request, "ask a service"},
+    {"serve", cli_serve, "answer requests with a command"},
     {"drain", cli_drain, "deliver what processes that are gone left behind"},
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},
