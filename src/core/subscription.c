@@ -29,7 +29,7 @@ trn_subscription_new (const char *queue, uint64_t low)
     trn_policy_default (&self->policy);
     self->next = low;
     self->low = low;
-    self->durable_low = low;
+    self->durable_low = self->saving_low = low;
     if (low > 1) {
         trn_seqset_add (&self->settled, 1, low - 1);
     }
