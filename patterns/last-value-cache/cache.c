@@ -4,22 +4,13 @@
 //
 //  Updates are accepted when the file holds them, so a cache that is killed
 //  knows everything again when it is back: what is in the file, and what comes
-//  again.  Says "ready" when it can be asked.
+//  again.  So there is no other way to end it.  Says "ready" when it can be asked.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "prices.h"
 
 #define SAVE_EVERY 100
-
-static volatile sig_atomic_t s_stop;
-
-static void
-s_on_signal (int number)
-{
-    (void) number;
-    s_stop = 1;
-}
 
 static void
 s_load (zhashx_t *prices, const char *path)
@@ -85,36 +76,28 @@ int
 main (int argc, char **argv)
 {
     const char *path = argc > 1 ? argv[1] : "prices";
-    struct sigaction action = {.sa_handler = s_on_signal};
-    sigaction (SIGTERM, &action, NULL);
-    char why[256] = "";
-    tern_config_t *config = tern_config_new ();
-    tern_peer_t *peer = NULL;
     tern_consumer_t *updates = NULL;
     tern_service_t *service = NULL;
     zhashx_t *prices = prices_new ();
     s_load (prices, path);
-    int rc = tern_config_environment (config, why, sizeof why);
-    rc = rc ? rc : tern_peer_open (&peer, config, why, sizeof why);
-    rc = rc ? rc
-            : prices_subscribe (peer, "prices.cache", &updates, why,
-                                sizeof why);
+    tern_peer_t *peer = prices_peer ();
+    int rc = !peer;
+    rc = rc ? rc : prices_subscribe (peer, "prices.cache", &updates);
     rc = rc ? rc : tern_service_open (&service, peer, "prices.snapshot", NULL);
-    tern_config_destroy (&config);
-    fprintf (stderr, "%s\n", rc ? why[0] ? why : tern_strerror (rc) : "ready");
+    fprintf (stderr, "%s\n", rc ? tern_strerror (rc) : "ready");
 
     tern_msg_t *held[SAVE_EVERY];
     size_t count = 0;
-    while (!rc && !s_stop) {
+    while (!rc) {
         zmq_pollitem_t items[] = {
             {.fd = tern_consumer_fd (updates), .events = ZMQ_POLLIN},
             {.fd = tern_service_fd (service), .events = ZMQ_POLLIN},
         };
-        zmq_poll (items, 2, 200);
+        zmq_poll (items, 2, -1);
         tern_msg_t *update;
         while (count < SAVE_EVERY
                && (update = tern_consumer_recv (updates, 0)) != NULL) {
-            prices_on_update (prices, update);
+            prices_take (prices, update, tern_msg_seq (update));
             held[count++] = tern_msg_dup (update);
         }
         const bool saved = count && s_save (prices, path) == 0;
@@ -127,12 +110,8 @@ main (int argc, char **argv)
             s_answer (service, request, prices);
         }
     }
-    while (count) {
-        tern_msg_destroy (&held[--count]);
-    }
-    tern_service_close (&service);
     tern_consumer_close (&updates);
     tern_peer_close (&peer, -1);
     zhashx_destroy (&prices);
-    return rc ? 1 : 0;
+    return 1;
 }

@@ -2,10 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include <tern.h>
-
-#include <stdio.h>
-#include <string.h>
+#include "prices.h"
 
 static int
 s_update (tern_producer_t *prices, char *line)
@@ -26,30 +23,22 @@ s_update (tern_producer_t *prices, char *line)
 int
 main (void)
 {
-    char why[256] = "";
-    tern_config_t *config = tern_config_new ();
-    tern_peer_t *peer = NULL;
     tern_producer_t *prices = NULL;
-    int rc = tern_config_environment (config, why, sizeof why);
-    if (!rc) {
-        rc = tern_peer_open (&peer, config, why, sizeof why);
-    }
-    if (!rc) {
-        rc = tern_producer_open_exchange (&prices, peer, "prices", TERN_FANOUT,
-                                          NULL, why, sizeof why);
-    }
-    tern_config_destroy (&config);
+    tern_peer_t *peer = prices_peer ();
+    int rc = !peer;
+    rc = rc ? rc
+            : tern_producer_open_exchange (&prices, peer, "prices", TERN_FANOUT,
+                                           NULL, NULL, 0);
     char line[1024];
     while (!rc && fgets (line, sizeof line, stdin)) {
         line[strcspn (line, "\n")] = 0;
         rc = s_update (prices, line);
     }
-    if (!rc) {
-        rc = tern_producer_wait (prices, tern_producer_last (prices),
-                                 TERN_PROCESSED, -1);
-    }
-    if (rc) {
-        fprintf (stderr, "feed: %s\n", why[0] ? why : tern_strerror (rc));
+    rc = rc ? rc
+            : tern_producer_wait (prices, tern_producer_last (prices),
+                                  TERN_PROCESSED, -1);
+    if (rc < 0) {
+        fprintf (stderr, "feed: %s\n", tern_strerror (rc));
     }
     tern_producer_close (&prices);
     tern_peer_close (&peer, 0);

@@ -33,28 +33,40 @@ prices_put (zhashx_t *prices, const char *name, const char *value, uint64_t seq)
     }
 }
 
-int
-prices_subscribe (tern_peer_t *peer, const char *queue,
-                  tern_consumer_t **updates_p, char *why, size_t size)
-{
-    const tern_binding_t binding
-        = {.exchange = "prices", .type = TERN_FANOUT, .queue = queue};
-    int rc = tern_peer_bind (peer, &binding, why, size);
-    if (!rc) {
-        rc = tern_peer_bound (peer, &binding, -1);
-    }
-    return rc ? rc : tern_consumer_open (updates_p, peer, queue, NULL);
-}
-
 void
-prices_on_update (zhashx_t *prices, const tern_msg_t *update)
+prices_take (zhashx_t *prices, const tern_msg_t *msg, uint64_t seq)
 {
     char name[128];
     char value[64];
     size_t size = 0;
-    const char *key = tern_msg_key (update, &size);
+    const char *key = tern_msg_key (msg, &size);
     snprintf (name, sizeof name, "%.*s", (int) size, key);
-    snprintf (value, sizeof value, "%.*s", (int) tern_msg_size (update),
-              (const char *) tern_msg_body (update));
-    prices_put (prices, name, value, tern_msg_seq (update));
+    snprintf (value, sizeof value, "%.*s", (int) tern_msg_size (msg),
+              (const char *) tern_msg_body (msg));
+    prices_put (prices, name, value, seq);
+}
+
+tern_peer_t *
+prices_peer (void)
+{
+    char why[256] = "";
+    tern_peer_t *peer = NULL;
+    tern_config_t *config = tern_config_new ();
+    if (tern_config_environment (config, why, sizeof why)
+        || tern_peer_open (&peer, config, why, sizeof why)) {
+        fprintf (stderr, "%s\n", why);
+    }
+    tern_config_destroy (&config);
+    return peer;
+}
+
+int
+prices_subscribe (tern_peer_t *peer, const char *queue,
+                  tern_consumer_t **updates_p)
+{
+    const tern_binding_t binding
+        = {.exchange = "prices", .type = TERN_FANOUT, .queue = queue};
+    int rc = tern_peer_bind (peer, &binding, NULL, 0);
+    rc = rc ? rc : tern_peer_bound (peer, &binding, -1);
+    return rc ? rc : tern_consumer_open (updates_p, peer, queue, NULL);
 }

@@ -26,13 +26,17 @@ void
 prices_put (zhashx_t *prices, const char *name, const char *value,
             uint64_t seq);
 
+//  A peer as the environment says (TERN_NAME, ...), or NULL with a message.
+tern_peer_t *
+prices_peer (void);
+
 //  Subscribe to the updates under a queue of one's own, and consume it.
 int
 prices_subscribe (tern_peer_t *peer, const char *queue,
-                  tern_consumer_t **updates_p, char *why, size_t size);
+                  tern_consumer_t **updates_p);
 
-//  The update that this message is.
+//  The value that this message brings: its key says of what.
 void
-prices_on_update (zhashx_t *prices, const tern_msg_t *update);
+prices_take (zhashx_t *prices, const tern_msg_t *msg, uint64_t seq);
 
 #endif

@@ -21,10 +21,10 @@ typedef struct {
 static const command_t s_commands[] = {
     {"send", cli_send, "publish messages to a queue"},
     {"recv", cli_recv, "consume a queue"},
-    {"bind", cli_bind, "bind a queue to an exchange"},
-    {"unbind", cli_unbind, "remove a binding"},
     {"request", cli_request, "ask a service"},
     {"serve", cli_serve, "answer requests with a command"},
+    {"bind", cli_bind, "bind a queue to an exchange"},
+    {"unbind", cli_unbind, "remove a binding"},
     {"drain", cli_drain, "deliver what processes that are gone left behind"},
     {"peers", cli_peers, "list the peers"},
     {"queues", cli_queues, "list the queues"},

@@ -566,13 +566,13 @@ typedef struct {
     uint64_t garbage;     //  frames and runs dropped as nonsense
     uint64_t late;        //  frames of an old connection
     uint64_t calls;       //  sent, again included
-    uint64_t calls_repeated;   //  of these, to another server
-    uint64_t answers;          //  taken in
-    uint64_t answers_late;     //  dropped: nobody waited any more
-    uint64_t served;           //  calls taken in
-    uint64_t served_busy;      //  calls sent away: no room, or not served
-    uint32_t calls_open;       //  now
-    uint32_t tasks_open;       //  now
+    uint64_t calls_repeated;  //  of these, to another server
+    uint64_t answers;         //  taken in
+    uint64_t answers_late;    //  dropped: nobody waited any more
+    uint64_t served;          //  calls taken in
+    uint64_t served_busy;     //  calls sent away: no room, or not served
+    uint32_t calls_open;      //  now
+    uint32_t tasks_open;      //  now
 } trn_engine_stats_t;
 
 void

@@ -153,7 +153,7 @@ struct tern_peer {
     char endpoint[TRN_ENDPOINT_MAX + 1];  //  advertised
     char data[4096];
     bool view_restored;  //  what an earlier life knew of the network
-    int64_t opened_ms;  //  monotonic
+    int64_t opened_ms;   //  monotonic
     bool draining;       //  tern drain: consume nothing, name of others
     trn_store_t *store;
 

@@ -211,7 +211,7 @@ typedef struct {
 } trn_frame_t;
 
 #define TRN_DATA_REDELIVERED 1u
-#define TRN_DATA_MORE 2u  //  more messages wait than credit allows
+#define TRN_DATA_MORE 2u      //  more messages wait than credit allows
 #define TRN_CALL_REPEATED 1u  //  another server may have seen it
 #define TRN_ANSWER_LAST 1u
 

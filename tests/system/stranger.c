@@ -163,9 +163,9 @@ stranger_data (const stranger_t *self, uint64_t token, uint64_t from,
 static size_t
 s_nearly (const stranger_t *self, test_random_t *random, uint8_t *bytes)
 {
-    trn_frame_t frame
-        = {.type = (trn_frame_type_t) (
-               1 + test_random_below (random, TRN_FRAME_LAST))};
+    trn_frame_t frame = {
+        .type
+        = (trn_frame_type_t) (1 + test_random_below (random, TRN_FRAME_LAST))};
     frame.connection = frame.type == TRN_HELLO || frame.type == TRN_REFUSE ? 0
                        : test_random_below (random, 2) && self->connection
                            ? self->connection
