@@ -152,9 +152,9 @@ struct tern_peer {
     char name[TRN_NAME_MAX + 1];
     char endpoint[TRN_ENDPOINT_MAX + 1];  //  advertised
     char data[4096];
+    bool draining;       //  tern drain: consume nothing, name of others
     bool view_restored;  //  what an earlier life knew of the network
     int64_t opened_ms;   //  monotonic
-    bool draining;       //  tern drain: consume nothing, name of others
     trn_store_t *store;
 
     //  Whoever holds the turn: the actor while it is awake, else a publisher or
@@ -188,11 +188,11 @@ struct tern_peer {
     tern_service_t *services;  //  all of them
     struct trn_desk *desk;     //  `opening`; NULL: no durable requester
     zmq_msg_t *answer;         //  given to the engine just now
+    int64_t view_at;           //  the roster's view: not noted before
+    bool view_wanted;          //  ... and it is to be noted
     bool progressed;           //  and those who wait for it are not told yet
     bool queues_changed;
-    bool running;      //  set before the thread starts
-    bool view_wanted;  //  the roster's view is to be noted
-    int64_t view_at;   //  not before
+    bool running;  //  set before the thread starts
     bool stopping;
 
     //  Shared.

@@ -211,7 +211,7 @@ test_counts_that_do_not_fit_are_named (void **state)
     trn_publication_t *first = s_publication ("jobs");
     trn_subscription_t *sub = first->subs.at[0];
     for (uint64_t seq = 2; seq < 60000; seq += 2) {
-        trn_subscription_add_count (sub, seq, seq, 1 + seq % 5);
+        trn_subscription_add_count (sub, seq, seq, 1 + (uint32_t) (seq % 5));
     }
     uint8_t blob[TRN_STATE_MAX];
     const size_t size = trn_state_encode (first, blob, sizeof blob);
