@@ -211,10 +211,10 @@ s_drain (session_t *self)
             trn_engine_on_saved (self->engine, 1, stamp, self->now_ms);
             break;
         }
+        case TRN_DO_BURY: s_bury (self, action); break;
         case TRN_DO_CONNECT:
         case TRN_DO_DISCONNECT:
         case TRN_DO_DROP_ROUTE:
-        case TRN_DO_BURY: s_bury (self, action); break;
         case TRN_DO_PROGRESS:
         case TRN_DO_REPORT: break;
         }
