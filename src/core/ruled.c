@@ -86,6 +86,7 @@ s_put (const trn_ruled_t *self, s_map_t *map, uint32_t number)
     if (!map->slots || map->count >= (map->mask + 1) / 4 * 3) {
         s_grow (self, map);
     }
+    assert (map->slots);
     const uint32_t slot = s_probe (self, map, s_key (self, map, number));
     map->count += !map->slots[slot];
     map->slots[slot] = number + 1;

@@ -245,6 +245,7 @@ void
 trn_graves_add (trn_graves_t *self, const trn_grave_t *grave)
 {
     assert (self && grave);
+    assert (self->head <= self->count && (self->at || !self->count));
     if (self->head > 16 && self->head * 2 > self->count) {
         self->count -= self->head;
         memmove (self->at, self->at + self->head,
