@@ -447,7 +447,8 @@ static bool
 s_chance (trn_subscription_t *self, uint64_t high, trn_chance_t *chance)
 {
     trn_range_t part;
-    for (size_t left = TRN_PRIORITIES; left && self->ready; left--) {
+    //  A rule comes before its message is there: ready may lie behind high.
+    for (size_t left = TRN_PRIORITIES; left && high && self->ready; left--) {
         const size_t priority = left - 1;
         trn_seqset_t *again = &self->again[priority];
         trn_seqset_t *fresh = &self->fresh[priority];

@@ -119,6 +119,20 @@ test_urgent_ones_overtake (void **state)
     EXPECT (shop, 4, 3, 6, 1, 2, 5);
 }
 
+//  A consumer may come between the rule of a message and the message.
+static void
+test_a_rule_alone_gives_nothing_out (void **state)
+{
+    shop_t *shop = *state;
+    const trn_rule_t rule = {.seq = 1, .priority = 7};
+    trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rule);
+    s_open (shop, 100);
+    assert_int_equal (shop->taker->hand_count, 0);
+    peer_publish (shop->maker, "jobs", 1);
+    world_settle (shop->world);
+    EXPECT (shop, 1);
+}
+
 static void
 test_plain_and_ruled_ones_of_one_priority_keep_their_order (void **state)
 {
@@ -726,6 +740,7 @@ main (void)
 {
     const struct CMUnitTest tests[] = {
         TEST (test_urgent_ones_overtake),
+        TEST (test_a_rule_alone_gives_nothing_out),
         TEST (test_plain_and_ruled_ones_of_one_priority_keep_their_order),
         TEST (test_what_came_back_goes_before_what_is_new_of_its_priority),
         TEST (test_a_delayed_one_comes_at_its_time_and_holds_nobody_up),
