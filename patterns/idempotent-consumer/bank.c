@@ -58,7 +58,10 @@ s_read (const tern_msg_t *msg, int *account, int *cents)
     }
     memcpy (text, tern_msg_body (msg), size);
     text[size] = '\0';
-    return sscanf (text, "%d %d", account, cents) == 2;
+    char *rest = NULL;
+    *account = (int) strtol (text, &rest, 10);
+    *cents = (int) strtol (rest, NULL, 10);
+    return *rest == ' ';
 }
 
 //  The mark of the message and the work are one transaction: both happen, or

@@ -14,7 +14,7 @@
 int
 main (int argc, char **argv)
 {
-    const int count = argc > 1 ? atoi (argv[1]) : 10;
+    const long count = argc > 1 ? strtol (argv[1], NULL, 10) : 10;
     char why[256] = "";
     tern_config_t *config = tern_config_new ();
     tern_peer_t *peer = NULL;
@@ -29,10 +29,10 @@ main (int argc, char **argv)
     tern_config_destroy (&config);
 
     uint64_t seq = 0;
-    for (int number = 1; number <= count && !rc; number++) {
+    for (long number = 1; number <= count && !rc; number++) {
         char text[64];
         const int size
-            = snprintf (text, sizeof text, "%d %d", number % 10, number);
+            = snprintf (text, sizeof text, "%ld %ld", number % 10, number);
         rc = tern_producer_send (payments, text, (size_t) size, -1, &seq);
     }
     if (!rc) {
@@ -41,7 +41,7 @@ main (int argc, char **argv)
     if (rc) {
         fprintf (stderr, "shop: %s\n", why[0] ? why : tern_strerror (rc));
     } else {
-        printf ("%d payments sent and settled\n", count);
+        printf ("%ld payments sent and settled\n", count);
     }
     tern_producer_close (&payments);
     tern_peer_close (&peer, 0);

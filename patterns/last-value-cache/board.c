@@ -43,8 +43,7 @@ main (int argc, char **argv)
     tern_consumer_t *updates = NULL;
     zhashx_t *prices = prices_new ();
     tern_peer_t *peer = prices_peer ();
-    int rc = !peer;
-    rc = rc ? rc : prices_subscribe (peer, queue, &updates);
+    int rc = peer ? prices_subscribe (peer, queue, &updates) : 1;
     rc = rc ? rc : s_snapshot (peer, prices);
     fprintf (stderr, "%s\n", rc ? tern_strerror (rc) : "ready");
 

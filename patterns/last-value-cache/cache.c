@@ -16,12 +16,12 @@ static void
 s_load (zhashx_t *prices, const char *path)
 {
     FILE *file = fopen (path, "r");
-    char name[128];
-    char value[64];
-    uint64_t seq;
-    while (file
-           && fscanf (file, "%127s %63s %" SCNu64, name, value, &seq) == 3) {
-        prices_put (prices, name, value, seq);
+    char line[256];
+    while (file && fgets (line, sizeof line, file)) {
+        char *rest = NULL;
+        const char *name = strtok_r (line, " ", &rest);
+        const char *value = strtok_r (NULL, " ", &rest);
+        prices_put (prices, name, value, strtoull (rest, NULL, 10));
     }
     if (file) {
         fclose (file);
@@ -81,14 +81,19 @@ main (int argc, char **argv)
     zhashx_t *prices = prices_new ();
     s_load (prices, path);
     tern_peer_t *peer = prices_peer ();
-    int rc = !peer;
-    rc = rc ? rc : prices_subscribe (peer, "prices.cache", &updates);
+    int rc = peer ? prices_subscribe (peer, "prices.cache", &updates) : 1;
     rc = rc ? rc : tern_service_open (&service, peer, "prices.snapshot", NULL);
     fprintf (stderr, "%s\n", rc ? tern_strerror (rc) : "ready");
+    if (rc) {
+        tern_consumer_close (&updates);
+        tern_peer_close (&peer, 0);
+        zhashx_destroy (&prices);
+        return 1;
+    }
 
     tern_msg_t *held[SAVE_EVERY];
     size_t count = 0;
-    while (!rc) {
+    for (;;) {
         zmq_pollitem_t items[] = {
             {.fd = tern_consumer_fd (updates), .events = ZMQ_POLLIN},
             {.fd = tern_service_fd (service), .events = ZMQ_POLLIN},
@@ -110,8 +115,4 @@ main (int argc, char **argv)
             s_answer (service, request, prices);
         }
     }
-    tern_consumer_close (&updates);
-    tern_peer_close (&peer, -1);
-    zhashx_destroy (&prices);
-    return 1;
 }

@@ -38,7 +38,7 @@ s_keep_number (void *arg, int count, char **values, char **names)
 {
     (void) count;
     (void) names;
-    *(int *) arg = atoi (values[0]);
+    *(long *) arg = strtol (values[0], NULL, 10);
     return 0;
 }
 
@@ -55,12 +55,12 @@ s_print_row (void *arg, int count, char **values, char **names)
 //  The order and its message are one transaction.  Returns whether it took
 //  place.
 static bool
-s_take_order (int number, bool changes_mind)
+s_take_order (long number, bool changes_mind)
 {
     char text[64];
     char sql[200];
     char why[256] = "";
-    const int size = snprintf (text, sizeof text, "order %d", number);
+    const int size = snprintf (text, sizeof text, "order %ld", number);
     snprintf (sql, sizeof sql, "INSERT INTO orders (text) VALUES ('%s')", text);
     tern_msg_t *msg = tern_msg_new (text, (size_t) size);
 
@@ -131,12 +131,13 @@ main (int argc, char **argv)
         s_fail (why[0] ? why : tern_strerror (rc));
     }
 
-    int taken = 0;
+    const long wanted = strtol (argv[2], NULL, 10);
+    long taken = 0;
     s_do ("SELECT count(*) FROM orders", s_keep_number, &taken);
-    for (int tried = 0; taken < atoi (argv[2]); tried++) {
+    for (int tried = 0; taken < wanted; tried++) {
         taken += s_take_order (taken + 1, tried % 5 == 4);
         if (tried % 100 == 99) {
-            printf ("%d orders\n", taken);
+            printf ("%ld orders\n", taken);
         }
     }
     rc = s_finish (peer, relay);
