@@ -155,10 +155,10 @@ sim_grave_on_synced (sim_outbox_t *grave)
         trn_engine_on_appended (peer->engine, grave->id, burial->dead_seq,
                                 sim_peer_now (peer));
     }
-    grave->burial_count -= done;
-    memmove (grave->burials, grave->burials + done,
-             grave->burial_count * sizeof *grave->burials);
     if (done) {
+        grave->burial_count -= done;
+        memmove (grave->burials, grave->burials + done,
+                 grave->burial_count * sizeof *grave->burials);
         sim_peer_drain_soon (peer);
     }
 }
