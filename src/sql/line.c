@@ -77,7 +77,7 @@ static int
 s_fail (trn_line_t *self, int rc, const char *reason)
 {
     self->error = rc;
-    snprintf (self->why, sizeof self->why, "%.80s: %.160s", self->place,
+    snprintf (self->why, sizeof self->why, "%.127s: %.120s", self->place,
               reason);
     return rc;
 }
