@@ -177,12 +177,6 @@ tern_msg_exchange (const tern_msg_t *self);
 TERN_EXPORT uint64_t
 tern_msg_time_us (const tern_msg_t *self);
 
-//  How many messages of this publisher to this queue were dropped before this
-//  one, by the limit of its outbox or because they were kept no longer, since
-//  the last one that told; 0 nearly always.
-TERN_EXPORT uint64_t
-tern_msg_missed (const tern_msg_t *self);
-
 //  How many times it has been delivered, this one included.
 TERN_EXPORT uint32_t
 tern_msg_deliveries (const tern_msg_t *self);

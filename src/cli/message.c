@@ -52,7 +52,6 @@ cli_message_json (cli_json_t *json, tern_msg_t *msg)
     s_optional (json, "correlation", text, size);
     cli_json_count (json, "deliveries", tern_msg_deliveries (msg));
     cli_json_bool (json, "redelivered", tern_msg_redelivered (msg));
-    cli_json_count (json, "missed", tern_msg_missed (msg));
     cli_json_count (json, "time_us", tern_msg_time_us (msg));
     cli_json_bytes (json, "body", tern_msg_body (msg), tern_msg_size (msg));
 }
