@@ -1,9 +1,6 @@
 //  core/bindings_saved.c - the table of bindings as bytes that are kept
 //
-//      | "TRNBIND1" | XXH3-64 of the rest | size u32, page | size u32, page ...
-//
-//  The pages are frames BINDINGS: what reads them is what reads a directory's,
-//  with all its checks.
+//  Pages of core/paged.h; they are frames BINDINGS.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -11,18 +8,15 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "wire/dirframe.h"
+#include "core/paged.h"
 
 #include <tern/error.h>
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define MAGIC "TRNBIND1"
-#define MAGIC_SIZE 8
-#define HEADER_SIZE 16
 
 //  A page with all bindings from *index_p on that it has room for.
 static size_t
@@ -47,8 +41,8 @@ uint8_t *
 trn_bindings_save (const trn_bindings_t *self, size_t capacity, size_t *size_p)
 {
     assert (self && size_p);
-    size_t used = HEADER_SIZE;
-    size_t room = HEADER_SIZE + TRN_DIRECTORY_FRAME_MAX;
+    size_t used = TRN_PAGED_HEADER;
+    size_t room = TRN_PAGED_HEADER + TRN_DIRECTORY_FRAME_MAX;
     uint8_t *bytes = trn_alloc (room);
     uint8_t page[TRN_DIRECTORY_FRAME_MAX];
     size_t index = 0;
@@ -65,60 +59,25 @@ trn_bindings_save (const trn_bindings_t *self, size_t capacity, size_t *size_p)
         memcpy (bytes + used + 4, page, size);
         used += 4 + size;
     }
-    memcpy (bytes, MAGIC, MAGIC_SIZE);
-    trn_put_u64 (bytes + MAGIC_SIZE,
-                 XXH3_64bits (bytes + HEADER_SIZE, used - HEADER_SIZE));
+    trn_paged_seal (bytes, used, MAGIC);
     *size_p = used;
     return bytes;
-}
-
-//  One page at the front of what is left; returns its bytes, 0 if it is none.
-static size_t
-s_load_page (const uint8_t *at, size_t left, trn_dirframe_t *frame)
-{
-    if (left < 4) {
-        return 0;
-    }
-    const size_t size = trn_get_u32 (at);
-    if (size > TRN_DIRECTORY_FRAME_MAX || size > left - 4
-        || trn_dirframe_decode (frame, at + 4, size) != TERN_OK
-        || frame->type != TRN_DIR_BINDINGS) {
-        return 0;
-    }
-    return 4 + size;
 }
 
 int
 trn_bindings_load (trn_bindings_t *self, const uint8_t *saved, size_t size)
 {
     assert (self && (saved || !size));
-    if (size < HEADER_SIZE || memcmp (saved, MAGIC, MAGIC_SIZE - 1)) {
-        return TERN_ECORRUPT;
-    }
-    if (saved[MAGIC_SIZE - 1] != (uint8_t) MAGIC[MAGIC_SIZE - 1]) {
-        return TERN_EVERSION;
-    }
-    if (trn_get_u64 (saved + MAGIC_SIZE)
-        != XXH3_64bits (saved + HEADER_SIZE, size - HEADER_SIZE)) {
-        return TERN_ECORRUPT;
-    }
-    //  All of it, or nothing: look first, take then.
-    for (int take = 0; take < 2; take++) {
-        size_t at = HEADER_SIZE;
-        while (at < size) {
-            trn_dirframe_t frame;
-            const size_t bytes = s_load_page (saved + at, size - at, &frame);
-            if (!bytes) {
-                return TERN_ECORRUPT;
-            }
-            trn_binding_t binding;
-            while (take && trn_binds_next (&frame.bindings.items, &binding)) {
-                //  A table with less room than the one that was saved keeps
-                //  what it can; what it lacks, others tell.
-                (void) trn_bindings_take (self, &binding);
-            }
-            at += bytes;
+    const int rc = trn_paged_check (saved, size, MAGIC, TRN_DIR_BINDINGS);
+    size_t at = TRN_PAGED_HEADER;
+    trn_dirframe_t frame;
+    while (rc == TERN_OK && trn_paged_next (saved, size, &at, &frame)) {
+        trn_binding_t binding;
+        while (trn_binds_next (&frame.bindings.items, &binding)) {
+            //  A table with less room than the one that was saved keeps what it
+            //  can; what it lacks, others tell.
+            (void) trn_bindings_take (self, &binding);
         }
     }
-    return TERN_OK;
+    return rc;
 }

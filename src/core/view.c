@@ -8,9 +8,7 @@
 //  it is taken from the queue and nothing is claimed.  memory counts claims and
 //  what is shown.
 //
-//  Saved, the view is a magic number, a checksum, and the pages of a SNAPSHOT,
-//  each behind its size: what reads it is what reads a directory's, with all
-//  its checks.
+//  Saved, the view is the pages of a SNAPSHOT, as core/paged.h keeps them.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -18,18 +16,15 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "core/paged.h"
 
 #include <tern/error.h>
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-//  | "TRNVIEW1" | XXH3-64 of the rest | size u32, page | size u32, page ...
 #define MAGIC "TRNVIEW1"
-#define MAGIC_SIZE 8
-#define HEADER_SIZE 16
 
 void
 trn_view_init (trn_view_t *self, uint32_t sources, uint32_t peers_max,
@@ -416,7 +411,7 @@ size_t
 trn_view_save (const trn_view_t *self, uint8_t *buffer, size_t capacity)
 {
     assert (self && buffer);
-    size_t used = HEADER_SIZE;
+    size_t used = TRN_PAGED_HEADER;
     uint32_t index = 0;
     uint64_t page_number = 0;
     while (index < self->shown_count
@@ -440,26 +435,8 @@ trn_view_save (const trn_view_t *self, uint8_t *buffer, size_t capacity)
         trn_put_u32 (buffer + used, (uint32_t) size);
         used += 4 + size;
     }
-    memcpy (buffer, MAGIC, MAGIC_SIZE);
-    trn_put_u64 (buffer + MAGIC_SIZE,
-                 XXH3_64bits (buffer + HEADER_SIZE, used - HEADER_SIZE));
+    trn_paged_seal (buffer, used, MAGIC);
     return used;
-}
-
-//  One page at the front of what is left; returns its bytes, 0 if it is none.
-static size_t
-s_read_page (const uint8_t *at, size_t left, trn_dirframe_t *frame)
-{
-    if (left < 4) {
-        return 0;
-    }
-    const size_t size = trn_get_u32 (at);
-    if (size > TRN_DIRECTORY_FRAME_MAX || size > left - 4
-        || trn_dirframe_decode (frame, at + 4, size) != TERN_OK
-        || frame->type != TRN_DIR_SNAPSHOT) {
-        return 0;
-    }
-    return 4 + size;
 }
 
 int
@@ -467,31 +444,14 @@ trn_view_load (trn_view_t *self, uint32_t source, const uint8_t *saved,
                size_t size)
 {
     assert (self && source < self->sources && (saved || !size));
-    if (size < HEADER_SIZE || memcmp (saved, MAGIC, MAGIC_SIZE - 1)) {
-        return TERN_ECORRUPT;
-    }
-    if (saved[MAGIC_SIZE - 1] != (uint8_t) MAGIC[MAGIC_SIZE - 1]) {
-        return TERN_EVERSION;
-    }
-    if (trn_get_u64 (saved + MAGIC_SIZE)
-        != XXH3_64bits (saved + HEADER_SIZE, size - HEADER_SIZE)) {
-        return TERN_ECORRUPT;
-    }
-    //  All of it, or nothing: look first, take then.
-    for (int take = 0; take < 2; take++) {
-        size_t at = HEADER_SIZE;
-        while (at < size) {
-            trn_dirframe_t frame;
-            const size_t bytes = s_read_page (saved + at, size - at, &frame);
-            if (!bytes) {
-                return TERN_ECORRUPT;
-            }
-            trn_entry_t entry;
-            while (take && trn_entries_next (&frame.snapshot.entries, &entry)) {
-                trn_view_claim (self, source, &entry, 0);
-            }
-            at += bytes;
+    const int rc = trn_paged_check (saved, size, MAGIC, TRN_DIR_SNAPSHOT);
+    size_t at = TRN_PAGED_HEADER;
+    trn_dirframe_t frame;
+    while (rc == TERN_OK && trn_paged_next (saved, size, &at, &frame)) {
+        trn_entry_t entry;
+        while (trn_entries_next (&frame.snapshot.entries, &entry)) {
+            trn_view_claim (self, source, &entry, 0);
         }
     }
-    return TERN_OK;
+    return rc;
 }
