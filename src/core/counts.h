@@ -1,16 +1,16 @@
 //  core/counts.h - how often each seq was delivered
 //
 //  A number per seq, 0 for most: pages of 4096 of them, two bytes each, exist
-//  where one is not 0.  Setting and asking cost O(1).
+//  where one is not 0, in the order of their seqs.  Setting and asking cost
+//  O(log pages), however far apart the pages are.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #ifndef TRN_COUNTS_H
 #define TRN_COUNTS_H
 
-#include "core/table.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 //  More is not counted.
@@ -18,9 +18,9 @@
 
 //  A zeroed trn_counts_t is all 0.
 typedef struct {
-    trn_table_t pages;     //  by seq / 4096
-    uint64_t first, last;  //  pages are between these, if there are any
-    uint64_t total;        //  seqs that are not 0
+    struct trn_counts_page **pages;  //  ascending
+    size_t used, room;
+    uint64_t total;  //  seqs that are not 0
 } trn_counts_t;
 
 void
@@ -36,7 +36,6 @@ uint32_t
 trn_counts_get (const trn_counts_t *self, uint64_t from, uint64_t *to_p);
 
 //  The first part of from..to that has one number other than 0: false if none.
-//  Costs O(pages between).
 typedef struct {
     uint64_t from, to;
     uint32_t count;
