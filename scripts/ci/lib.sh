@@ -1,7 +1,7 @@
 #  lib.sh - what the stages share
 #
 #  Each stage is a script that can be run alone, from anywhere, and builds in a
-#  folder of its own, ./build-STAGE.  SPDX-License-Identifier: MPL-2.0
+#  folder of its own, ./build-STAGE or so.  SPDX-License-Identifier: MPL-2.0
 # shellcheck shell=sh
 
 set -eu
