@@ -3,6 +3,7 @@
 //      sim                      the sweep of make check
 //      sim --seeds N --from S   N random runs from seed S on
 //      sim FILE...              stories, each with some seeds
+//      --first                  stop at the first red seed
 //      -v                       print what happens (one seed)
 //      TERN_SEED=S              only this seed
 //
@@ -24,7 +25,7 @@ enum {
     SEEDS = 2000,       //  of a sweep
     STORY_SEEDS = 20,   //  of a story
     CHUNKS = 20,        //  lines of TAP per sweep
-    FAILURES_MAX = 10,  //  told before the sweep gives up
+    FAILURES_MAX = 10,  //  told before it gives up
     HEAP_SLACK = 1 << 20
 };
 
@@ -32,8 +33,8 @@ typedef struct {
     uint64_t seeds, from;
     bool one;  //  a single seed was asked for
     bool trace;
-    unsigned lines;  //  of TAP so far
-    unsigned failures;
+    unsigned lines;                   //  of TAP so far
+    unsigned failures, failures_max;  //  then it gives up
 } s_program_t;
 
 static void
@@ -78,7 +79,7 @@ s_sweep (s_program_t *self)
         const uint64_t end = self->from + self->seeds * (chunk + 1) / chunks;
         const uint64_t first = seed;
         bool good = true;
-        for (; seed < end && self->failures < FAILURES_MAX; seed++) {
+        for (; seed < end && self->failures < self->failures_max; seed++) {
             good = s_chaos (self, seed, &totals) && good;
         }
         char what[100];
@@ -122,18 +123,22 @@ s_story (s_program_t *self, const char *path)
 static int
 s_usage (void)
 {
-    fprintf (stderr, "usage: sim [--seeds N] [--from S] [-v] [STORY...]\n");
+    fprintf (stderr, "usage: sim [--seeds N] [--from S] [--first] [-v] "
+                     "[STORY...]\n");
     return 2;
 }
 
 int
 main (int argc, char **argv)
 {
-    s_program_t self = {.seeds = SEEDS, .from = 1};
+    s_program_t self
+        = {.seeds = SEEDS, .from = 1, .failures_max = FAILURES_MAX};
     int at = 1;
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp (argv[at], "-v") == 0) {
             self.trace = true;
+        } else if (strcmp (argv[at], "--first") == 0) {
+            self.failures_max = 1;
         } else if (strcmp (argv[at], "--seeds") == 0 && at + 1 < argc) {
             self.seeds = strtoull (argv[++at], NULL, 10);
         } else if (strcmp (argv[at], "--from") == 0 && at + 1 < argc) {
@@ -152,7 +157,7 @@ main (int argc, char **argv)
         s_sweep (&self);
     } else {
         printf ("1..%d\n", argc - at);
-        for (; at < argc; at++) {
+        for (; at < argc && self.failures < self.failures_max; at++) {
             s_story (&self, argv[at]);
         }
     }
