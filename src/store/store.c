@@ -198,6 +198,11 @@ s_free (trn_store_t **self_p)
         trn_outbox_destroy (&outbox);
         (void) disk->close (disk, dir);
     }
+    while (self->ruined) {
+        trn_outbox_t *outbox = self->ruined;
+        self->ruined = outbox->next;
+        trn_outbox_destroy (&outbox);
+    }
     trn_cell_close (&self->meta);
     //  The lock goes last.
     const int handles[] = {self->outbox_dir, self->lock_file, self->root};
@@ -398,6 +403,15 @@ s_open_log (trn_outbox_t *outbox, const trn_log_config_t *config,
                          why_size);
 }
 
+static bool
+s_has (const trn_outbox_t *list, const char *name)
+{
+    while (list && strcmp (list->name, name) != 0) {
+        list = list->next;
+    }
+    return list != NULL;
+}
+
 int
 trn_store_outbox (trn_store_t *self, const char *name,
                   const trn_log_config_t *config, trn_outbox_t **outbox_p,
@@ -410,10 +424,12 @@ trn_store_outbox (trn_store_t *self, const char *name,
     trn_log_report_t own = {0};
     trn_log_report_t *const found = report ? report : &own;
     *found = (trn_log_report_t) {.first_seq = 0};
-    for (const trn_outbox_t *at = self->outboxes; at; at = at->next) {
-        if (strcmp (at->name, name) == 0) {
-            return s_say (why, why_size, TERN_EBUSY, name);
-        }
+    if (s_has (self->outboxes, name)) {
+        return s_say (why, why_size, TERN_EBUSY, name);
+    }
+    //  What a failed sync has lost, a second one would call durable (L16).
+    if (s_has (self->ruined, name)) {
+        return s_say (why, why_size, TERN_EIO, name);
     }
     trn_disk_t *const disk = self->disk;
     char entry[TRN_STORE_ENTRY];
@@ -434,8 +450,13 @@ trn_store_outbox (trn_store_t *self, const char *name,
         trn_ranges_clear (&own.gaps);
     }
     if (rc < 0) {
-        trn_outbox_destroy (&outbox);
         (void) disk->close (disk, dir);
+        if (rc == TERN_EIO) {
+            outbox->next = self->ruined;
+            self->ruined = outbox;
+        } else {
+            trn_outbox_destroy (&outbox);
+        }
         return s_say (why, why_size, rc, name);
     }
     //  Closing must be able to say the state again before a new one came.

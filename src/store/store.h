@@ -77,7 +77,8 @@ trn_store_each (trn_store_t *self, int (*fn) (void *arg, const char *name),
 
 //  Open or create an outbox.  Handles live until the store closes.
 //  config's disk, dir, uuid, incarnation and name are filled in here.  As
-//  trn_log_open (), or TERN_EBUSY if it is open already.
+//  trn_log_open (), or TERN_EBUSY if it is open already.  After TERN_EIO it can
+//  be opened again by the next process only.
 int
 trn_store_outbox (trn_store_t *self, const char *name,
                   const trn_log_config_t *config, trn_outbox_t **outbox_p,

@@ -133,6 +133,7 @@ struct trn_store {
     trn_store_notify_fn *notify;
     void *notify_arg;
     trn_outbox_t *outboxes;
+    trn_outbox_t *ruined;  //  no log: their opening met an error of the disk
 
     pthread_mutex_t lock;
     trn_worker_t workers[TRN_THREADS];  //  under lock

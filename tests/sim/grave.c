@@ -47,12 +47,13 @@ s_grave (sim_outbox_t *source)
         source->grave = grave;
     }
     sim_outbox_t *grave = source->grave;
-    if (grave->log || sim_peer_open_outbox (peer, grave)) {
+    if (grave->log || (!grave->ruined && sim_peer_open_outbox (peer, grave))) {
         return grave;
     }
     //  What a failed call has left on the disk nobody knows: as when a log
-    //  fails, the process ends.
-    if (trn_disk_faulty_hits (peer->disk)) {
+    //  fails, the process ends, and does not try again before.
+    if (trn_disk_faulty_hits (peer->disk) && !grave->ruined) {
+        grave->ruined = true;
         sim_after (peer->world, 0, s_on_ruin, peer, NULL, 0);
     }
     return NULL;

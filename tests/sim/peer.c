@@ -370,7 +370,7 @@ s_forget_outbox (sim_outbox_t *outbox)
     outbox->burial_count = 0;
     outbox->id = 0;
     outbox->disk_busy = outbox->read_busy = outbox->save_busy = false;
-    outbox->save_again = outbox->producing = false;
+    outbox->save_again = outbox->producing = outbox->ruined = false;
 }
 
 void

@@ -85,6 +85,7 @@ struct sim_outbox {
     uint32_t size_max;         //  of their bodies
     unsigned ruled_per_mille;  //  of them are not plain
     bool producing;            //  an event is asked for
+    bool ruined;               //  its opening met a fault: not in this life
     bool disk_busy;            //  a write or sync is asked for
     bool read_busy;
     uint64_t read_seq;

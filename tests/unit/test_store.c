@@ -525,6 +525,58 @@ test_a_failed_sync_reaches_everyone_who_waits (void **state)
 }
 
 //  L18: a disk that was full and is not any more, with nobody asking.
+//  A sync that failed may have lost what the next one reports as done: the name
+//  of a new outbox, and with it all that is synced in there later (L16).
+static void
+test_an_outbox_whose_opening_lost_a_sync_is_not_opened_again (void **state)
+{
+    (void) state;
+    for (uint64_t nth = 1; nth < 12; nth++) {
+        trn_disk_t *memory = trn_disk_memory_new ();
+        trn_disk_t *disk = trn_disk_faulty_new (memory);
+        trn_disk_faulty_on_lost_sync (disk, trn_disk_memory_lose_unsynced);
+        trn_store_t *store = s_open (disk, "a");
+        trn_disk_faulty_plan (disk, &(trn_disk_fault_t) {.call = TRN_CALL_FSYNC,
+                                                         .nth = nth,
+                                                         .error = EIO});
+        const trn_log_config_t config = {.segment_min = 0};
+        trn_outbox_t *outbox = NULL;
+        uint8_t *blob = NULL;
+        size_t size = 0;
+        char why[256] = "";
+        const int rc = trn_store_outbox (store, "hello", &config, &outbox,
+                                         &blob, &size, NULL, why, sizeof why);
+        const bool hit = trn_disk_faulty_hits (disk) > 0;
+        assert_int_equal (rc, hit ? TERN_EIO : 0);
+        free (blob);
+        blob = NULL;
+        if (hit) {
+            //  Others are open to all.
+            assert_int_equal (s_send (s_outbox (store, "other", NULL), "m"), 1);
+            why[0] = 0;
+            assert_int_equal (trn_store_outbox (store, "hello", &config,
+                                                &outbox, &blob, &size, NULL,
+                                                why, sizeof why),
+                              TERN_EIO);
+            assert_null (outbox);
+            assert_non_null (strstr (why, "hello"));
+        }
+        trn_store_abandon (&store);
+        trn_disk_faulty_destroy (&disk);
+        //  After the machine has lost it as well, it is born anew.
+        trn_disk_memory_crash (memory, nth);
+        store = s_open (memory, "a");
+        assert_int_equal (s_send (s_outbox (store, "hello", NULL), "m") > 0, 1);
+        assert_int_equal (trn_store_close (&store), 0);
+        trn_disk_memory_destroy (&memory);
+        if (!hit) {
+            assert_true (nth > 4);
+            return;
+        }
+    }
+    fail_msg ("an opening syncs more often than this test knows");
+}
+
 static void
 test_a_full_disk_is_tried_again_without_being_asked (void **state)
 {
@@ -805,6 +857,8 @@ main (void)
             test_single_records_are_read_together_the_urgent_one_first),
         cmocka_unit_test (test_a_time_is_looked_for_by_the_writer),
         cmocka_unit_test (test_a_failed_sync_reaches_everyone_who_waits),
+        cmocka_unit_test (
+            test_an_outbox_whose_opening_lost_a_sync_is_not_opened_again),
         cmocka_unit_test (test_a_full_disk_is_tried_again_without_being_asked),
         cmocka_unit_test (test_a_write_without_space_is_tried_again_and_synced),
         cmocka_unit_test (
