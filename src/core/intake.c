@@ -283,12 +283,17 @@ s_grant (trn_engine_t *engine, trn_intake_t *self, trn_inflow_t *flow,
     const uint64_t window_bytes = 1 + budget->bytes * window / budget->prefetch;
     const uint64_t unused = s_unused_messages (flow);
     const uint64_t unused_bytes = s_unused_bytes (flow);
-    const uint64_t messages
+    uint64_t messages
         = s_worth (engine, self, flow, window, flow->stream->held + unused,
                    unused, budget->messages_left);
-    const uint64_t bytes = s_worth (engine, self, flow, window_bytes,
-                                    flow->stream->held_bytes + unused_bytes,
-                                    unused_bytes, budget->bytes_left);
+    uint64_t bytes = s_worth (engine, self, flow, window_bytes,
+                              flow->stream->held_bytes + unused_bytes,
+                              unused_bytes, budget->bytes_left);
+    //  Messages without bytes are of no use, nor bytes without messages: two
+    //  flows that had one of them each would wait for each other.
+    if (!(unused + messages) || !(unused_bytes + bytes)) {
+        messages = bytes = 0;
+    }
     if (!messages && !bytes && !flow->told) {
         return;
     }
@@ -316,11 +321,12 @@ s_find_hungry (const trn_intake_t *self, const s_budget_t *budget,
 {
     for (size_t index = 0; index < self->flows.count; index++) {
         trn_inflow_t *flow = self->flows.at[index];
-        *bytes_p = s_unused_messages (flow) > 0;
-        const bool lacks = !*bytes_p || !s_unused_bytes (flow);
-        const int64_t left
-            = *bytes_p ? budget->bytes_left : budget->messages_left;
-        if (flow->wants && !flow->recall && lacks && left <= 0) {
+        const bool lacks_messages
+            = !s_unused_messages (flow) && budget->messages_left <= 0;
+        const bool lacks_bytes
+            = !s_unused_bytes (flow) && budget->bytes_left <= 0;
+        if (flow->wants && !flow->recall && (lacks_messages || lacks_bytes)) {
+            *bytes_p = !lacks_messages;
             return flow;
         }
     }

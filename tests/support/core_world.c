@@ -358,15 +358,17 @@ s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
     }
     uint64_t count = self->high - seq + 1;
     count = count < count_max ? count : count_max;
-    if (count * WORLD_RECORD > bytes_max) {
-        count = bytes_max / WORLD_RECORD;
+    const uint32_t size
+        = self->world->record_size ? self->world->record_size : WORLD_RECORD;
+    if (count * size > bytes_max) {
+        count = bytes_max / size;
     }
     count = count ? count : 1;
     *run = (trn_engine_run_t) {
         .handle = self,
         .first_seq = seq,
         .count = (uint32_t) count,
-        .size = (uint32_t) count * WORLD_RECORD,
+        .size = (uint32_t) count * size,
         .stamp_us = self->world->stamp_us + seq,
     };
     self->world->runs_out++;

@@ -104,7 +104,8 @@ struct peer {
 
 struct world {
     int64_t now_ms;
-    uint64_t stamp_us;  //  of records, and their seq more
+    uint64_t stamp_us;     //  of records, and their seq more
+    uint32_t record_size;  //  of what is sent from now on; 0: WORLD_RECORD
     void (*on_hand) (void *arg, peer_t *peer, const hand_t *hand);
     void *on_hand_arg;  //  called for every delivery
     peer_t peers[WORLD_PEERS];

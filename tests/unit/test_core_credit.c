@@ -2,6 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "core/rng.h"
 #include "support/core_world.h"
 
 #include <setjmp.h>
@@ -192,6 +193,48 @@ test_bytes_are_limited_too (void **state)
     assert_int_equal (settled, 40);
 }
 
+//  Found by the simulator: one publisher had the only message of credit and no
+//  bytes, another all the bytes and no message, and each time bytes were taken
+//  back they were given to it again.
+static void
+test_no_publisher_keeps_bytes_that_another_needs (void **state)
+{
+    shop_t *shop = *state;
+    shop->prefetch = 2;
+    for (uint32_t limit = 100; limit <= 1500; limit += 50) {
+        trn_rng_t rng = {limit};
+        peer_t *taker = shop->taker;
+        taker->consumes[0] = "jobs";
+        taker->consumer_count = 1;
+        taker->consumers[0] = trn_engine_add_consumer (
+            taker->engine, "jobs", 1 + limit / 50 % 2, limit,
+            shop->world->now_ms);
+        s_meet (shop, MAKERS);
+        for (unsigned round = 0; round < 300; round++) {
+            shop->world->record_size
+                = 20 + (uint32_t) trn_rng_below (&rng, 2 * limit);
+            peer_publish (shop->makers[trn_rng_below (&rng, MAKERS)], "jobs",
+                          trn_rng_below (&rng, 4));
+            world_wait (shop->world, (int64_t) trn_rng_below (&rng, 30));
+            if (taker->hand_count) {
+                peer_settle (taker, 1, TRN_ACCEPTED);
+            }
+        }
+        for (unsigned round = 0; round < 1000; round++) {
+            world_wait (shop->world, 120);
+            if (taker->hand_count) {
+                peer_settle (taker, 1, TRN_ACCEPTED);
+            }
+        }
+        for (unsigned index = 0; index < MAKERS; index++) {
+            const peer_t *maker = shop->makers[index];
+            assert_int_equal (maker->processed, maker->high);
+        }
+        trn_engine_remove_consumer (taker->engine, taker->consumers[0],
+                                    shop->world->now_ms);
+    }
+}
+
 static void
 test_a_record_larger_than_the_limit_still_comes (void **state)
 {
@@ -267,6 +310,7 @@ main (void)
         TEST (test_busy_publishers_take_turns_for_one_credit),
         TEST (test_a_busy_publisher_gets_what_idle_ones_do_not_use),
         TEST (test_bytes_are_limited_too),
+        TEST (test_no_publisher_keeps_bytes_that_another_needs),
         TEST (test_a_record_larger_than_the_limit_still_comes),
         TEST (test_two_consumers_of_a_queue_share_its_flows),
     };
