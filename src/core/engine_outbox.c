@@ -141,6 +141,10 @@ trn_engine_on_appended (trn_engine_t *self, trn_outbox_id_t outbox,
     assert (seq < TRN_SEQ_MAX);
     trn_engine_advance (self, now_ms);
     if (seq > publication->high) {
+        for (size_t index = 0; index < publication->subs.count; index++) {
+            trn_subscription_append (publication->subs.at[index],
+                                     publication->high + 1, seq);
+        }
         publication->high = seq;
         trn_expiry_mark (self, publication);
         s_touch_subs (self, publication, trn_dispatch_touch);

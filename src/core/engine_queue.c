@@ -109,7 +109,7 @@ trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
         if (!publication->routed || s_route (sub, rule)) {
-            trn_ready_add (sub, rule, wall_ms);
+            trn_ready_add (sub, rule, publication->high, wall_ms);
         }
         if (rule->seq <= publication->high) {
             trn_dispatch_touch (self, sub);

@@ -140,7 +140,7 @@ trn_ready_try (trn_subscription_t *self, uint64_t from, uint64_t to,
 }
 
 void
-trn_ready_add (trn_subscription_t *self, const trn_rule_t *rule,
+trn_ready_add (trn_subscription_t *self, const trn_rule_t *rule, uint64_t high,
                uint64_t wall_ms)
 {
     assert (self && rule && rule->priority < TRN_PRIORITIES);
@@ -168,7 +168,7 @@ trn_ready_add (trn_subscription_t *self, const trn_rule_t *rule,
     }
     trn_seqset_add (&self->ruled_seqs, seq, seq);
     const uint32_t number = trn_ruled_add (&self->ruled, &entry);
-    trn_ruled_set_time (&self->ruled, number, true);
+    trn_ruled_set_time (&self->ruled, number, seq <= high);
     s_try_ruled (self, number, false);
 }
 

@@ -11,9 +11,10 @@
 #include "core/engine.h"
 #include "core/subscription.h"
 
-//  A ruled message, unless it is settled here, or known; wall_ms is now.
+//  A ruled message, unless it is settled here, or known; wall_ms is now.  One
+//  beyond high is not there yet, see trn_subscription_append ().
 void
-trn_ready_add (trn_subscription_t *self, const trn_rule_t *rule,
+trn_ready_add (trn_subscription_t *self, const trn_rule_t *rule, uint64_t high,
                uint64_t wall_ms);
 
 //  from..to, or some of it, may have become ready; what came back goes before

@@ -171,6 +171,13 @@ s_set_times (trn_subscription_t *self, uint64_t from, uint64_t to, bool wait)
 }
 
 void
+trn_subscription_append (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    s_set_times (self, from, to, true);
+}
+
+void
 trn_subscription_assign (trn_subscription_t *self, const trn_chance_t *chance,
                          uint64_t count)
 {

@@ -146,6 +146,12 @@ void
 trn_subscription_add_count (trn_subscription_t *self, uint64_t from,
                             uint64_t to, uint32_t count);
 
+//  from..to are there now: the times of the ruled ones among them begin to count.
+//  A rule comes first, and until then its message must not end: it may never
+//  come, or come again under another seq after a crash.
+void
+trn_subscription_append (trn_subscription_t *self, uint64_t from, uint64_t to);
+
 //  The chance's first count seqs are leased now.
 void
 trn_subscription_assign (trn_subscription_t *self, const trn_chance_t *chance,

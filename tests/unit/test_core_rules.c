@@ -216,6 +216,34 @@ test_what_has_expired_dies_waiting_or_delayed (void **state)
     EXPECT (shop, 3);
 }
 
+//  Its rule is told before it is: it may be that it never comes, or that whoever
+//  gave it a number gives it again after a crash.
+static void
+test_what_is_not_there_yet_does_not_expire (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    peer_publish (shop->maker, "jobs", 1);
+    for (uint64_t seq = 2; seq <= 3; seq++) {
+        policy.drop_expired = seq == 3;
+        s_set_policy (shop, &policy);
+        const trn_rule_t rule = {.seq = seq,
+                                 .due_ms = s_wall (shop) + 50,
+                                 .expires_ms = s_wall (shop) + 100};
+        trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rule);
+        world_wait (shop->world, 1000);
+        assert_int_equal (shop->maker->bury_count, seq - 2);
+        assert_int_equal (peer_outbox_stats (shop->maker).expired, 0);
+        assert_false (
+            trn_engine_settled (shop->maker->engine, shop->maker->outbox, seq));
+        peer_publish (shop->maker, "jobs", 1);
+        world_wait (shop->world, 1);
+        assert_int_equal (shop->maker->bury_count, 1);
+    }
+    assert_int_equal (shop->maker->buries[0].seq, 2);
+    assert_int_equal (peer_outbox_stats (shop->maker).expired, 1);
+}
+
 static void
 test_what_is_with_a_consumer_is_left_to_it (void **state)
 {
@@ -429,6 +457,39 @@ test_a_dead_letter_is_held_until_its_message_is_durably_gone (void **state)
     assert_int_equal (shop->other->hand_count, 1);
 }
 
+//  Of two states on their way only the second has the count.
+static void
+test_a_count_is_not_durable_with_an_older_state (void **state)
+{
+    shop_t *shop = *state;
+    trn_engine_t *maker = shop->maker->engine;
+    const trn_outbox_id_t outbox = shop->maker->outbox;
+    trn_policy_t policy = s_policy ();
+    policy.pause_min_ms = policy.pause_max_ms = 0;
+    s_set_policy (shop, &policy);
+    peer_publish (shop->maker, "jobs", 3);
+    s_open (shop, 10);
+    shop->maker->save_held = true;
+    peer_settle (shop->taker, 1, TRN_ACCEPTED);
+    world_wait (shop->world, 1000);
+    const uint64_t first = shop->maker->stamp_held;
+    assert_int_not_equal (first, 0);
+    peer_settle (shop->taker, 1, TRN_REQUEUED);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->taker->hand_count, 1);
+    uint8_t later[TRN_STATE_MAX];
+    uint64_t low = 0;
+    uint64_t second = 0;
+    trn_engine_state (maker, outbox, false, later, sizeof later, &low, &second);
+    trn_engine_on_saved (maker, outbox, first, shop->world->now_ms);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->taker->hand_count, 1);
+    trn_engine_on_saved (maker, outbox, second, shop->world->now_ms);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 3, 2);
+    assert_int_equal (shop->taker->hands[1].deliveries, 2);
+}
+
 //  Exchanges ----------------------------------------------------------------
 
 static void
@@ -576,6 +637,29 @@ test_purging_leaves_what_consumers_hold (void **state)
 }
 
 //  Restart ------------------------------------------------------------------
+
+//  The state was made without it, and became durable after it was added.
+static void
+test_a_state_on_its_way_says_nothing_of_a_new_queue (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "jobs", 1);
+    peer_publish (shop->maker, "#news", 4);
+    shop->maker->save_held = true;
+    s_open (shop, 10);
+    peer_settle (shop->taker, 4, TRN_ACCEPTED);
+    world_wait (shop->world, 1000);
+    assert_int_not_equal (shop->maker->stamp_held, 0);
+    s_add_queue (shop, "late", 3);
+    trn_engine_on_saved (shop->maker->engine, shop->maker->outbox,
+                         shop->maker->stamp_held, shop->world->now_ms);
+    peer_consume (shop->other, "late", 10);
+    world_meet (shop->world);
+    world_wait (shop->world, 1000);
+    assert_int_equal (shop->other->hand_count, 2);
+    assert_int_equal (shop->other->hands[0].seq, 3);
+}
 
 static void
 test_rules_numbers_and_counts_hold_after_a_restart (void **state)
@@ -746,6 +830,7 @@ main (void)
         TEST (test_a_delayed_one_comes_at_its_time_and_holds_nobody_up),
         TEST (test_a_clock_that_jumps_moves_the_times),
         TEST (test_what_has_expired_dies_waiting_or_delayed),
+        TEST (test_what_is_not_there_yet_does_not_expire),
         TEST (test_what_is_with_a_consumer_is_left_to_it),
         TEST (test_a_queue_that_drops_the_expired_counts_them),
         TEST (test_of_one_key_only_the_oldest_is_out),
@@ -760,6 +845,8 @@ main (void)
         TEST (test_a_new_queue_of_a_routed_exchange_is_told_its_past),
         TEST (test_a_queue_that_is_unbound_is_gone),
         TEST (test_purging_leaves_what_consumers_hold),
+        TEST (test_a_count_is_not_durable_with_an_older_state),
+        TEST (test_a_state_on_its_way_says_nothing_of_a_new_queue),
         TEST (test_rules_numbers_and_counts_hold_after_a_restart),
         cmocka_unit_test (test_the_table_of_ruled_ones_agrees_with_a_slow_one),
         cmocka_unit_test (test_pauses_are_half_fixed_half_chance),
