@@ -52,6 +52,10 @@ s_wake (chaos_t *self)
     sim_net_heal (world->net);
     for (unsigned index = 0; index < world->peer_count; index++) {
         sim_peer_t *peer = world->peers[index];
+        //  One that was paused has not noticed yet what its disk did.
+        if (peer->up && trn_disk_faulty_hits (peer->disk)) {
+            sim_peer_end (peer, SIM_CRASH);
+        }
         trn_disk_memory_limit (peer->memory, UINT64_MAX);
         trn_disk_faulty_plan (peer->disk, &(trn_disk_fault_t) {0});
         if (peer->paused_until_us > world->now_us) {

@@ -267,6 +267,8 @@ sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
         = sim_ledger_stream (self, name.store_uuid, name.outbox);
     const s_stream_t *old = &self->streams[number];
     s_stream_t *stream = &self->streams[fork];
+    stream->ruled = old->ruled;
+    stream->reopened = old->reopened;
     for (size_t at = 0; at < old->count && old->messages[at].seq <= high;
          at++) {
         //  The copy was made before its last messages were synced, perhaps.
@@ -324,10 +326,19 @@ s_touch (s_message_t *message, uint32_t life)
     return NULL;
 }
 
-//  The message with this place and body, in the newest stream that has it.
+static bool
+s_holds (s_message_t *message, uint32_t life)
+{
+    const s_touch_t *touch = s_touch (message, life);
+    return touch && touch->state == HELD;
+}
+
+//  The message with this place and body, in the newest stream that has it and,
+//  with a life, where that life holds it: a restored store may give a dead
+//  letter the place and body of one that it has forgotten.
 static s_message_t *
 s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
-          uint64_t seq, uint64_t print, s_stream_t **stream_p)
+          uint64_t seq, uint64_t print, uint32_t life, s_stream_t **stream_p)
 {
     for (unsigned index = self->stream_count; index-- > 0;) {
         s_stream_t *stream = &self->streams[index];
@@ -336,14 +347,15 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
             continue;
         }
         s_message_t *message = s_message (stream, seq);
-        if (message && message->print == print) {
+        if (message && message->print == print
+            && (!life || s_holds (message, life))) {
             *stream_p = stream;
             return message;
         }
     }
     sim_fail (self->world,
-              "L-payload: %s %" PRIu64 " was never published with this body",
-              outbox, seq);
+              "L-payload: %s %" PRIu64 " was never published with this body%s",
+              outbox, seq, life ? ", or is in nobody's hands" : "");
     return NULL;
 }
 
@@ -469,6 +481,11 @@ sim_ledger_bury (sim_ledger_t *self, unsigned number, uint64_t seq,
     const s_stream_t *stream = &self->streams[number];
     s_message_t *message = s_message (stream, seq);
     s_message_t *letter = s_message (&self->streams[dead_number], dead_seq);
+    //  A store that went back may know a letter whose message it had not yet
+    //  written.
+    if (!message && letter && letter->forked) {
+        return;
+    }
     if (!message || !letter) {
         sim_fail (self->world,
                   "L-dead: %s %" PRIu64 " died and was never published",
@@ -615,7 +632,7 @@ sim_ledger_deliver (sim_ledger_t *self, const uint8_t store_uuid[16],
 {
     s_stream_t *stream = NULL;
     s_message_t *message
-        = s_lookup (self, store_uuid, outbox, seq, print, &stream);
+        = s_lookup (self, store_uuid, outbox, seq, print, 0, &stream);
     if (!message) {
         return;
     }
@@ -658,7 +675,7 @@ sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
 {
     s_stream_t *stream = NULL;
     s_message_t *message
-        = s_lookup (self, store_uuid, outbox, seq, print, &stream);
+        = s_lookup (self, store_uuid, outbox, seq, print, life, &stream);
     if (!message) {
         return;
     }
