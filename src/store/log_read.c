@@ -65,6 +65,8 @@ trn_log_open_read (trn_log_t *self, uint64_t segment)
     trn_segment_name (name, segment);
     self->read_file = self->disk->open (self->disk, self->dir, name, O_RDONLY);
     self->read_segment = segment;
+    //  Where a read ended was a place in the other one.
+    self->read_next_seq = 0;
     if (self->read_file != -ENOENT) {
         return self->read_file < 0 ? trn_io_error (self->read_file) : 0;
     }

@@ -185,6 +185,39 @@ test_records_are_read_back_from_any_seq (void **state)
 }
 
 static void
+s_drop_picked (void *arg, uint64_t seq, int rc, trn_chunk_t *chunk)
+{
+    (void) arg;
+    (void) seq;
+    assert_int_equal (rc, 0);
+    trn_chunk_release (&chunk);
+}
+
+//  Where a read in order ended is a place in its own segment only.
+static void
+test_reading_in_order_goes_on_after_a_record_elsewhere (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_open_with (NULL);
+    s_fill (self, 200, 500);
+    uint64_t seq = 1;
+    while (seq <= 200) {
+        trn_chunk_t *chunk = NULL;
+        assert_int_equal (trn_log_read (self->log, seq, 4096, &chunk), 0);
+        assert_int_equal (chunk->first_seq, seq);
+        seq += chunk->count;
+        trn_chunk_release (&chunk);
+        const uint64_t elsewhere = seq + 1;
+        if (elsewhere <= 200) {
+            assert_int_equal (trn_log_pick (self->log, &elsewhere, 1, 0,
+                                            s_drop_picked, NULL),
+                              1);
+        }
+    }
+    trn_disk_log_destroy (&self);
+}
+
+static void
 test_the_largest_message_passes_and_a_larger_one_does_not (void **state)
 {
     (void) state;
@@ -475,6 +508,8 @@ main (void)
         cmocka_unit_test (test_memory_is_bounded_whatever_the_backlog),
         cmocka_unit_test (test_what_was_sent_leaves_memory),
         cmocka_unit_test (test_records_are_read_back_from_any_seq),
+        cmocka_unit_test (
+            test_reading_in_order_goes_on_after_a_record_elsewhere),
         cmocka_unit_test (
             test_the_largest_message_passes_and_a_larger_one_does_not),
         cmocka_unit_test (
