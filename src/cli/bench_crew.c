@@ -29,7 +29,7 @@ extern char **environ;
 #define END_MS 5000
 
 //  argv of a worker: words that it owns.
-#define WORDS_MAX 16
+#define WORDS_MAX 24
 
 typedef struct {
     char text[WORDS_MAX][1024];
@@ -75,7 +75,12 @@ s_job_words (words_t *self, const cli_bench_job_t *job)
     s_add_text (self, "endpoints", job->endpoints);
     s_add_number (self, "size", job->size);
     s_add_number (self, "count", job->count);
+    s_add_number (self, "first", job->first);
     s_add_number (self, "queues", job->queues);
+    s_add_number (self, "exchange", job->exchange);
+    s_add_number (self, "prefetch", job->prefetch);
+    s_add_number (self, "rule", job->rule);
+    s_add_number (self, "seconds", job->seconds);
     s_add_number (self, "level", job->level);
     s_add_number (self, "consumers", job->consumers);
     s_add_number (self, "single", job->single);

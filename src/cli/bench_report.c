@@ -106,6 +106,8 @@ s_json_backlog (const cli_bench_t *self, cli_json_t *json)
     cli_json_real (json, "open_ms", waiting->open_ms);
     cli_json_real (json, "open_ms_per_gb", s_open_ms_per_gb (waiting));
     cli_json_real (json, "drained_per_s", count / waiting->drain_s);
+    cli_json_real (json, "drain_cpu_s_per_million",
+                   waiting->drain_cpu_s / count * 1e6);
     cli_json_real (json, "rss_drain_mb", s_mb (waiting->rss_drain_kib));
     cli_json_real (json, "rss_consumer_mb", s_mb (waiting->rss_consumer_kib));
 }
@@ -175,10 +177,12 @@ s_print_backlog (const cli_bench_t *self)
             s_mb (waiting->rss_store_kib));
     printf ("opened      in %.0f ms, %.0f ms per GB\n", waiting->open_ms,
             s_open_ms_per_gb (waiting));
-    printf ("drained     %12s msg/s, publisher %.0f MB, consumer %.0f MB at "
-            "most\n",
-            cli_format_rate (&a, count / waiting->drain_s),
-            s_mb (waiting->rss_drain_kib), s_mb (waiting->rss_consumer_kib));
+    printf (
+        "drained     %12s msg/s, %.2f CPU s per million, publisher %.0f MB, "
+        "consumer %.0f MB at most\n",
+        cli_format_rate (&a, count / waiting->drain_s),
+        waiting->drain_cpu_s / count * 1e6, s_mb (waiting->rss_drain_kib),
+        s_mb (waiting->rss_consumer_kib));
 }
 
 static int

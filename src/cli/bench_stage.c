@@ -144,6 +144,7 @@ cli_stage_job (cli_stage_t *self, const char *role, const char *kind,
         .directory = tern_directory_endpoint (self->directory, 0),
         .size = bench->size,
         .queues = bench->queues,
+        .prefetch = bench->prefetch,
         .level = bench->level,
     };
 }

@@ -1,8 +1,8 @@
 //  cli/bench_throughput.c - how many messages per second
 //
-//  All messages from publishers to consumers, as fast as they may.  Tern and
-//  libzmq alone run in alternation: what the machine does besides falls on both
-//  alike.
+//  All messages from publishers to consumers, as fast as they may; or each of
+//  them to every durable subscriber of an exchange.  Tern and its baseline run in
+//  alternation: what the machine does besides falls on both alike.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -36,6 +36,8 @@ s_time_run (cli_stage_t *self, cli_bench_run_t *run, bool consumers_time)
     const size_t publishers = bench->publishers;
     const size_t consumers = bench->consumers;
     const double own_cpu_s = s_own_cpu_s ();
+    const uint64_t deliveries
+        = bench->count * (bench->fanout ? bench->fanout : 1);
     cli_workers_say (self->consumers, consumers, "go");
     const int64_t began_ns = cli_clock_ns ();
     cli_workers_say (self->publishers, publishers, "go");
@@ -57,14 +59,14 @@ s_time_run (cli_stage_t *self, cli_bench_run_t *run, bool consumers_time)
         = cli_workers_sum (self->publishers, publishers, "cpu_us")
           + cli_workers_sum (self->consumers, consumers, "cpu_us");
     run->seconds = (double) (ended_ns - (uint64_t) began_ns) / 1e9;
-    run->msgs_per_s = (double) bench->count / run->seconds;
+    run->msgs_per_s = (double) deliveries / run->seconds;
     run->cpu_s = (double) cpu_us / 1e6 + s_own_cpu_s () - own_cpu_s;
     run->rss_publisher_kib
         = cli_workers_largest (self->publishers, publishers, "peak_kib");
     run->rss_consumer_kib
         = cli_workers_largest (self->consumers, consumers, "peak_kib");
     return cli_bench_check_count (
-        bench->count, cli_workers_sum (self->consumers, consumers, "count"));
+        deliveries, cli_workers_sum (self->consumers, consumers, "count"));
 }
 
 //  count messages over all publishers: the first ones take the remainder.
@@ -80,8 +82,10 @@ s_staff_tern (cli_stage_t *self)
 {
     const cli_bench_t *bench = self->bench;
     for (size_t index = 0; index < bench->consumers; index++) {
-        const cli_bench_job_t job
+        cli_bench_job_t job
             = cli_stage_job (self, "consume", "consumer", index);
+        job.first = bench->fanout ? index : 0;
+        job.exchange = bench->fanout > 0;
         self->consumers[index] = cli_crew_start (&self->crew, &job);
         if (!self->consumers[index]) {
             return CLI_FAILED;
@@ -92,6 +96,7 @@ s_staff_tern (cli_stage_t *self)
             = cli_stage_job (self, "publish", "publisher", index);
         job.count = s_share (bench->count, bench->publishers, index);
         job.consumers = bench->consumers;
+        job.exchange = bench->fanout > 0;
         job.progress = 1;
         self->publishers[index] = cli_crew_start (&self->crew, &job);
         if (!self->publishers[index]) {
@@ -138,6 +143,42 @@ s_staff_zmq (cli_stage_t *self)
     return CLI_DONE;
 }
 
+//  One PUB, to which every SUB connects.
+
+static int
+s_staff_zmq_fanout (cli_stage_t *self)
+{
+    const cli_bench_t *bench = self->bench;
+    char endpoint[64];
+    cli_bench_job_t job = {.role = "pub",
+                           .size = bench->size,
+                           .count = bench->count,
+                           .consumers = bench->consumers};
+    self->publishers[0] = cli_crew_start (&self->crew, &job);
+    if (!self->publishers[0]) {
+        return CLI_FAILED;
+    }
+    cli_worker_text (self->publishers[0], "endpoint", endpoint,
+                     sizeof endpoint);
+    job.role = "sub";
+    job.endpoints = endpoint;
+    for (size_t index = 0; index < bench->consumers; index++) {
+        self->consumers[index] = cli_crew_start (&self->crew, &job);
+        if (!self->consumers[index]) {
+            return CLI_FAILED;
+        }
+    }
+    return CLI_DONE;
+}
+
+static int
+s_staff (cli_stage_t *self, bool zmq)
+{
+    return !zmq                  ? s_staff_tern (self)
+           : self->bench->fanout ? s_staff_zmq_fanout (self)
+                                 : s_staff_zmq (self);
+}
+
 static int
 s_run_once (const cli_bench_t *bench, cli_bench_run_t *run, bool zmq)
 {
@@ -147,7 +188,7 @@ s_run_once (const cli_bench_t *bench, cli_bench_run_t *run, bool zmq)
     }
     int code = cli_stage_open (stage, bench);
     if (code == CLI_DONE) {
-        code = zmq ? s_staff_zmq (stage) : s_staff_tern (stage);
+        code = s_staff (stage, zmq);
     }
     if (code == CLI_DONE) {
         code = s_time_run (stage, run, zmq);
@@ -179,11 +220,13 @@ s_median (const cli_bench_run_t *runs, size_t count)
 int
 cli_bench_throughput (cli_bench_t *self)
 {
+    cli_bench_t other = *self;
+    other.consumers = self->few ? self->few : self->consumers;
     for (size_t run = 0; run < self->runs; run++) {
         cli_progress ("run %zu of %" PRIu64, run + 1, self->runs);
         int code = s_run_once (self, &self->tern[run], false);
         if (code == CLI_DONE && self->baseline) {
-            code = s_run_once (self, &self->zmq[run], true);
+            code = s_run_once (&other, &self->zmq[run], self->zmq_alone);
         }
         if (code != CLI_DONE) {
             return code;

@@ -202,6 +202,81 @@ cli_bench_pull (const cli_bench_job_t *job)
     return s_end (&self, true, NULL);
 }
 
+//  Publish and subscribe -----------------------------------------------------
+
+//  As PUB, but it says who has subscribed, and waits where PUB drops.
+
+static bool
+s_await_subscribers (void *socket, uint64_t count)
+{
+    bool good = true;
+    for (uint64_t index = 0; good && index < count; index++) {
+        uint8_t word[2];
+        good = zmq_recv (socket, word, sizeof word, 0) == 1 && word[0] == 1;
+    }
+    return good;
+}
+
+int
+cli_bench_pub (const cli_bench_job_t *job)
+{
+    sockets_t self = {.context = zmq_ctx_new ()};
+    const int one = 1;
+    char endpoint[64];
+    char *body = calloc (1, job->size + 1);
+    self.out = s_bind (self.context, ZMQ_XPUB, job->size, endpoint);
+    bool good
+        = body && self.out
+          && zmq_setsockopt (self.out, ZMQ_XPUB_NODROP, &one, sizeof one) == 0
+          && zmq_setsockopt (self.out, ZMQ_XPUB_VERBOSE, &one, sizeof one) == 0;
+    cli_bench_meter_t meter;
+    if (good) {
+        cli_bench_tell ("ready endpoint=%s", endpoint);
+        good = cli_bench_hear ("go")
+               && s_await_subscribers (self.out, job->consumers);
+    }
+    cli_bench_meter_start (&meter);
+    for (uint64_t index = 0; good && index < job->count; index++) {
+        good = zmq_send (self.out, body, job->size, 0) >= 0;
+    }
+    free (body);
+    if (!good) {
+        return s_end (&self, false, "zmq pub");
+    }
+    s_close (&self);
+    cli_bench_tell (
+        "done begin_ns=%" PRId64 " cpu_us=%" PRIu64 " peak_kib=%" PRIu64,
+        meter.began_ns, cli_bench_meter_cpu_us (&meter), cli_bench_peak_kib ());
+    return cli_bench_hear ("stop") ? CLI_DONE : CLI_FAILED;
+}
+
+int
+cli_bench_sub (const cli_bench_job_t *job)
+{
+    sockets_t self = {.context = zmq_ctx_new ()};
+    const char *rest = job->endpoints;
+    self.in = zmq_socket (self.context, ZMQ_SUB);
+    bool good = self.in && s_set_marks (self.in, job->size)
+                && zmq_setsockopt (self.in, ZMQ_SUBSCRIBE, "", 0) == 0
+                && s_connect (self.in, &rest);
+    cli_bench_meter_t meter;
+    int64_t last_ns = 0;
+    if (good) {
+        cli_bench_tell ("ready");
+        good = cli_bench_hear ("go");
+    }
+    if (good) {
+        cli_bench_meter_start (&meter);
+        const uint64_t count = s_pull_exactly (self.in, job->count, &last_ns);
+        good = cli_bench_hear ("stop");
+        cli_bench_tell ("done count=%" PRIu64 " last_ns=%" PRId64
+                        " cpu_us=%" PRIu64 " peak_kib=%" PRIu64,
+                        count, last_ns, cli_bench_meter_cpu_us (&meter),
+                        cli_bench_peak_kib ());
+    }
+    return s_end (&self, good, "zmq sub");
+}
+
 //  Latency -------------------------------------------------------------------
 
 int

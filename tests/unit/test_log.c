@@ -209,9 +209,9 @@ test_reading_in_order_goes_on_after_a_record_elsewhere (void **state)
         trn_chunk_release (&chunk);
         const uint64_t elsewhere = seq + 1;
         if (elsewhere <= 200) {
-            assert_int_equal (trn_log_pick (self->log, &elsewhere, 1, 0,
-                                            s_drop_picked, NULL),
-                              1);
+            assert_int_equal (
+                trn_log_pick (self->log, &elsewhere, 1, 0, s_drop_picked, NULL),
+                1);
         }
     }
     trn_disk_log_destroy (&self);
