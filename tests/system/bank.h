@@ -87,4 +87,9 @@ bank_pay (bank_t *self, const char *text, size_t size);
 int64_t
 bank_number (bank_t *self, const char *sql);
 
+//  PostgreSQL only: wait until the query, on a connection of its own, gives more
+//  than 0.
+void
+bank_until (const char *place, const char *sql);
+
 #endif

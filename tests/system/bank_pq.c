@@ -13,16 +13,18 @@
 #include <ftw.h>
 #include <glob.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -107,7 +109,20 @@ s_connect (const char *database)
     return PQconnectdb (conninfo);
 }
 
-//  Does it answer within the deadline?
+//  Does the process end by itself within the deadline?
+static bool
+s_ends (pid_t pid, int *status)
+{
+    const int fd = pidfd_open (pid, 0);
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    const bool ends = fd >= 0 && poll (&item, 1, SCENE_DEADLINE_MS) == 1
+                      && waitpid (pid, status, 0) == pid;
+    close (fd);
+    return ends;
+}
+
+//  Does the server answer within the deadline?  Asked whenever it has written
+//  something or ends.
 static bool
 s_answers (void)
 {
@@ -115,15 +130,26 @@ s_answers (void)
     char conninfo[200];
     snprintf (conninfo, sizeof conninfo, "host=%s user=tern dbname=postgres",
               s_folder);
-    while (PQping (conninfo) != PQPING_OK) {
-        const struct timespec pause = {0, 20000000};
-        if (scene_now_ms () > deadline
-            || waitpid (s_server, NULL, WNOHANG) == s_server) {
-            return false;
+    struct pollfd items[]
+        = {{.fd = inotify_init1 (IN_NONBLOCK), .events = POLLIN},
+           {.fd = pidfd_open (s_server, 0), .events = POLLIN}};
+    //  Its log and its socket lie there.
+    bool waits
+        = items[0].fd >= 0 && items[1].fd >= 0
+          && inotify_add_watch (items[0].fd, s_folder, IN_CREATE | IN_MODIFY)
+                 >= 0;
+    bool answers = false;
+    while (!(answers = PQping (conninfo) == PQPING_OK) && waits) {
+        char events[4096];
+        const int64_t left = deadline - scene_now_ms ();
+        waits
+            = left > 0 && poll (items, 2, (int) left) > 0 && !items[1].revents;
+        while (read (items[0].fd, events, sizeof events) > 0) {
         }
-        nanosleep (&pause, NULL);
     }
-    return true;
+    close (items[0].fd);
+    close (items[1].fd);
+    return answers;
 }
 
 const char *
@@ -147,7 +173,8 @@ bank_begin_all (const char *folder)
         = {program, "-D", data,   "-A",         "trust", "-U",
            "tern",  "-E", "UTF8", "--locale=C", "-N",    NULL};
     int status = -1;
-    if (waitpid (s_start (make), &status, 0) < 0 || status != 0) {
+    const pid_t initdb = s_start (make);
+    if (!s_ends (initdb, &status) || status != 0) {
         return "initdb has failed";
     }
     snprintf (program, sizeof program, "%s/postgres", bin);
@@ -169,12 +196,33 @@ bank_begin_all (const char *folder)
     return s_answers () ? NULL : "the server does not answer";
 }
 
+//  For who has to find out why.
+static void
+s_show_log (void)
+{
+    char line[1000];
+    snprintf (line, sizeof line, "%s/log", s_folder);
+    FILE *log = fopen (line, "r");
+    while (log && fgets (line, sizeof line, log)) {
+        fprintf (stderr, "# %s", line);
+    }
+    if (log) {
+        fclose (log);
+    }
+}
+
 void
 bank_end_all (void)
 {
     if (s_server > 0) {
         kill (s_server, SIGQUIT);
-        waitpid (s_server, NULL, 0);
+        if (!s_ends (s_server, NULL)) {
+            //  Its own children end when they see that it is gone.
+            fprintf (stderr, "# the server did not end\n");
+            s_show_log ();
+            kill (s_server, SIGKILL);
+            waitpid (s_server, NULL, 0);
+        }
     }
     if (s_folder[0]) {
         nftw (s_folder, s_remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -355,4 +403,17 @@ bank_number (bank_t *self, const char *sql)
     const int64_t number = strtoll (PQgetvalue (result, 0, 0), NULL, 10);
     PQclear (result);
     return number;
+}
+
+void
+bank_until (const char *place, const char *sql)
+{
+    const int64_t deadline = scene_now_ms () + SCENE_DEADLINE_MS;
+    bank_t *watcher = bank_open (place);
+    while (bank_number (watcher, sql) == 0) {
+        if (scene_now_ms () > deadline) {
+            fail_msg ("not in time: %s", sql);
+        }
+    }
+    bank_close (&watcher);
 }

@@ -9,7 +9,7 @@ cd "$TERN_SRCDIR"
 text=docs/GUARANTEES.md
 missing=0
 
-for name in $(grep -oE '(unit|system)/test_[a-z_]+:[a-z0-9_]+' $text |
+for name in $(grep -oE '(unit|system)/[a-z_]+:[a-z0-9_]+' $text |
     sort -u); do
     file=tests/${name%:*}.c
     if ! grep -q "^test_${name#*:} (" "$file"; then

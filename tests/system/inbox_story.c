@@ -145,7 +145,7 @@ s_marks (s_place_t *self)
 //  Letters -----------------------------------------------------------------
 
 void
-inbox_message_is_new_once (void **state)
+test_a_message_is_new_once (void **state)
 {
     (void) state;
     s_place_t self = s_open ("once");
@@ -167,7 +167,7 @@ inbox_message_is_new_once (void **state)
 }
 
 void
-inbox_rollback_takes_the_mark_back (void **state)
+test_a_rollback_takes_the_mark_back (void **state)
 {
     (void) state;
     s_place_t self = s_open ("rollback");
@@ -188,7 +188,7 @@ inbox_rollback_takes_the_mark_back (void **state)
 }
 
 void
-inbox_streams_are_apart (void **state)
+test_streams_are_apart (void **state)
 {
     (void) state;
     s_place_t self = s_open ("streams");
@@ -213,7 +213,7 @@ inbox_streams_are_apart (void **state)
 //  A copy that a slow consumer holds while another has done it, and its mark is
 //  forgotten.
 void
-inbox_late_copy_is_seen (void **state)
+test_a_late_copy_is_seen (void **state)
 {
     (void) state;
     s_place_t self = s_open ("late");
@@ -227,7 +227,7 @@ inbox_late_copy_is_seen (void **state)
 }
 
 void
-inbox_forgets_what_never_comes_again (void **state)
+test_what_never_comes_again_is_forgotten (void **state)
 {
     (void) state;
     s_place_t self = s_open ("prune");
@@ -245,7 +245,7 @@ inbox_forgets_what_never_comes_again (void **state)
 }
 
 void
-inbox_stays_small_with_many_publishers (void **state)
+test_many_publishers_leave_a_row_each (void **state)
 {
     (void) state;
     s_place_t self = s_open ("many");
@@ -268,7 +268,7 @@ inbox_stays_small_with_many_publishers (void **state)
 }
 
 void
-inbox_replay_is_new_once_for_ever (void **state)
+test_a_replayed_dead_letter_is_new_once_for_ever (void **state)
 {
     (void) state;
     s_place_t self = s_open ("replay");
@@ -291,7 +291,7 @@ inbox_replay_is_new_once_for_ever (void **state)
 //  Done, but its consumer died before it could say so, and it was the last
 //  delivery allowed.
 void
-inbox_replay_of_what_was_done_is_seen (void **state)
+test_a_replay_of_what_was_done_is_seen (void **state)
 {
     (void) state;
     s_place_t self = s_open ("replay-done");
@@ -304,7 +304,7 @@ inbox_replay_of_what_was_done_is_seen (void **state)
 }
 
 void
-inbox_needs_a_transaction (void **state)
+test_no_mark_is_made_outside_a_transaction (void **state)
 {
     (void) state;
     s_place_t self = s_open ("outside");
@@ -315,7 +315,7 @@ inbox_needs_a_transaction (void **state)
 }
 
 void
-inbox_newer_tables_are_refused (void **state)
+test_tables_of_a_newer_tern_are_refused (void **state)
 {
     (void) state;
     s_place_t self = s_open ("newer");
@@ -330,6 +330,23 @@ inbox_newer_tables_are_refused (void **state)
     assert_int_equal (bank_try_inbox (self.bank, why, sizeof why), TERN_EINVAL);
     bank_rollback (self.bank);
     bank_close (&self.bank);
+}
+
+void
+test_missing_tables_are_told (void **state)
+{
+    (void) state;
+    char *place = bank_place ("dropped");
+    bank_t *bank = bank_open (place);
+    tern_inbox_t *inbox = bank_inbox (bank);
+    const inbox_letter_t letter = {"store-0123456789", "pay", "pay", 1, 1, 0};
+    bank_do (bank, "DROP TABLE tern_inbox");
+    bank_begin (bank);
+    assert_int_equal (inbox_ask (inbox, &letter), TERN_ENOENT);
+    bank_rollback (bank);
+    tern_inbox_close (&inbox);
+    bank_close (&bank);
+    free (place);
 }
 
 //  Processes ---------------------------------------------------------------
@@ -374,7 +391,7 @@ inbox_work (const scene_t *scene, int argc, char **argv)
 }
 
 void
-inbox_table_stays_as_small_as_what_is_unsettled (void **state)
+test_the_table_stays_as_small_as_what_is_unsettled (void **state)
 {
     s_place_t self = s_open ("small");
     tern_peer_t *shop = scene_peer (*state, "shop", NULL);
@@ -404,7 +421,7 @@ inbox_table_stays_as_small_as_what_is_unsettled (void **state)
 }
 
 void
-inbox_consumer_may_be_killed_at_every_step (void **state)
+test_a_consumer_may_be_killed_at_every_step (void **state)
 {
     s_place_t self = s_open ("killed");
     char *place = bank_place ("killed");

@@ -31,43 +31,62 @@ int
 inbox_take (bank_t *bank, tern_inbox_t *inbox, const inbox_letter_t *letter);
 
 void
-inbox_message_is_new_once (void **state);
+test_a_message_is_new_once (void **state);
 
 void
-inbox_rollback_takes_the_mark_back (void **state);
+test_a_rollback_takes_the_mark_back (void **state);
 
 void
-inbox_streams_are_apart (void **state);
+test_streams_are_apart (void **state);
 
 void
-inbox_late_copy_is_seen (void **state);
+test_a_late_copy_is_seen (void **state);
 
 void
-inbox_forgets_what_never_comes_again (void **state);
+test_what_never_comes_again_is_forgotten (void **state);
 
 void
-inbox_stays_small_with_many_publishers (void **state);
+test_many_publishers_leave_a_row_each (void **state);
 
 void
-inbox_replay_is_new_once_for_ever (void **state);
+test_a_replayed_dead_letter_is_new_once_for_ever (void **state);
 
 void
-inbox_replay_of_what_was_done_is_seen (void **state);
+test_a_replay_of_what_was_done_is_seen (void **state);
 
 void
-inbox_needs_a_transaction (void **state);
+test_no_mark_is_made_outside_a_transaction (void **state);
 
 void
-inbox_newer_tables_are_refused (void **state);
+test_tables_of_a_newer_tern_are_refused (void **state);
 
 void
-inbox_table_stays_as_small_as_what_is_unsettled (void **state);
+test_missing_tables_are_told (void **state);
 
 void
-inbox_consumer_may_be_killed_at_every_step (void **state);
+test_the_table_stays_as_small_as_what_is_unsettled (void **state);
+
+void
+test_a_consumer_may_be_killed_at_every_step (void **state);
 
 //  The other process of the last one.
 int
 inbox_work (const scene_t *scene, int argc, char **argv);
+
+//  All of them, for the table of a program that links one kind of bank.
+#define INBOX_CLAIMS                                                           \
+    cmocka_unit_test (test_a_message_is_new_once),                             \
+        cmocka_unit_test (test_a_rollback_takes_the_mark_back),                \
+        cmocka_unit_test (test_streams_are_apart),                             \
+        cmocka_unit_test (test_a_late_copy_is_seen),                           \
+        cmocka_unit_test (test_what_never_comes_again_is_forgotten),           \
+        cmocka_unit_test (test_many_publishers_leave_a_row_each),              \
+        cmocka_unit_test (test_a_replayed_dead_letter_is_new_once_for_ever),   \
+        cmocka_unit_test (test_a_replay_of_what_was_done_is_seen),             \
+        cmocka_unit_test (test_no_mark_is_made_outside_a_transaction),         \
+        cmocka_unit_test (test_tables_of_a_newer_tern_are_refused),            \
+        cmocka_unit_test (test_missing_tables_are_told),                       \
+        cmocka_unit_test (test_the_table_stays_as_small_as_what_is_unsettled), \
+        cmocka_unit_test (test_a_consumer_may_be_killed_at_every_step)
 
 #endif

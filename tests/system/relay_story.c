@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,13 +34,6 @@ relay_rows (bank_t *bank)
                               " WHERE refused IS NULL");
 }
 
-static void
-s_pause (void)
-{
-    const struct timespec pause = {0, 5000000};
-    nanosleep (&pause, NULL);
-}
-
 void
 relay_expect_error (tern_relay_t *relay, int error)
 {
@@ -52,7 +44,9 @@ relay_expect_error (tern_relay_t *relay, int error)
         if (scene_now_ms () > deadline) {
             fail_msg ("error %d: %s", status.error, status.why);
         }
-        s_pause ();
+        //  Returns at the end of its next pass, or a little later.
+        const int rc = tern_relay_wait (relay, 20);
+        assert_true (rc == TERN_OK || rc == TERN_ETIMEOUT);
         tern_relay_status (relay, &status);
     }
     assert_int_equal (error != TERN_OK, status.why[0] != '\0');
@@ -113,7 +107,7 @@ s_wait (tern_relay_t *relay)
 //  Plain -------------------------------------------------------------------
 
 void
-relay_sends_what_was_committed_in_order (void **state)
+test_what_was_committed_is_sent_in_order (void **state)
 {
     s_shop_t self = s_open ("order");
     s_open_relay (&self, *state);
@@ -158,7 +152,7 @@ s_assert_word (const char *word, size_t size, const char *expected)
 }
 
 void
-relay_sends_all_of_a_message (void **state)
+test_all_of_a_message_is_sent (void **state)
 {
     s_shop_t self = s_open ("all");
     s_open_relay (&self, *state);
@@ -210,7 +204,7 @@ relay_sends_all_of_a_message (void **state)
 }
 
 void
-relay_row_that_cannot_be_sent_stops_nobody (void **state)
+test_a_row_that_cannot_be_sent_stops_nobody (void **state)
 {
     s_shop_t self = s_open ("refused");
     relay_put (self.bank, QUEUE, "before");
@@ -244,7 +238,7 @@ relay_row_that_cannot_be_sent_stops_nobody (void **state)
 }
 
 void
-relay_place_that_is_full_stops_no_other (void **state)
+test_a_place_that_is_full_stops_no_other (void **state)
 {
     s_shop_t self = s_open ("full");
     char text[32];
@@ -281,7 +275,7 @@ relay_place_that_is_full_stops_no_other (void **state)
 
 //  Without a binding it waits, and only what is for that exchange.
 void
-relay_sends_to_exchanges (void **state)
+test_exchanges_get_what_is_put_for_them (void **state)
 {
     s_shop_t self = s_open ("exchange");
     tern_msg_t *msg = tern_msg_new ("rain", 4);
@@ -317,7 +311,7 @@ relay_sends_to_exchanges (void **state)
 //  Identity ----------------------------------------------------------------
 
 void
-relay_database_belongs_to_one_store (void **state)
+test_a_database_belongs_to_one_store (void **state)
 {
     s_shop_t self = s_open ("owner");
     s_open_relay (&self, *state);
@@ -357,7 +351,7 @@ s_ship_one_then (s_shop_t *self, const scene_t *scene, const char *change)
 }
 
 void
-relay_database_that_went_back_is_refused (void **state)
+test_a_database_that_went_back_is_refused (void **state)
 {
     s_shop_t self = s_open ("backup");
     s_ship_one_then (&self, *state, "DELETE FROM tern_outbox_place");
@@ -365,7 +359,7 @@ relay_database_that_went_back_is_refused (void **state)
 }
 
 void
-relay_outbox_that_went_back_is_refused (void **state)
+test_an_outbox_that_went_back_is_refused (void **state)
 {
     s_shop_t self = s_open ("lost");
     s_ship_one_then (&self, *state,
@@ -457,7 +451,7 @@ s_put_numbers (bank_t *bank, int64_t *next, int count)
 }
 
 void
-relay_database_may_fail_at_every_call (void **state)
+test_the_database_may_fail_at_every_call (void **state)
 {
     s_shop_t self = s_open ("failing");
     s_bank_t bank = s_open_bank (*state, "failing-bank");
@@ -496,7 +490,7 @@ relay_run (const scene_t *scene, int argc, char **argv)
 }
 
 void
-relay_may_be_killed_at_every_step (void **state)
+test_the_relay_may_be_killed_at_every_step (void **state)
 {
     s_shop_t self = s_open ("killed");
     s_bank_t bank = s_open_bank (*state, "killed-bank");
@@ -554,7 +548,7 @@ relay_apply (const scene_t *scene, int argc, char **argv)
 }
 
 void
-relay_application_may_be_killed_at_every_step (void **state)
+test_the_application_may_be_killed_at_every_step (void **state)
 {
     s_shop_t self = s_open ("applied");
     s_bank_t bank = s_open_bank (*state, "applied-bank");

@@ -12,66 +12,6 @@
 
 #include <cmocka.h>
 
-static void
-test_a_message_is_new_once (void **state)
-{
-    inbox_message_is_new_once (state);
-}
-
-static void
-test_a_rollback_takes_the_mark_back (void **state)
-{
-    inbox_rollback_takes_the_mark_back (state);
-}
-
-static void
-test_streams_are_apart (void **state)
-{
-    inbox_streams_are_apart (state);
-}
-
-static void
-test_a_late_copy_is_seen (void **state)
-{
-    inbox_late_copy_is_seen (state);
-}
-
-static void
-test_what_never_comes_again_is_forgotten (void **state)
-{
-    inbox_forgets_what_never_comes_again (state);
-}
-
-static void
-test_many_publishers_leave_a_row_each (void **state)
-{
-    inbox_stays_small_with_many_publishers (state);
-}
-
-static void
-test_a_replayed_dead_letter_is_new_once_for_ever (void **state)
-{
-    inbox_replay_is_new_once_for_ever (state);
-}
-
-static void
-test_a_replay_of_what_was_done_is_seen (void **state)
-{
-    inbox_replay_of_what_was_done_is_seen (state);
-}
-
-static void
-test_no_mark_is_made_outside_a_transaction (void **state)
-{
-    inbox_needs_a_transaction (state);
-}
-
-static void
-test_tables_of_a_newer_tern_are_refused (void **state)
-{
-    inbox_newer_tables_are_refused (state);
-}
-
 //  Two transactions, side by side.
 typedef struct {
     char *place;
@@ -134,15 +74,9 @@ s_race (const char *name, bool commit)
     bank_begin (pair.two);
     assert_int_equal (inbox_ask (pair.first, &s_fifth), TERN_INBOX_NEW);
     pthread_create (&thread, NULL, s_ask_second, &second);
-    bank_t *watcher = bank_open (pair.place);
-    const int64_t deadline = scene_now_ms () + SCENE_DEADLINE_MS;
-    while (bank_number (watcher, "SELECT count(*) FROM pg_stat_activity"
-                                 " WHERE datname = current_database ()"
-                                 " AND wait_event_type = 'Lock'")
-           == 0) {
-        assert_true (scene_now_ms () < deadline);
-    }
-    bank_close (&watcher);
+    bank_until (pair.place, "SELECT count(*) FROM pg_stat_activity"
+                            " WHERE datname = current_database ()"
+                            " AND wait_event_type = 'Lock'");
     bank_do (pair.one, commit ? "COMMIT" : "ROLLBACK");
     pthread_join (thread, NULL);
     bank_commit (pair.two);
@@ -241,35 +175,6 @@ test_a_lost_connection_is_told (void **state)
     s_close_pair (&pair);
 }
 
-static void
-test_missing_tables_are_told (void **state)
-{
-    (void) state;
-    char *place = bank_place ("dropped");
-    bank_t *bank = bank_open (place);
-    tern_inbox_t *inbox = bank_inbox (bank);
-    const inbox_letter_t letter = {"store-0123456789", "pay", "pay", 1, 1, 0};
-    bank_do (bank, "DROP TABLE tern_inbox");
-    bank_begin (bank);
-    assert_int_equal (inbox_ask (inbox, &letter), TERN_ENOENT);
-    bank_rollback (bank);
-    tern_inbox_close (&inbox);
-    bank_close (&bank);
-    free (place);
-}
-
-static void
-test_the_table_stays_as_small_as_what_is_unsettled (void **state)
-{
-    inbox_table_stays_as_small_as_what_is_unsettled (state);
-}
-
-static void
-test_a_consumer_may_be_killed_at_every_step (void **state)
-{
-    inbox_consumer_may_be_killed_at_every_step (state);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -279,24 +184,12 @@ main (int argc, char **argv)
         return role;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_a_message_is_new_once),
-        cmocka_unit_test (test_a_rollback_takes_the_mark_back),
-        cmocka_unit_test (test_streams_are_apart),
-        cmocka_unit_test (test_a_late_copy_is_seen),
-        cmocka_unit_test (test_what_never_comes_again_is_forgotten),
-        cmocka_unit_test (test_many_publishers_leave_a_row_each),
-        cmocka_unit_test (test_a_replayed_dead_letter_is_new_once_for_ever),
-        cmocka_unit_test (test_a_replay_of_what_was_done_is_seen),
-        cmocka_unit_test (test_no_mark_is_made_outside_a_transaction),
-        cmocka_unit_test (test_tables_of_a_newer_tern_are_refused),
+        INBOX_CLAIMS,
         cmocka_unit_test (test_the_second_waits_for_the_first),
         cmocka_unit_test (test_no_isolation_level_does_it_twice),
         cmocka_unit_test (test_forgetting_waits_for_nobody),
         cmocka_unit_test (test_a_failed_transaction_says_so),
         cmocka_unit_test (test_a_lost_connection_is_told),
-        cmocka_unit_test (test_missing_tables_are_told),
-        cmocka_unit_test (test_the_table_stays_as_small_as_what_is_unsettled),
-        cmocka_unit_test (test_a_consumer_may_be_killed_at_every_step),
     };
     const char *missing = bank_begin_all (NULL);
     if (missing) {

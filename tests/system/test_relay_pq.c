@@ -12,54 +12,6 @@
 
 #include <cmocka.h>
 
-static void
-test_what_was_committed_is_sent_in_order (void **state)
-{
-    relay_sends_what_was_committed_in_order (state);
-}
-
-static void
-test_all_of_a_message_is_sent (void **state)
-{
-    relay_sends_all_of_a_message (state);
-}
-
-static void
-test_a_row_that_cannot_be_sent_stops_nobody (void **state)
-{
-    relay_row_that_cannot_be_sent_stops_nobody (state);
-}
-
-static void
-test_a_place_that_is_full_stops_no_other (void **state)
-{
-    relay_place_that_is_full_stops_no_other (state);
-}
-
-static void
-test_exchanges_get_what_is_put_for_them (void **state)
-{
-    relay_sends_to_exchanges (state);
-}
-
-static void
-test_a_database_belongs_to_one_store (void **state)
-{
-    relay_database_belongs_to_one_store (state);
-}
-
-static void
-test_a_database_that_went_back_is_refused (void **state)
-{
-    relay_database_that_went_back_is_refused (state);
-}
-
-static void
-test_an_outbox_that_went_back_is_refused (void **state)
-{
-    relay_outbox_that_went_back_is_refused (state);
-}
-
 typedef struct {
     bank_t *bank;
     const char *text;
@@ -94,13 +46,8 @@ test_the_order_of_commits_is_kept (void **state)
         bank_begin (one);
         relay_put (one, "orders", "first");
         pthread_create (&thread, NULL, s_put_and_commit, &second);
-        bank_t *watcher = bank_open (place);
-        while (bank_number (watcher, "SELECT count(*) FROM pg_locks"
-                                     " WHERE locktype = 'advisory'"
-                                     " AND NOT granted")
-               == 0) {
-        }
-        bank_close (&watcher);
+        bank_until (place, "SELECT count(*) FROM pg_locks"
+                           " WHERE locktype = 'advisory' AND NOT granted");
         bank_do (one, round % 2 ? "ROLLBACK" : "COMMIT");
         pthread_join (thread, NULL);
         if (round % 2 == 0) {
@@ -146,24 +93,6 @@ test_a_lost_connection_is_replaced (void **state)
     free (place);
 }
 
-static void
-test_the_database_may_fail_at_every_call (void **state)
-{
-    relay_database_may_fail_at_every_call (state);
-}
-
-static void
-test_the_relay_may_be_killed_at_every_step (void **state)
-{
-    relay_may_be_killed_at_every_step (state);
-}
-
-static void
-test_the_application_may_be_killed_at_every_step (void **state)
-{
-    relay_application_may_be_killed_at_every_step (state);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -174,19 +103,9 @@ main (int argc, char **argv)
         return role;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_what_was_committed_is_sent_in_order),
-        cmocka_unit_test (test_all_of_a_message_is_sent),
-        cmocka_unit_test (test_a_row_that_cannot_be_sent_stops_nobody),
-        cmocka_unit_test (test_a_place_that_is_full_stops_no_other),
-        cmocka_unit_test (test_exchanges_get_what_is_put_for_them),
-        cmocka_unit_test (test_a_database_belongs_to_one_store),
-        cmocka_unit_test (test_a_database_that_went_back_is_refused),
-        cmocka_unit_test (test_an_outbox_that_went_back_is_refused),
+        RELAY_CLAIMS,
         cmocka_unit_test (test_the_order_of_commits_is_kept),
         cmocka_unit_test (test_a_lost_connection_is_replaced),
-        cmocka_unit_test (test_the_database_may_fail_at_every_call),
-        cmocka_unit_test (test_the_relay_may_be_killed_at_every_step),
-        cmocka_unit_test (test_the_application_may_be_killed_at_every_step),
     };
     const char *missing = bank_begin_all (NULL);
     if (missing) {
