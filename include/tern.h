@@ -13,6 +13,7 @@
 #include <tern/error.h>
 #include <tern/exchange.h>
 #include <tern/fleet.h>
+#include <tern/large.h>
 #include <tern/log.h>
 #include <tern/message.h>
 #include <tern/peer.h>

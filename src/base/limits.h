@@ -25,6 +25,10 @@
 #define TRN_KEY_MAX 255
 #define TRN_PROPS_MAX 65535
 
+//  The body of a large message, and the part of it that is fetched at a time.
+#define TRN_LARGE_MAX (1024 * 1024 * 1024)
+#define TRN_LARGE_PART (256 * 1024)
+
 //  Its properties: how many, and the bytes of one key.  The application's
 //  headers leave room for what Tern itself has to say.
 #define TRN_PROPS_COUNT 80

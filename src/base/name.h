@@ -20,6 +20,11 @@ trn_name_valid (const char *name, size_t size);
 bool
 trn_queue_valid (const char *name, size_t size);
 
+//  What a peer may say that it takes in: a queue, or '%' and a name, where the
+//  large bodies of the peer of that name are fetched.
+bool
+trn_place_valid (const char *name, size_t size);
+
 //  An outbox is named like its queue, or '#' and the name of its exchange.
 bool
 trn_outbox_valid (const char *name, size_t size);

@@ -147,12 +147,6 @@ trn_burial_on_failed (trn_engine_t *engine, trn_subscription_t *sub,
     trn_dispatch_touch (engine, sub);
 }
 
-static bool
-s_is_durable (const trn_subscription_t *sub, uint64_t seq)
-{
-    return seq < sub->durable_low || trn_ranges_has (&sub->durable, seq);
-}
-
 static trn_publication_t *
 s_publication (const trn_engine_t *engine, trn_outbox_id_t outbox)
 {
@@ -198,7 +192,7 @@ trn_burial_on_buried (trn_engine_t *engine, trn_subscription_t *sub,
         trn_publication_touch (engine, publication);
     }
 #ifndef TERN_BUG_26
-    if (dead_seq && !s_is_durable (sub, seq)) {
+    if (dead_seq && !trn_subscription_settled_for_good (sub, seq)) {
         const trn_hold_t hold = {sub->number, seq, dead_outbox, dead_seq};
         s_hold (engine, sub, &hold);
     }
@@ -238,7 +232,7 @@ trn_burial_on_saved (trn_engine_t *engine, trn_publication_t *publication)
         const trn_hold_t hold = publication->holds[index];
         const trn_subscription_t *sub = s_find (publication, hold.number);
         //  A state that is too small may leave some of them out.
-        if (sub && !s_is_durable (sub, hold.seq)) {
+        if (sub && !trn_subscription_settled_for_good (sub, hold.seq)) {
             publication->holds[kept++] = hold;
         } else {
             s_unhold (engine, &hold);

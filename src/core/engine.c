@@ -283,7 +283,7 @@ trn_consumer_id_t
 trn_engine_add_consumer (trn_engine_t *self, const char *queue,
                          uint32_t prefetch, uint32_t bytes, int64_t now_ms)
 {
-    assert (self && queue && trn_queue_valid (queue, strlen (queue)));
+    assert (self && queue && trn_place_valid (queue, strlen (queue)));
     trn_engine_advance (self, now_ms);
     return trn_intake_add_consumer (self, queue, prefetch, bytes)->id;
 }

@@ -245,6 +245,11 @@ bool
 trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
                     uint64_t seq);
 
+//  Is that durable too?  Then no later life of this outbox sends it again.
+bool
+trn_engine_settled_for_good (const trn_engine_t *self, trn_outbox_id_t outbox,
+                             uint64_t seq);
+
 //  Rules and queues of an outbox ------------------------------------------
 //
 //  docs/QUEUES.md has the rules and their order.

@@ -235,3 +235,17 @@ trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
     }
     return true;
 }
+
+bool
+trn_engine_settled_for_good (const trn_engine_t *self, trn_outbox_id_t outbox,
+                             uint64_t seq)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        if (!trn_subscription_settled_for_good (publication->subs.at[index],
+                                                seq)) {
+            return false;
+        }
+    }
+    return true;
+}

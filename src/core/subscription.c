@@ -441,6 +441,14 @@ trn_subscription_saved (trn_subscription_t *self)
     }
 }
 
+bool
+trn_subscription_settled_for_good (const trn_subscription_t *self, uint64_t seq)
+{
+    assert (self);
+    return seq < self->durable_low || trn_ranges_has (&self->durable, seq)
+           || trn_seqset_has (&self->foreign, seq);
+}
+
 uint64_t
 trn_subscription_waiting (const trn_subscription_t *self, uint64_t high)
 {

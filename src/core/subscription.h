@@ -225,6 +225,11 @@ trn_subscription_saving (trn_subscription_t *self);
 void
 trn_subscription_saved (trn_subscription_t *self);
 
+//  Is it settled, or was it never for this queue, and will a later life know?
+bool
+trn_subscription_settled_for_good (const trn_subscription_t *self,
+                                   uint64_t seq);
+
 //  Waiting messages, exactly: neither settled nor leased nor dead.
 uint64_t
 trn_subscription_waiting (const trn_subscription_t *self, uint64_t high);

@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/exchange.h"
+#include "peer/large.h"
 
 #include "base/memory.h"
 #include "io/clock.h"
@@ -195,6 +196,10 @@ s_create (tern_peer_t *self, const char *queue,
         .on_ruled_arg = box,
         .wall_us = trn_clock_wall_us,
     };
+    if (config.at_limit != TRN_AT_LIMIT_DROP_OLDEST) {
+        box->large_limit = config.limit_bytes;
+        box->large_refuses = config.at_limit == TRN_AT_LIMIT_REFUSE;
+    }
     uint8_t *state = NULL;
     size_t state_size = 0;
     trn_log_report_t report = {0};
@@ -319,6 +324,7 @@ trn_box_destroy (trn_box_t **box_p)
         }
         trn_shelf_destroy (&(*box_p)->shelf);
         trn_rulings_clear (&(*box_p)->rulings);
+        free ((*box_p)->larges);
         free ((*box_p)->numbers.at);
         free ((*box_p)->graves);
         if ((*box_p)->room_fd >= 0) {
@@ -615,6 +621,9 @@ trn_box_disk_news (tern_peer_t *self)
         }
         trn_engine_on_saved (self->engine, box->id,
                              trn_outbox_saved (box->outbox), now);
+        if (box->large_count) {
+            trn_large_saved (box);
+        }
     }
     trn_burial_seek (self);
 }
@@ -643,6 +652,7 @@ trn_box_save (trn_box_t *box, bool closing)
     const size_t size
         = trn_engine_state (box->peer->engine, box->id, closing, state + head,
                             sizeof state - head, &low, &stamp);
+    trn_large_saving (box, stamp);
     trn_outbox_save (box->outbox, state, head + size, low, stamp);
     return stamp;
 }

@@ -15,6 +15,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "peer/large.h"
+#include "peer/manifest.h"
 #include "peer/peer.h"
 
 #include "base/memory.h"
@@ -53,6 +55,7 @@ typedef struct s_death {
     trn_box_t *letters;  //  where it is put
     uint64_t letter;     //  its seq there
     int result;
+    trn_manifest_t manifest;  //  of a large one; else its id is 0
 } s_death_t;
 
 typedef struct {
@@ -133,7 +136,8 @@ s_keeps (const trn_prop_t *prop)
 {
     static const char *const own[]
         = {TRN_OWN_PRIORITY,    TRN_OWN_ORDER, TRN_OWN_REPLY,
-           TRN_OWN_CORRELATION, TRN_OWN_ID,    TRN_OWN_STORE};
+           TRN_OWN_CORRELATION, TRN_OWN_ID,    TRN_OWN_STORE,
+           TRN_OWN_LARGE};
     if (!trn_prop_reserved (prop->key)) {
         return true;
     }
@@ -217,12 +221,16 @@ s_append (s_death_t *death)
     if (trn_record_peek (death->bytes, death->size, &record) <= 0) {
         return TERN_ECORRUPT;
     }
+    if (!trn_manifest_read (&record, &death->manifest)) {
+        death->manifest.id = 0;
+    }
     trn_propset_t props = {0};
     s_inscribe (death, &record, &props);
     size_t size = 0;
     record.props = trn_propset_map (&props, &size);
     record.props_size = (uint16_t) size;
-    record.flags = TRN_RECORD_RULED;
+    record.flags
+        = (uint8_t) (TRN_RECORD_RULED | (record.flags & TRN_RECORD_LARGE));
     record.stamp_us = trn_clock_wall_us ();
     const int rc = trn_outbox_append (death->letters->outbox, &record, 0,
                                       &death->letter);
@@ -258,6 +266,12 @@ s_report (tern_peer_t *peer, void *arg)
     for (const s_death_t *at = deaths; at; at = at->next) {
         trn_engine_t *engine = peer->engine;
         if (at->result == TERN_OK) {
+            if (at->manifest.id) {
+                //  Before the message lets go of it.
+                atomic_fetch_add (&at->letters->large_bytes, at->manifest.size);
+                trn_large_refer (at->letters, at->letter, at->manifest.id,
+                                 at->manifest.size);
+            }
             trn_engine_on_buried (engine, at->box->id, at->number, at->seq,
                                   at->letters->id, at->letter, now);
             trn_box_appended (at->letters, at->letter, now);
@@ -510,6 +524,10 @@ trn_grave_found (void *arg, const trn_record_t *record)
 {
     trn_box_t *box = arg;
     trn_props_t props;
+    trn_manifest_t manifest;
+    if (trn_manifest_read (record, &manifest)) {
+        trn_large_refer (box, record->seq, manifest.id, manifest.size);
+    }
     trn_letter_t grave = {.letter = record->seq};
     char seq[24] = "";
     if (trn_props_open (&props, record->props, record->props_size) != 0

@@ -117,9 +117,15 @@ tern_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
 {
     assert (self_p && peer && queue);
     *self_p = NULL;
-    if (!trn_queue_valid (queue, strlen (queue))) {
-        return TERN_ENAME;
-    }
+    return trn_queue_valid (queue, strlen (queue))
+               ? trn_consumer_open (self_p, peer, queue, options)
+               : TERN_ENAME;
+}
+
+int
+trn_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
+                   const char *queue, const tern_consumer_options_t *options)
+{
     uint32_t prefetch = options ? options->prefetch : 0;
     uint32_t bytes = options ? options->prefetch_bytes : 0;
     prefetch = prefetch ? prefetch : PREFETCH;

@@ -56,4 +56,9 @@ struct tern_consumer {
     bool fd_set;   //  it is readable
 };
 
+//  As tern_consumer_open (), for any place that a peer may take in.
+int
+trn_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
+                   const char *queue, const tern_consumer_options_t *options);
+
 #endif

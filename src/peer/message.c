@@ -68,6 +68,7 @@ tern_msg_dup (const tern_msg_t *self)
     trn_propset_copy (&copy->props, &self->props);
     s_use_props (copy);
     copy->header_count = self->header_count;
+    copy->large = self->large;
     copy->ttl_ms = self->ttl_ms;
     copy->delay_ms = self->delay_ms;
     return copy;
@@ -159,11 +160,12 @@ tern_msg_body (const tern_msg_t *self)
     return self->record.body;
 }
 
+//  What a manifest has is for Tern: to its reader it has no body.
 size_t
 tern_msg_size (const tern_msg_t *self)
 {
     assert (self);
-    return self->record.body_size;
+    return self->record.flags & TRN_RECORD_LARGE ? 0 : self->record.body_size;
 }
 
 const char *
@@ -373,6 +375,14 @@ s_is_ruled (const tern_msg_t *self)
                || s_find (self, TRN_OWN_ID, TRN_PROP_TEXT, &prop));
 }
 
+static uint8_t
+s_flags (const tern_msg_t *self)
+{
+    return (uint8_t) (self->large          ? TRN_RECORD_RULED | TRN_RECORD_LARGE
+                      : s_is_ruled (self) ? TRN_RECORD_RULED
+                                          : 0);
+}
+
 static int
 s_seal_targets (trn_propset_t *props, const trn_seal_t *seal)
 {
@@ -409,12 +419,15 @@ trn_msg_seal (const tern_msg_t *self, const trn_seal_t *seal,
               trn_propset_t *scratch, trn_record_t *record)
 {
     assert (self && seal && scratch && record);
+    if (self->record.flags & TRN_RECORD_LARGE) {
+        return TERN_ETOOBIG;  //  received: its body is not here
+    }
     *record = self->record;
     record->kind = TRN_RECORD_MESSAGE;
     record->flags = 0;
     if (!self->ttl_ms && !self->delay_ms && !seal->number && !seal->target_count
         && !self->parcel) {
-        record->flags = s_is_ruled (self) ? TRN_RECORD_RULED : 0;
+        record->flags = s_flags (self);
         return TERN_OK;
     }
     const struct {
@@ -430,17 +443,17 @@ trn_msg_seal (const tern_msg_t *self, const trn_seal_t *seal,
         rc = s_copy_headers (self, scratch);
     } else {
         trn_propset_copy (scratch, &self->props);
-        record->flags = s_is_ruled (self) ? TRN_RECORD_RULED : 0;
+        record->flags = s_flags (self);
     }
     for (size_t index = 0; index < 3 && rc == TERN_OK; index++) {
         if (numbers[index].value) {
-            record->flags = TRN_RECORD_RULED;
+            record->flags |= TRN_RECORD_RULED;
             rc = trn_propset_number (scratch, trn_text (numbers[index].name),
                                      (int64_t) numbers[index].value);
         }
     }
     if (rc == TERN_OK && seal->target_count) {
-        record->flags = TRN_RECORD_RULED;
+        record->flags |= TRN_RECORD_RULED;
         rc = s_seal_targets (scratch, seal);
     }
     size_t size = 0;
@@ -601,7 +614,7 @@ tern_msg_replay (const tern_msg_t *dead)
     if (!s_died (dead, &first)) {
         return NULL;
     }
-    tern_msg_t *self = tern_msg_new (dead->record.body, dead->record.body_size);
+    tern_msg_t *self = tern_msg_new (tern_msg_body (dead), tern_msg_size (dead));
     assert (self);
     self->own_key = s_text_dup (
         (trn_text_t) {(const char *) dead->record.key, dead->record.key_size});

@@ -21,6 +21,7 @@
 #define TRN_OWN_NUMBER "tern.num"
 #define TRN_OWN_ID "tern.id"
 #define TRN_OWN_STORE "tern.store"
+#define TRN_OWN_LARGE "tern.large"
 #define TRN_OWN_DEAD "tern.dead."
 #define TRN_OWN_DEAD_ID "tern.dead.id"
 #define TRN_OWN_DEAD_QUEUE "tern.dead.queue"
@@ -38,6 +39,7 @@ struct tern_msg {
     trn_parcel_t *parcel;  //  received: what it came in, one reference
     bool lent;             //  belongs to the consumer, not to the application
     bool settled;
+    bool large;      //  outgoing: a manifest
     char *own_body;  //  outgoing
     char *own_key;
     trn_propset_t props;    //  outgoing: headers, and Tern's own but for times

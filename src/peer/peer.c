@@ -7,6 +7,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/actor.h"
+#include "peer/large.h"
 
 #include "base/memory.h"
 #include "base/name.h"
@@ -274,6 +275,8 @@ s_free (tern_peer_t *self)
         self->unnamed = box->unnamed_next;
         trn_box_destroy (&box);
     }
+    trn_large_free (self);
+    trn_fetchers_free (self);
     free (self->boxes);
     free (self->shown);
     trn_table_clear (&self->asks);
@@ -332,12 +335,17 @@ s_open (tern_peer_t *self, char *why, size_t why_size)
         rc = s_open_network (self, why, why_size);
     }
     if (rc == TERN_OK) {
+        trn_fetchers_open (self);
+        rc = trn_large_open (self);
+    }
+    if (rc == TERN_OK) {
         s_reopening_t reopening = {self, TERN_OK, why, why_size};
         rc = trn_store_each (self->store, s_reopen_box, &reopening);
         rc = reopening.result != TERN_OK ? reopening.result : rc;
     }
     if (rc == TERN_OK) {
         trn_graves_restore (self);
+        trn_large_restore (self);
         const char *endpoint = self->endpoint;
         const int64_t now = trn_clock_ms ();
         trn_nodes_restore (self);
@@ -345,6 +353,13 @@ s_open (tern_peer_t *self, char *why, size_t why_size)
         self->sample_at = now;
         self->opened_ms = now;
         rc = trn_actor_start (self);
+    }
+    if (rc == TERN_OK) {
+        rc = trn_large_resume (self);
+        if (rc != TERN_OK) {
+            trn_large_stop (self);
+            trn_actor_stop (self);
+        }
     }
     return rc;
 }
@@ -422,7 +437,10 @@ s_end_consumers (tern_peer_t *self, void *arg)
     (void) arg;
     for (tern_consumer_t *at = self->consumers; at;
          at = trn_consumer_next (at)) {
-        trn_consumer_end (at);
+        //  What waits for its body could not be finished.
+        if (!trn_large_is_ours (trn_consumer_queue (at))) {
+            trn_consumer_end (at);
+        }
     }
 }
 
@@ -471,6 +489,8 @@ tern_peer_close (tern_peer_t **peer_p, int linger_ms)
         s_linger (self, linger_ms);
     }
     trn_burial_stop (self);
+    trn_fetchers_close (self);
+    trn_large_stop (self);
     trn_actor_stop (self);
     const uint64_t left = s_unsettled (self);
     s_free (self);

@@ -102,6 +102,13 @@ typedef struct trn_box {
     int room_fd;              //  -1: nobody has asked
     uint32_t room_size;       //  of what was refused
 
+    //  Large bodies, see large.h.
+    atomic_uint_fast64_t large_bytes;  //  of those that its messages name
+    uint64_t large_limit;              //  of these; 0 none
+    bool large_refuses;                //  beyond it, instead of waiting
+    struct trn_large_ref *larges;      //  actor: the messages
+    size_t large_count, large_capacity;
+
     //  Actor only.
     uint64_t seen;    //  appended, as the engine knows it
     uint64_t floor;   //  dropped below, as the engine knows it
@@ -187,6 +194,8 @@ struct tern_peer {
     trn_table_t tasks;         //  requests served, by the engine's number
     tern_service_t *services;  //  all of them
     struct trn_desk *desk;     //  `opening`; NULL: no durable requester
+    struct trn_large *large;   //  large.h
+    struct trn_fetchers *fetchers;  //  fetch.c
     zmq_msg_t *answer;         //  given to the engine just now
     int64_t view_at;           //  the roster's view: not noted before
     bool view_wanted;          //  ... and it is to be noted
@@ -401,6 +410,9 @@ void
 trn_graves_restore (tern_peer_t *peer);
 
 //  producer.c --------------------------------------------------------------
+
+trn_box_t *
+trn_producer_box (tern_producer_t *self);
 
 //  The box has grown by this message at this time: see that it is sent.
 void

@@ -22,6 +22,12 @@ struct tern_producer {
     trn_box_t *box;
 };
 
+trn_box_t *
+trn_producer_box (tern_producer_t *self)
+{
+    return self->box;
+}
+
 int
 tern_producer_open (tern_producer_t **self_p, tern_peer_t *peer,
                     const char *queue, char *why, size_t why_size)

@@ -24,6 +24,7 @@
 #include "io/clock.h"
 #include "peer/desk.h"
 #include "peer/message.h"
+#include "peer/service.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -466,9 +467,16 @@ tern_requester_open (tern_requester_t **self_p, tern_peer_t *peer,
 {
     assert (self_p && peer && service);
     *self_p = NULL;
-    if (!trn_queue_valid (service, strlen (service))) {
-        return TERN_ENAME;
-    }
+    return trn_queue_valid (service, strlen (service))
+               ? trn_requester_open (self_p, peer, service, options)
+               : TERN_ENAME;
+}
+
+int
+trn_requester_open (tern_requester_t **self_p, tern_peer_t *peer,
+                    const char *service,
+                    const tern_requester_options_t *options)
+{
     tern_requester_t *self = trn_alloc (sizeof *self);
     self->peer = peer;
     memcpy (self->service, service, strlen (service));

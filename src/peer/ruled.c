@@ -17,6 +17,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "peer/large.h"
 #include "peer/message.h"
 #include "peer/peer.h"
 
@@ -76,6 +77,10 @@ s_tell (trn_box_t *box, const trn_rulings_t *rulings)
         const trn_ruling_t *ruling = &rulings->at[index];
         if (s_is_rule (&ruling->rule)) {
             trn_engine_on_message (box->peer->engine, box->id, &ruling->rule);
+        }
+        if (ruling->body) {
+            trn_large_refer (box, ruling->rule.seq, ruling->body,
+                             ruling->body_size);
         }
         if (ruling->number) {
             s_note_number (box, ruling->rule.seq, ruling->number);

@@ -8,6 +8,7 @@
 #include "peer/ruling.h"
 
 #include "base/memory.h"
+#include "peer/manifest.h"
 #include "peer/message.h"
 
 #include <assert.h>
@@ -115,6 +116,11 @@ trn_ruling_read (const trn_record_t *record, trn_ruling_t *ruling)
 {
     assert (record && ruling);
     *ruling = (trn_ruling_t) {.rule = {.seq = record->seq}};
+    trn_manifest_t manifest;
+    if (trn_manifest_read (record, &manifest)) {
+        ruling->body = manifest.id;
+        ruling->body_size = manifest.size;
+    }
     trn_props_t props;
     trn_prop_t prop;
     if (trn_props_open (&props, record->props, record->props_size) != 0) {

@@ -17,6 +17,8 @@ typedef struct {
     trn_rule_t rule;
     uint32_t *targets;  //  owned; what rule.targets points to
     uint64_t number;    //  of idempotent publishing, 0 none
+    uint64_t body;      //  the large body that it names, 0 none
+    uint64_t body_size;
 } trn_ruling_t;
 
 //  What the properties do not say, or say wrongly, is the default.

@@ -256,6 +256,15 @@ tern_service_open (tern_service_t **self_p, tern_peer_t *peer,
 {
     assert (self_p && peer && service);
     *self_p = NULL;
+    return trn_queue_valid (service, strlen (service))
+               ? trn_service_open (self_p, peer, service, options)
+               : TERN_ENAME;
+}
+
+int
+trn_service_open (tern_service_t **self_p, tern_peer_t *peer,
+                  const char *service, const tern_service_options_t *options)
+{
     uint32_t prefetch = options ? options->prefetch : 0;
     uint32_t bytes = options ? options->prefetch_bytes : 0;
     prefetch = prefetch ? prefetch : PREFETCH;
@@ -265,7 +274,7 @@ tern_service_open (tern_service_t **self_p, tern_peer_t *peer,
     const tern_consumer_options_t consuming
         = {.prefetch = prefetch, .prefetch_bytes = bytes};
     const int rc
-        = tern_consumer_open (&self->consumer, peer, service, &consuming);
+        = trn_consumer_open (&self->consumer, peer, service, &consuming);
     if (rc != TERN_OK) {
         free (self);
         return rc;

@@ -6,6 +6,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/consumer.h"
+#include "peer/large.h"
 
 #include "base/memory.h"
 #include "io/clock.h"
@@ -130,6 +131,9 @@ trn_stats_rows (tern_peer_t *self, tern_stats_t *rows, size_t max)
         }
     }
     for (const tern_consumer_t *at = self->consumers; at; at = at->next) {
+        if (trn_large_is_ours (at->queue)) {
+            continue;
+        }
         if (count < max) {
             s_consumer_row (at, &rows[count]);
         }

@@ -346,6 +346,14 @@ trn_store_name (const trn_store_t *self)
     return self->name;
 }
 
+int
+trn_store_bodies (trn_store_t *self, trn_bodies_t **bodies_p)
+{
+    assert (self && bodies_p);
+    return trn_bodies_open (bodies_p, self->disk, self->root,
+                            self->incarnation);
+}
+
 //  Outboxes --------------------------------------------------------------
 
 typedef struct {

@@ -19,6 +19,7 @@
 #ifndef TRN_STORE_H
 #define TRN_STORE_H
 
+#include "store/bodies.h"
 #include "store/log.h"
 
 typedef struct trn_store trn_store_t;
@@ -176,6 +177,11 @@ trn_store_note (trn_store_t *self, const uint8_t *bytes, size_t size);
 //  The opening thread, before anything was noted.
 int
 trn_store_read_note (trn_store_t *self, uint8_t **bytes_p, size_t *size_p);
+
+//  The store's large bodies, to be closed before the store.  As
+//  trn_bodies_open ().
+int
+trn_store_bodies (trn_store_t *self, trn_bodies_t **bodies_p);
 
 //  The log below, for run (), hint (), stats () and the progress numbers.
 trn_log_t *

@@ -61,7 +61,7 @@ trn_diritem_unpack_entry (trn_unpack_t *in, trn_entry_t *entry)
     }
     entry->queue_count = trn_unpack_array (in, TRN_QUEUES_MAX);
     for (uint32_t index = 0; index < entry->queue_count; index++) {
-        entry->queues[index] = trn_field_queue (in);
+        entry->queues[index] = trn_field_place (in);
     }
     trn_unpack_skip (in, more);
 }

@@ -35,6 +35,12 @@ trn_field_queue (trn_unpack_t *in)
 }
 
 trn_text_t
+trn_field_place (trn_unpack_t *in)
+{
+    return s_checked (in, TRN_NAME_MAX + 1, trn_place_valid);
+}
+
+trn_text_t
 trn_field_outbox (trn_unpack_t *in)
 {
     return s_checked (in, TRN_NAME_MAX + 1, trn_outbox_valid);

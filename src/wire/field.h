@@ -16,6 +16,10 @@ trn_field_name (trn_unpack_t *in);
 trn_text_t
 trn_field_queue (trn_unpack_t *in);
 
+//  Of what a peer takes in: a queue's, or '%' and a name.
+trn_text_t
+trn_field_place (trn_unpack_t *in);
+
 //  An outbox's name: a queue's, or '#' and a name.
 trn_text_t
 trn_field_outbox (trn_unpack_t *in);

@@ -315,7 +315,7 @@ s_unpack_call_frame (trn_unpack_t *in, trn_frame_t *frame)
 {
     if (frame->type == TRN_SEEK) {
         frame->seek.seat = trn_field_u32 (in, 0, UINT32_MAX);
-        frame->seek.service = trn_field_queue (in);
+        frame->seek.service = trn_field_place (in);
     } else if (frame->type == TRN_ROOM) {
         frame->room.seat = trn_field_u32 (in, 0, UINT32_MAX);
         frame->room.calls = trn_field_u32 (in, 0, UINT32_MAX);

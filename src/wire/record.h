@@ -38,7 +38,9 @@ enum {
 
 //  Flags.  A reader ignores those it does not know.  RULED: its properties
 //  concern its delivery, so opening the log looks at it (docs/QUEUES.md).
+//  LARGE: a manifest, whose body lists the sums of the parts of another body.
 #define TRN_RECORD_RULED 1u
+#define TRN_RECORD_LARGE 2u
 
 typedef struct {
     uint8_t kind;

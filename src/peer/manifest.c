@@ -1,0 +1,96 @@
+//  peer/manifest.c - the small message that stands for a large one
+//
+//  Knows: a manifest may come from anybody; what it says of itself must agree
+//  before any of it is used.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "peer/manifest.h"
+
+#include "base/bytes.h"
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define NAMED_SIZE 16u
+
+uint32_t
+trn_manifest_parts (uint64_t size)
+{
+    assert (size <= TRN_LARGE_MAX);
+    return (uint32_t) ((size + TRN_LARGE_PART - 1) / TRN_LARGE_PART);
+}
+
+uint32_t
+trn_manifest_part_size (const trn_manifest_t *self, uint32_t part)
+{
+    const uint64_t offset = (uint64_t) part * TRN_LARGE_PART;
+    assert (offset < self->size);
+    const uint64_t left = self->size - offset;
+    return (uint32_t) (left < TRN_LARGE_PART ? left : TRN_LARGE_PART);
+}
+
+uint64_t
+trn_part_sum (const void *bytes, size_t size)
+{
+    return XXH3_64bits (bytes, size);
+}
+
+bool
+trn_manifest_fits (const trn_manifest_t *self, uint32_t part, const void *bytes,
+                   size_t size)
+{
+    return size == trn_manifest_part_size (self, part)
+           && trn_part_sum (bytes, size)
+                  == trn_get_u64 (self->sums + part * TRN_SUM_SIZE);
+}
+
+bool
+trn_manifest_read (const trn_record_t *record, trn_manifest_t *manifest)
+{
+    assert (record && manifest);
+    trn_props_t props;
+    trn_prop_t prop;
+    if (!(record->flags & TRN_RECORD_LARGE)
+        || trn_props_open (&props, record->props, record->props_size) != TERN_OK
+        || !trn_props_find (&props, trn_text (TRN_OWN_LARGE), &prop)
+        || prop.kind != TRN_PROP_BYTES || prop.bytes_size != NAMED_SIZE) {
+        return false;
+    }
+    *manifest = (trn_manifest_t) {
+        .size = trn_get_u64 (prop.bytes),
+        .id = trn_get_u64 (prop.bytes + 8),
+        .sums = record->body,
+    };
+    return manifest->size >= 1 && manifest->size <= TRN_LARGE_MAX
+           && manifest->id != 0
+           && record->body_size
+                  == trn_manifest_parts (manifest->size) * TRN_SUM_SIZE;
+}
+
+int
+trn_manifest_make (tern_msg_t *msg, uint64_t size, uint64_t id,
+                   const uint8_t *sums)
+{
+    assert (msg && !msg->parcel && !msg->record.body_size);
+    assert (size >= 1 && size <= TRN_LARGE_MAX && id && sums);
+    const uint32_t sums_size = trn_manifest_parts (size) * TRN_SUM_SIZE;
+    uint8_t named[NAMED_SIZE];
+    trn_put_u64 (named, size);
+    trn_put_u64 (named + 8, id);
+    const int rc = trn_propset_bytes (&msg->props, trn_text (TRN_OWN_LARGE),
+                                      named, sizeof named);
+    size_t props_size = 0;
+    msg->record.props = trn_propset_map (&msg->props, &props_size);
+    msg->record.props_size = (uint16_t) props_size;
+    free (msg->own_body);
+    msg->own_body = trn_alloc (sums_size);
+    memcpy (msg->own_body, sums, sums_size);
+    msg->record.body = (const uint8_t *) msg->own_body;
+    msg->record.body_size = sums_size;
+    msg->large = true;
+    return rc;
+}
