@@ -135,9 +135,8 @@ static bool
 s_keeps (const trn_prop_t *prop)
 {
     static const char *const own[]
-        = {TRN_OWN_PRIORITY,    TRN_OWN_ORDER, TRN_OWN_REPLY,
-           TRN_OWN_CORRELATION, TRN_OWN_ID,    TRN_OWN_STORE,
-           TRN_OWN_LARGE};
+        = {TRN_OWN_PRIORITY, TRN_OWN_ORDER, TRN_OWN_REPLY, TRN_OWN_CORRELATION,
+           TRN_OWN_ID,       TRN_OWN_STORE, TRN_OWN_LARGE};
     if (!trn_prop_reserved (prop->key)) {
         return true;
     }

@@ -263,8 +263,7 @@ s_take (s_piece_t *self)
 static int
 s_fetch (s_piece_t *self)
 {
-    const uint32_t parts
-        = trn_manifest_parts (self->offset + self->size);
+    const uint32_t parts = trn_manifest_parts (self->offset + self->size);
     self->taken = self->asked = (uint32_t) (self->offset / TRN_LARGE_PART);
     int rc = TERN_OK;
     while (rc == TERN_OK && self->taken < parts) {
@@ -345,10 +344,9 @@ tern_large_fetch (tern_peer_t *peer, const tern_msg_t *msg, uint64_t offset,
 static int
 s_file_error (int error)
 {
-    return error == ENOSPC || error == EDQUOT || error == EFBIG ? TERN_EFULL
-           : error == EBADF || error == EINVAL || error == ESPIPE
-               ? TERN_EINVAL
-               : TERN_EIO;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG   ? TERN_EFULL
+           : error == EBADF || error == EINVAL || error == ESPIPE ? TERN_EINVAL
+                                                                  : TERN_EIO;
 }
 
 //  Read as much as there is: bytes, or a negative error.

@@ -260,9 +260,8 @@ s_read_part (const struct trn_large *self, const uint8_t *ask, void *buffer,
     }
     *msg_p = tern_msg_new (buffer, rc == TERN_OK ? size : 0);
     if (rc != TERN_OK && rc != TERN_ECORRUPT) {
-        rc = tern_msg_set_key (*msg_p, rc == TERN_ENOENT
-                                           ? TRN_LARGE_GONE
-                                           : TRN_LARGE_UNREADABLE);
+        rc = tern_msg_set_key (
+            *msg_p, rc == TERN_ENOENT ? TRN_LARGE_GONE : TRN_LARGE_UNREADABLE);
     }
     if (rc == TERN_ECORRUPT) {
         //  It is shorter than its manifest says; who asked sees it does not fit.
@@ -441,7 +440,8 @@ trn_large_wait_room (trn_box_t *box, int timeout_ms)
         = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
     int rc = TERN_OK;
     pthread_mutex_lock (&peer->lock);
-    while (rc == TERN_OK && atomic_load (&box->large_bytes) >= box->large_limit) {
+    while (rc == TERN_OK
+           && atomic_load (&box->large_bytes) >= box->large_limit) {
         const int64_t left = until - trn_clock_ms ();
         if (box->large_refuses) {
             rc = TERN_EFULL;

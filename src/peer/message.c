@@ -378,7 +378,7 @@ s_is_ruled (const tern_msg_t *self)
 static uint8_t
 s_flags (const tern_msg_t *self)
 {
-    return (uint8_t) (self->large          ? TRN_RECORD_RULED | TRN_RECORD_LARGE
+    return (uint8_t) (self->large         ? TRN_RECORD_RULED | TRN_RECORD_LARGE
                       : s_is_ruled (self) ? TRN_RECORD_RULED
                                           : 0);
 }
@@ -614,7 +614,8 @@ tern_msg_replay (const tern_msg_t *dead)
     if (!s_died (dead, &first)) {
         return NULL;
     }
-    tern_msg_t *self = tern_msg_new (tern_msg_body (dead), tern_msg_size (dead));
+    tern_msg_t *self
+        = tern_msg_new (tern_msg_body (dead), tern_msg_size (dead));
     assert (self);
     self->own_key = s_text_dup (
         (trn_text_t) {(const char *) dead->record.key, dead->record.key_size});

@@ -195,7 +195,6 @@ struct tern_peer {
     tern_service_t *services;  //  all of them
     struct trn_desk *desk;     //  `opening`; NULL: no durable requester
     struct trn_large *large;   //  large.h
-    struct trn_fetchers *fetchers;  //  fetch.c
     zmq_msg_t *answer;         //  given to the engine just now
     int64_t view_at;           //  the roster's view: not noted before
     bool view_wanted;          //  ... and it is to be noted
@@ -230,6 +229,8 @@ struct tern_peer {
     trn_box_t **boxes;   //  by engine id - 1; grows, never shrinks
     uint32_t box_count;
     uint32_t consumer_count;
+
+    struct trn_fetchers *fetchers;  //  fetch.c
 };
 
 //  actor.c -----------------------------------------------------------------

@@ -22,12 +22,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert (TERN_LARGE_MAX == TRN_LARGE_MAX, "one limit, two names");
-_Static_assert (TERN_LARGE_PART == TRN_LARGE_PART, "one part, two names");
+_Static_assert(TERN_LARGE_MAX == TRN_LARGE_MAX, "one limit, two names");
+_Static_assert(TERN_LARGE_PART == TRN_LARGE_PART, "one part, two names");
 
 //  Read at a time: whole parts, and more than a message can be.
 #define BUFFER_SIZE (TRN_BODY_MAX + TRN_LARGE_PART)
-_Static_assert (BUFFER_SIZE % TRN_LARGE_PART == 0, "whole parts");
+_Static_assert(BUFFER_SIZE % TRN_LARGE_PART == 0, "whole parts");
 
 //  What is sent.
 typedef struct {
@@ -68,10 +68,10 @@ s_put (s_upload_t *self, size_t size)
     for (size_t at = 0; at < size; at += TRN_LARGE_PART) {
         const size_t left = size - at;
         const uint64_t part = (self->size + at) / TRN_LARGE_PART;
-        trn_put_u64 (
-            self->sums + part * TRN_SUM_SIZE,
-            trn_part_sum (self->buffer + at,
-                          left < TRN_LARGE_PART ? left : TRN_LARGE_PART));
+        trn_put_u64 (self->sums + part * TRN_SUM_SIZE,
+                     trn_part_sum (self->buffer + at, left < TRN_LARGE_PART
+                                                          ? left
+                                                          : TRN_LARGE_PART));
     }
     self->size += size;
     return trn_body_write (self->body, self->buffer, size);

@@ -229,8 +229,7 @@ trn_body_write (trn_body_t *self, const void *bytes, size_t size)
 {
     assert (self && (bytes || !size));
     trn_disk_t *disk = self->bodies->disk;
-    int rc
-        = trn_io_write (disk, self->file, bytes, size, (int64_t) self->size);
+    int rc = trn_io_write (disk, self->file, bytes, size, (int64_t) self->size);
     if (rc == TERN_OK) {
         self->size += size;
         self->unsynced += size;

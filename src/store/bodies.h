@@ -3,7 +3,7 @@
 //      <data>/large/<16 hex digits>    the bytes as they are, nothing else
 //
 //  A large message is a small one in an outbox, the manifest, that names a body
-//  here (docs/spec 3-RECORD, section 5).  The body comes first: it is durable,
+//  here (docs/spec 3-RECORD, section 4).  The body comes first: it is durable,
 //  bytes and name, before the manifest may be appended.  So every manifest that
 //  survives has its body, and a body that no manifest names was begun by a
 //  process that died: whoever opens the store removes it.  The sums of a body

@@ -107,6 +107,28 @@ a_queue_is_a_name_or_at_and_a_name (void **state)
 
 //  T-2
 static void
+a_place_is_a_queue_or_percent_and_a_name (void **state)
+{
+    (void) state;
+    assert_true (trn_place_valid ("hello", 5));
+    assert_true (trn_place_valid ("@orders-1", 9));
+    assert_true (trn_place_valid ("%orders-1", 9));
+    assert_false (trn_place_valid ("%", 1));
+    assert_false (trn_place_valid ("%%a", 3));
+    assert_false (trn_place_valid ("%@a", 3));
+    assert_false (trn_place_valid ("#a", 2));
+    assert_false (trn_place_valid (NULL, 0));
+    assert_false (s_queue ("%orders-1"));
+    assert_false (s_outbox ("%orders-1"));
+    char text[TRN_NAME_MAX + 2];
+    memset (text, 'a', sizeof text);
+    text[0] = '%';
+    assert_true (trn_place_valid (text, TRN_NAME_MAX + 1));
+    assert_false (trn_place_valid (text, TRN_NAME_MAX + 2));
+}
+
+//  T-2
+static void
 an_outbox_is_a_queue_or_hash_and_a_name (void **state)
 {
     (void) state;
@@ -194,6 +216,7 @@ main (void)
         cmocka_unit_test (every_byte_is_judged_alone_and_in_the_middle),
         cmocka_unit_test (a_name_has_at_most_63_bytes),
         cmocka_unit_test (a_queue_is_a_name_or_at_and_a_name),
+        cmocka_unit_test (a_place_is_a_queue_or_percent_and_a_name),
         cmocka_unit_test (an_outbox_is_a_queue_or_hash_and_a_name),
         cmocka_unit_test (an_endpoint_has_a_known_scheme_and_no_blank),
         cmocka_unit_test (foreign_text_is_shown_without_control_characters),

@@ -289,6 +289,40 @@ test_a_state_ahead_of_its_log_is_refused (void **state)
     trn_publication_destroy (&first);
 }
 
+//  T-171: what was settled behind an unsettled message, or was never for this
+//  queue, counts as well; what did not fit into the state does not.
+static void
+test_settled_is_for_good_when_a_state_that_says_so_is_durable (void **state)
+{
+    (void) state;
+    trn_publication_t *self = s_publication ("jobs");
+    trn_subscription_t *sub = self->subs.at[0];
+    uint8_t blob[TRN_STATE_MAX];
+    trn_subscription_add_settled (sub, 5, 7);
+    trn_subscription_skip (sub, 9, 9);
+    assert_false (trn_subscription_settled_for_good (sub, 5));
+    assert_true (trn_subscription_settled_for_good (sub, 9));
+    trn_state_encode (self, blob, sizeof blob);
+    trn_subscription_saving (sub);
+    trn_subscription_add_settled (sub, 11, 11);
+    assert_false (trn_subscription_settled_for_good (sub, 5));
+    trn_subscription_saved (sub);
+    assert_true (trn_subscription_settled_for_good (sub, 5));
+    assert_true (trn_subscription_settled_for_good (sub, 7));
+    assert_false (trn_subscription_settled_for_good (sub, 4));
+    assert_false (trn_subscription_settled_for_good (sub, 11));
+    //  Room for one of many ranges.
+    for (uint64_t seq = 13; seq < 1000; seq += 2) {
+        trn_subscription_add_settled (sub, seq, seq);
+    }
+    trn_state_encode (self, blob, 200);
+    trn_subscription_saving (sub);
+    trn_subscription_saved (sub);
+    assert_true (trn_subscription_settled_for_good (sub, 5));
+    assert_false (trn_subscription_settled_for_good (sub, 999));
+    trn_publication_destroy (&self);
+}
+
 int
 main (void)
 {
@@ -303,6 +337,8 @@ main (void)
         cmocka_unit_test (test_a_state_of_the_first_version_is_read),
         cmocka_unit_test (test_a_damaged_blob_is_refused_or_harmless),
         cmocka_unit_test (test_a_state_ahead_of_its_log_is_refused),
+        cmocka_unit_test (
+            test_settled_is_for_good_when_a_state_that_says_so_is_durable),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
     return cmocka_run_group_tests (tests, NULL, NULL);
