@@ -153,6 +153,51 @@ cli_binding_learn (tern_peer_t *peer, uint64_t timeout_ms)
     return rc;
 }
 
+static bool
+s_same (const char *one, const char *other)
+{
+    return strcmp (one ? one : "", other ? other : "") == 0;
+}
+
+static bool
+s_has_header (const tern_binding_t *binding, const tern_header_t *header)
+{
+    bool has = false;
+    for (size_t index = 0; index < binding->header_count && !has; index++) {
+        has = s_same (binding->headers[index].name, header->name)
+              && s_same (binding->headers[index].value, header->value);
+    }
+    return has;
+}
+
+//  Their headers may be in another order.
+static bool
+s_is (const tern_binding_t *one, const tern_binding_t *other)
+{
+    bool same = s_same (one->exchange, other->exchange)
+                && one->type == other->type && s_same (one->queue, other->queue)
+                && s_same (one->pattern, other->pattern)
+                && one->any == other->any
+                && one->header_count == other->header_count;
+    for (size_t index = 0; index < other->header_count && same; index++) {
+        same = s_has_header (one, &other->headers[index]);
+    }
+    return same;
+}
+
+bool
+cli_binding_there (tern_peer_t *peer, const cli_binding_t *self)
+{
+    tern_binding_t binding;
+    for (size_t index = 0; tern_peer_binding_at (peer, index, &binding);
+         index++) {
+        if (s_is (&binding, &self->binding)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int
 cli_binding_say (tern_peer_t *peer, const cli_binding_t *self, bool removed,
                  uint64_t timeout_ms)

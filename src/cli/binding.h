@@ -46,6 +46,10 @@ cli_binding_free (cli_binding_t *self);
 int
 cli_binding_learn (tern_peer_t *peer, uint64_t timeout_ms);
 
+//  Does this peer know the binding?
+bool
+cli_binding_there (tern_peer_t *peer, const cli_binding_t *self);
+
 //  Bind, or unbind, and wait until a directory has taken it: CLI_DONE, or the
 //  exit code with one line said.
 int

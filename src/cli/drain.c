@@ -23,7 +23,6 @@
 #include "cli/stop.h"
 #include "cli/stores.h"
 
-#include <assert.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -134,9 +133,10 @@ s_changed_ns (const char *path)
 }
 
 static void
-s_open_failed (drain_t *self, store_t *store, int rc, const char *why)
+s_open (drain_t *self, store_t *store)
 {
-    if (rc == TERN_EINUSE) {
+    const int code = cli_seat_adopt (&store->peer, &self->common, store->path);
+    if (code == CLI_IN_USE) {
         store->state = STORE_IN_USE;
         if (!store->noted) {
             cli_note ("%s: in use, left alone", store->path);
@@ -144,30 +144,10 @@ s_open_failed (drain_t *self, store_t *store, int rc, const char *why)
         }
         return;
     }
-    store->state = STORE_FAILED;
-    const int code = cli_fail_tern (rc, store->path, why);
-    self->worst = code > self->worst ? code : self->worst;
-}
-
-static int
-s_open (drain_t *self, store_t *store)
-{
-    tern_config_t *config = NULL;
-    cli_common_t common = self->common;
-    common.name = NULL;
-    common.data = store->path;
-    int code = cli_config (&config, &common);
     if (code != CLI_DONE) {
-        return code;
-    }
-    char why[512] = "";
-    int rc = tern_config_set (config, "drain", "yes", why, sizeof why);
-    assert (rc == TERN_OK);
-    rc = tern_peer_open (&store->peer, config, why, sizeof why);
-    tern_config_destroy (&config);
-    if (rc) {
-        s_open_failed (self, store, rc, why);
-        return CLI_DONE;
+        store->state = STORE_FAILED;
+        self->worst = code > self->worst ? code : self->worst;
+        return;
     }
     store->state = STORE_OPEN;
     store->noted = false;
@@ -179,7 +159,6 @@ s_open (drain_t *self, store_t *store)
         cli_hint ("%s: %s to deliver", store->path,
                   cli_format_count (&text, store->left));
     }
-    return CLI_DONE;
 }
 
 static void
@@ -236,18 +215,16 @@ s_count (const drain_t *self, state_t state)
 
 //  Open what waits, as far as there is room.
 
-static int
+static void
 s_fill (drain_t *self)
 {
-    int code = CLI_DONE;
-    for (size_t index = 0; index < self->count && code == CLI_DONE
-                           && self->open < OPEN_MAX && !cli_stop_asked ();
+    for (size_t index = 0;
+         index < self->count && self->open < OPEN_MAX && !cli_stop_asked ();
          index++) {
         if (self->stores[index].state == STORE_WAITING) {
-            code = s_open (self, &self->stores[index]);
+            s_open (self, &self->stores[index]);
         }
     }
-    return code;
 }
 
 //  Look at each open store: is it empty, does it stand still?
@@ -332,9 +309,8 @@ s_run (drain_t *self, char **folders, size_t count)
 {
     const int64_t began_ms = cli_clock_ms ();
     int64_t watched_ms = began_ms;
-    int code = CLI_DONE;
-    while (code == CLI_DONE && !cli_stop_asked ()) {
-        code = s_fill (self);
+    while (!cli_stop_asked ()) {
+        s_fill (self);
         s_look (self);
         const int64_t now_ms = cli_clock_ms ();
         if (self->watch && now_ms - watched_ms >= WATCH_MS) {
@@ -348,9 +324,7 @@ s_run (drain_t *self, char **folders, size_t count)
         }
         cli_stop_wait (-1, TICK_MS);
     }
-    const int verdict = code != CLI_DONE ? code
-                        : self->watch    ? self->worst
-                                         : s_verdict (self);
+    const int verdict = self->watch ? self->worst : s_verdict (self);
     for (size_t index = 0; index < self->count; index++) {
         if (self->stores[index].state == STORE_OPEN) {
             s_close (self, &self->stores[index], STORE_WAITING);
@@ -390,10 +364,10 @@ cli_drain (int argc, char **argv)
         return cli_fail (CLI_USAGE, "--%s: a drained store has its own",
                          self.common.name ? "name" : "data");
     }
-    //  Those are for peers of our own.
-    unsetenv ("TERN_NAME");
-    unsetenv ("TERN_DATA");
-    code = CLI_DONE;
+    //  Settings that cannot work are said once, not for each store.
+    tern_config_t *config = NULL;
+    code = cli_config (&config, &self.common);
+    tern_config_destroy (&config);
     for (size_t index = 1; index <= operands && code == CLI_DONE; index++) {
         code = s_add_folder (&self, argv[index]);
     }
