@@ -441,7 +441,7 @@ trn_burial_seek (tern_peer_t *peer)
 void
 trn_box_bury (tern_peer_t *peer, const trn_action_t *action)
 {
-    if (!peer->burial) {
+    if (!peer->burial && !peer->buries_no_more) {
         struct trn_burial *made = trn_alloc (sizeof *made);
         made->sought.last = &made->sought.first;
         made->found.last = &made->found.first;
@@ -449,7 +449,7 @@ trn_box_bury (tern_peer_t *peer, const trn_action_t *action)
         pthread_cond_init (&made->wake, NULL);
         peer->burial = made;
     }
-    if (peer->stopping || !s_start (peer)) {
+    if (peer->buries_no_more || !s_start (peer)) {
         //  What is not buried now dies again in the next life.
         trn_engine_on_bury_failed (peer->engine, action->outbox,
                                    action->bury.number, action->bury.seq,
@@ -469,9 +469,19 @@ trn_box_bury (tern_peer_t *peer, const trn_action_t *action)
     trn_burial_seek (peer);
 }
 
+//  Actor.
+static void
+s_end (tern_peer_t *peer, void *arg)
+{
+    (void) arg;
+    peer->buries_no_more = true;
+}
+
 void
 trn_burial_stop (tern_peer_t *peer)
 {
+    //  From here on the actor starts no burier: ours to look at.
+    trn_actor_call (peer, s_end, NULL);
     struct trn_burial *self = peer->burial;
     if (self && self->running) {
         pthread_mutex_lock (&self->lock);

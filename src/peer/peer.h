@@ -185,6 +185,7 @@ struct tern_peer {
     trn_listed_t listed;
     trn_shown_t *shown;
     struct trn_burial *burial;   //  NULL before the first death
+    bool buries_no_more;         //  the peer closes
     tern_consumer_t *consumers;  //  all of them
     tern_consumer_t *watched;    //  settling: looked at every millisecond
     int64_t watch_at;            //  when next; INT64_MAX if none is watched

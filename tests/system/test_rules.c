@@ -790,6 +790,32 @@ test_times_pass_while_the_publisher_is_away (void **state)
     assert_int_equal (tern_peer_close (&orders, 0), 1);
 }
 
+//  The first death of a peer starts a thread of it, just when it closes.
+static void
+test_a_peer_closes_while_messages_die (void **state)
+{
+    enum {
+        LIVES = 20,
+        EACH = 3
+    };
+    for (int life = 0; life < LIVES; life++) {
+        tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+        tern_producer_t *producer = scene_producer (orders, QUEUE);
+        for (int count = 0; count < EACH; count++) {
+            s_send_ttl (producer, "short", 1);
+        }
+        tern_producer_close (&producer);
+        tern_peer_close (&orders, life % 4);
+    }
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_consumer_t *dead = scene_consumer (orders, DEAD, 0);
+    for (int count = 0; count < LIVES * EACH; count++) {
+        s_accept (dead, "short");
+    }
+    tern_consumer_close (&dead);
+    assert_int_equal (tern_peer_close (&orders, -1), 0);
+}
+
 //  Stopping -------------------------------------------------------------------
 
 static void
@@ -927,6 +953,7 @@ main (int argc, char **argv)
         RULE (a_killed_publisher_goes_on_with_its_numbers),
         RULE (the_dead_are_buried_once_whatever_crashes),
         RULE (times_pass_while_the_publisher_is_away),
+        RULE (a_peer_closes_while_messages_die),
         RULE (a_paused_consumer_gets_nothing_and_gives_back),
         RULE (a_drained_peer_finishes_and_takes_nothing_new),
     };
