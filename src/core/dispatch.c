@@ -221,6 +221,15 @@ s_count_takers (const trn_subscription_t *sub)
     return takers;
 }
 
+//  A fair share, or what a fast consumer has done in no time: thin runs would cost
+//  both sides more than the messages in them.
+static uint64_t
+s_worth (const trn_engine_t *engine, const trn_flow_t *flow, uint64_t share)
+{
+    const uint64_t pace = trn_flow_pace (flow, engine->now_ms);
+    return pace > share ? pace : share;
+}
+
 //  One run to every flow with room, beginning with the one whose turn it is.
 //  False: there is nothing more to give now.
 static bool
@@ -233,9 +242,10 @@ s_give_round (trn_engine_t *engine, trn_subscription_t *sub, uint64_t share)
         if (!s_room (sub, flow)) {
             continue;
         }
+        const uint64_t worth = s_worth (engine, flow, share);
         s_result_t result;
         do {
-            result = s_give (engine, sub, flow, share);
+            result = s_give (engine, sub, flow, worth);
         } while (result == DROPPED);
         if (result == NOTHING) {
             return false;

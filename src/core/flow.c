@@ -22,6 +22,11 @@
 //  FLOOR frames after one save: the rest follows after the next.
 #define FLOORS_MAX 16
 
+//  A pace is what was accepted in so many ms, measured over so many, and holds
+//  for as many again.
+#define PACE_MS 16
+#define PACE_OVER_MS 64
+
 uint64_t
 trn_flow_floor (const trn_flow_t *self)
 {
@@ -52,6 +57,7 @@ trn_flow_new (trn_engine_t *engine, trn_link_t *link, trn_subscription_t *sub)
     self->number = ++link->flow_number;
     self->link = link;
     self->sub = sub;
+    self->paced_ms = engine->now_ms;
     trn_list_add (&link->flows, self);
     s_offer (engine, self);
     return self;
@@ -133,6 +139,25 @@ trn_flow_room (const trn_flow_t *self, uint64_t *bytes_p)
     return room < window ? room : window;
 }
 
+static void
+s_keep_pace (trn_flow_t *self, uint64_t count, int64_t now_ms)
+{
+    const int64_t over_ms = now_ms - self->paced_ms;
+    self->paced += count;
+    if (over_ms >= PACE_OVER_MS) {
+        self->pace = self->paced * PACE_MS / (uint64_t) over_ms;
+        self->paced = 0;
+        self->paced_ms = now_ms;
+    }
+}
+
+uint64_t
+trn_flow_pace (const trn_flow_t *self, int64_t now_ms)
+{
+    assert (self);
+    return now_ms - self->paced_ms < 2 * PACE_OVER_MS ? self->pace : 0;
+}
+
 //  The resume table: the consumer says how far it got in our earlier lives.
 //  What this life sent proves nothing, for a store that was put back in time
 //  uses the numbers of its lost future again.
@@ -203,6 +228,7 @@ s_settle_part (trn_engine_t *engine, trn_flow_t *self, const trn_lease_t *lease,
     switch (outcome) {
     case TRN_ACCEPTED:
         trn_subscription_accept (sub, part->from, part->to);
+        s_keep_pace (self, count, engine->now_ms);
         trn_publication_touch (engine, sub->publication);
         if (engine->delay) {
             engine->delay (engine->delay_arg, sub->publication->id,

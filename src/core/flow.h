@@ -50,4 +50,9 @@ trn_flow_floor (const trn_flow_t *self);
 uint64_t
 trn_flow_room (const trn_flow_t *self, uint64_t *bytes_p);
 
+//  How many messages this consumer accepts in 16 ms, as it did of late; 0 if it
+//  did not.
+uint64_t
+trn_flow_pace (const trn_flow_t *self, int64_t now_ms);
+
 #endif

@@ -87,6 +87,9 @@ typedef struct trn_flow {
     bool paused;     //  something was RELEASED; until the next CREDIT
     bool told_more;  //  they know that more waits; until the next CREDIT
     trn_leases_t leases;
+    uint64_t paced;       //  messages accepted since ...
+    int64_t paced_ms;     //  ... this time
+    uint64_t pace;        //  see trn_flow_pace ()
     uint64_t told_low;    //  highest floor told over this flow
     uint64_t floor_turn;  //  where the next FLOOR's ranges start
 } trn_flow_t;

@@ -68,6 +68,41 @@ test_a_batch_is_shared_out_evenly (void **state)
     assert_int_equal (shop->maker->runs_sent, 3);
 }
 
+//  A few milliseconds of its work are not worth a frame for each consumer; for
+//  one that takes its time, or did nothing of late, they are.
+static void
+test_who_is_fast_gets_thick_runs_until_it_is_not (void **state)
+{
+    shop_t *shop = *state;
+    s_consume (shop, 10000);
+    for (unsigned step = 0; step < 20; step++) {
+        peer_publish (shop->maker, "jobs", 300);
+        world_settle (shop->world);
+        for (unsigned index = 0; index < 3; index++) {
+            peer_settle (shop->takers[index], shop->takers[index]->hand_count,
+                         TRN_ACCEPTED);
+        }
+        world_wait (shop->world, 10);
+    }
+    uint64_t runs = shop->maker->runs_sent;
+    peer_publish (shop->maker, "jobs", 90);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->runs_sent, runs + 1);
+    assert_int_equal (s_total (shop), 90);
+    for (unsigned index = 0; index < 3; index++) {
+        peer_settle (shop->takers[index], shop->takers[index]->hand_count,
+                     TRN_ACCEPTED);
+    }
+    world_wait (shop->world, 500);
+    runs = shop->maker->runs_sent;
+    peer_publish (shop->maker, "jobs", 90);
+    world_settle (shop->world);
+    for (unsigned index = 0; index < 3; index++) {
+        assert_int_equal (shop->takers[index]->hand_count, 30);
+    }
+    assert_int_equal (shop->maker->runs_sent, runs + 3);
+}
+
 static void
 test_single_messages_go_round (void **state)
 {
@@ -261,6 +296,7 @@ main (void)
 #define TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
     const struct CMUnitTest tests[] = {
         TEST (test_a_batch_is_shared_out_evenly),
+        TEST (test_who_is_fast_gets_thick_runs_until_it_is_not),
         TEST (test_single_messages_go_round),
         TEST (test_who_settles_gets_more_and_who_does_not_waits),
         TEST (test_prefetch_one_holds_one),
