@@ -10,7 +10,7 @@
 #include <string.h>
 
 void
-trn_numbertrn_numbers_reserve (trn_numbers_t *self, size_t more)
+trn_numbers_reserve (trn_numbers_t *self, size_t more)
 {
     if (self->count + more > self->capacity) {
         self->capacity = 2 * (self->count + more);
