@@ -195,6 +195,8 @@ trn_burial_on_buried (trn_engine_t *engine, trn_subscription_t *sub,
     if (dead_seq && !trn_subscription_settled_for_good (sub, seq)) {
         const trn_hold_t hold = {sub->number, seq, dead_outbox, dead_seq};
         s_hold (engine, sub, &hold);
+        //  Settled in an earlier life, it is no news, and no state would come.
+        trn_publication_touch (engine, publication);
     }
 #endif
 }

@@ -258,7 +258,7 @@ s_give_round (trn_engine_t *engine, trn_subscription_t *sub, uint64_t share)
 static void
 s_give_all (trn_engine_t *engine, trn_subscription_t *sub)
 {
-    bool more = !sub->reading && !engine->closed;
+    bool more = !sub->reading && !sub->unknown && !engine->closed;
     uint64_t available = 0;
     while (more) {
         available = s_available (sub);

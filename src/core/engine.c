@@ -104,6 +104,17 @@ s_destroy_publisher_side (trn_engine_t *self)
     trn_table_clear (&self->links_by_id);
 }
 
+//  All is said: nothing speaks of them any more.
+static void
+s_clear_removed (trn_engine_t *self)
+{
+    for (size_t index = 0; index < self->removed.count; index++) {
+        trn_subscription_t *sub = self->removed.at[index];
+        trn_subscription_destroy (&sub);
+    }
+    trn_list_clear (&self->removed);
+}
+
 void
 trn_engine_destroy (trn_engine_t **self_p)
 {
@@ -114,6 +125,7 @@ trn_engine_destroy (trn_engine_t **self_p)
     }
     s_destroy_consumer_side (self);
     s_destroy_publisher_side (self);
+    s_clear_removed (self);
     trn_call_out_clear (self);
     trn_call_in_clear (self);
     trn_actions_clear (&self->actions, &self->source);
@@ -170,6 +182,7 @@ trn_engine_action (trn_engine_t *self)
     assert (self);
     const trn_action_t *action = trn_actions_next (&self->actions);
     if (!action) {
+        s_clear_removed (self);
         s_conclude (self);
         action = trn_actions_next (&self->actions);
     }

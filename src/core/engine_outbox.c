@@ -34,15 +34,6 @@ s_find_queue (const trn_publication_t *publication, const char *queue)
     return NULL;
 }
 
-static void
-s_add_gaps (trn_subscription_t *sub, const trn_ranges_t *gaps)
-{
-    for (size_t index = 0; gaps && index < gaps->count; index++) {
-        trn_subscription_add_settled (sub, gaps->at[index].from,
-                                      gaps->at[index].to);
-    }
-}
-
 //  An outbox as an earlier life left it.  NULL, and *rc_p says why, if its state
 //  is not ours.
 static trn_publication_t *
@@ -68,8 +59,8 @@ static trn_outbox_id_t
 s_begin (trn_engine_t *self, trn_publication_t *publication,
          const trn_ranges_t *gaps)
 {
-    for (size_t index = 0; index < publication->subs.count; index++) {
-        s_add_gaps (publication->subs.at[index], gaps);
+    for (size_t index = 0; gaps && index < gaps->count; index++) {
+        trn_publication_add_gap (publication, &gaps->at[index]);
     }
     trn_list_add (&self->publications, publication);
     trn_expiry_mark (self, publication);

@@ -164,7 +164,8 @@ trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
         sub = trn_publication_add_queue (publication, queue,
                                          publication->sub_number + 1, from);
         sub->told = from - 1;
-        trn_publication_touch (self, publication);
+        sub->unknown = true;
+        trn_publication_urge (self, publication);
         trn_dispatch_touch (self, sub);
         trn_callees_on_subscription (self);
     }
@@ -212,7 +213,7 @@ trn_engine_remove_queue (trn_engine_t *self, trn_outbox_id_t outbox,
     }
     trn_list_remove (&publication->subs, sub);
     trn_list_remove (&self->subs, sub);
-    trn_subscription_destroy (&sub);
+    trn_list_add (&self->removed, sub);
     trn_publication_touch (self, publication);
 }
 

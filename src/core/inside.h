@@ -53,6 +53,7 @@ typedef struct trn_publication {
     bool exchange, routed;
     uint64_t opened_high;  //  last seq of earlier lives
     uint64_t high;         //  last seq that may be sent
+    trn_ranges_t gaps;     //  of earlier lives: they name no message
     trn_list_t subs;       //  of trn_subscription_t; owned
     uint32_t sub_number;   //  last one used
     trn_policy_t policy;   //  of queues without one of their own
@@ -241,6 +242,8 @@ struct trn_engine {
     int64_t wall_at_ms;       //  ... at this time
     trn_list_t publications;  //  by id - 1; owned
     trn_list_t touched;       //  publications to look at
+    trn_list_t removed;       //  subscriptions that are gone, but that actions
+                              //  which are not drained may speak of; owned
     trn_list_t subs;          //  subscriptions for dispatch to look at
     trn_list_t links;         //  owned
     trn_table_t links_by_id;

@@ -50,6 +50,7 @@ trn_publication_destroy (trn_publication_t **self_p)
         trn_subscription_destroy (&sub);
     }
     trn_list_clear (&self->subs);
+    trn_ranges_clear (&self->gaps);
     free (self->marks);
     free (self->holds);
     free (self);
@@ -113,6 +114,16 @@ trn_publication_queue (const trn_publication_t *self, uint32_t number)
     return NULL;
 }
 
+void
+trn_publication_add_gap (trn_publication_t *self, const trn_range_t *gap)
+{
+    assert (self && gap);
+    trn_ranges_add (&self->gaps, gap->from, gap->to);
+    for (size_t index = 0; index < self->subs.count; index++) {
+        trn_subscription_add_settled (self->subs.at[index], gap->from, gap->to);
+    }
+}
+
 trn_subscription_t *
 trn_publication_add_queue (trn_publication_t *self, const char *queue,
                            uint32_t number, uint64_t low)
@@ -123,6 +134,10 @@ trn_publication_add_queue (trn_publication_t *self, const char *queue,
     sub->number = number;
     sub->policy = self->policy;
     self->sub_number = number > self->sub_number ? number : self->sub_number;
+    for (size_t index = 0; index < self->gaps.count; index++) {
+        const trn_range_t *gap = &self->gaps.at[index];
+        trn_subscription_add_settled (sub, gap->from, gap->to);
+    }
     trn_list_add (&self->subs, sub);
     return sub;
 }

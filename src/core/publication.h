@@ -38,6 +38,10 @@ trn_publication_deadline (const trn_engine_t *engine,
 trn_subscription_t *
 trn_publication_queue (const trn_publication_t *self, uint32_t number);
 
+//  These seqs name no message, to queues that there are and those to come.
+void
+trn_publication_add_gap (trn_publication_t *self, const trn_range_t *gap);
+
 //  One more queue, whose first seq is low.
 trn_subscription_t *
 trn_publication_add_queue (trn_publication_t *self, const char *queue,

@@ -412,6 +412,7 @@ void
 trn_subscription_saving (trn_subscription_t *self)
 {
     assert (self);
+    self->introduced = true;
     trn_range_t part;
     if (trn_seqset_total (&self->foreign) && self->low > 1) {
         trn_seqset_remove (&self->foreign, 1, self->low - 1);
@@ -428,6 +429,7 @@ void
 trn_subscription_saved (trn_subscription_t *self)
 {
     assert (self);
+    self->unknown = self->unknown && !self->introduced;
     trn_ranges_clear (&self->durable);
     self->durable = self->saving;
     self->saving = (trn_ranges_t) {0};

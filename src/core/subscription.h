@@ -104,6 +104,11 @@ typedef struct {
     uint32_t bury_failures;   //  in a row
     uint64_t missed;          //  lost to a limit, and no consumer was told
 
+    //  A queue that no saved state knows gives nothing out: a crash would take
+    //  it, and another that begins in its place would not say what was sent.
+    bool unknown;
+    bool introduced;  //  the state that is being saved knows it
+
     //  What a saved state says: consumers may forget it.  And what the state
     //  says that is being saved.
     uint64_t durable_low, saving_low;

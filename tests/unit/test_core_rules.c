@@ -646,8 +646,9 @@ test_a_state_on_its_way_says_nothing_of_a_new_queue (void **state)
     s_add_exchange (shop, false);
     s_add_queue (shop, "jobs", 1);
     peer_publish (shop->maker, "#news", 4);
-    shop->maker->save_held = true;
     s_open (shop, 10);
+    world_wait (shop->world, 1000);
+    shop->maker->save_held = true;
     peer_settle (shop->taker, 4, TRN_ACCEPTED);
     world_wait (shop->world, 1000);
     assert_int_not_equal (shop->maker->stamp_held, 0);
@@ -657,8 +658,48 @@ test_a_state_on_its_way_says_nothing_of_a_new_queue (void **state)
     peer_consume (shop->other, "late", 10);
     world_meet (shop->world);
     world_wait (shop->world, 1000);
+    //  A crash would take the queue, so nothing of it is given out before.
+    assert_int_equal (shop->other->hand_count, 0);
+    trn_engine_on_saved (shop->maker->engine, shop->maker->outbox,
+                         shop->maker->stamp_held, shop->world->now_ms);
+    world_wait (shop->world, 1000);
     assert_int_equal (shop->other->hand_count, 2);
     assert_int_equal (shop->other->hands[0].seq, 3);
+}
+
+//  Seqs that a crash left without a message are nobody's, whenever a queue comes.
+static void
+test_a_late_queue_knows_the_gaps (void **state)
+{
+    shop_t *shop = *state;
+    trn_ranges_t gaps = {0};
+    trn_ranges_add (&gaps, 1, 3);
+    strcpy (shop->maker->queue, "#news");
+    assert_int_equal (trn_engine_add_exchange (shop->maker->engine, "#news",
+                                               false, 3, &gaps, false, NULL, 0,
+                                               &shop->maker->outbox),
+                      0);
+    trn_ranges_clear (&gaps);
+    s_add_queue (shop, "late", 1);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->processed, 3);
+    assert_int_equal (peer_outbox_stats (shop->maker).waiting, 0);
+}
+
+//  What was said of it may stand in a frame that is not sent yet.
+static void
+test_a_queue_may_come_and_go_in_one_turn (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, false);
+    peer_consume (shop->taker, "late", 10);
+    world_meet (shop->world);
+    world_settle (shop->world);
+    const uint32_t number = s_add_queue (shop, "late", 1);
+    trn_engine_remove_queue (shop->maker->engine, shop->maker->outbox, number,
+                             shop->world->now_ms);
+    world_settle (shop->world);
+    assert_int_equal (shop->taker->hand_count, 0);
 }
 
 static void
@@ -847,6 +888,8 @@ main (void)
         TEST (test_purging_leaves_what_consumers_hold),
         TEST (test_a_count_is_not_durable_with_an_older_state),
         TEST (test_a_state_on_its_way_says_nothing_of_a_new_queue),
+        TEST (test_a_late_queue_knows_the_gaps),
+        TEST (test_a_queue_may_come_and_go_in_one_turn),
         TEST (test_rules_numbers_and_counts_hold_after_a_restart),
         cmocka_unit_test (test_the_table_of_ruled_ones_agrees_with_a_slow_one),
         cmocka_unit_test (test_pauses_are_half_fixed_half_chance),
