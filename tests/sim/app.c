@@ -5,7 +5,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "sim/peer.h"
+#include "sim/exchange.h"
 
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -20,6 +20,22 @@
 
 //  Publishing -------------------------------------------------------------
 
+//  The oldest went, to make room.
+static void
+s_take_floor (sim_outbox_t *outbox)
+{
+    sim_peer_t *peer = outbox->peer;
+    const uint64_t floor = trn_log_floor (outbox->log);
+    if (outbox->limit_messages && floor > outbox->floor) {
+        sim_trace (peer->world, "%-5s drops %s below %" PRIu64, peer->name,
+                   outbox->queue, floor);
+        outbox->floor = floor;
+        sim_ledger_drop (peer->world->ledger, outbox->stream, floor);
+        trn_engine_on_dropped (peer->engine, outbox->id, floor,
+                               sim_peer_now (peer));
+    }
+}
+
 bool
 sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
                  const trn_rule_t *rule)
@@ -33,10 +49,9 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
     };
     uint8_t key[SIM_RULE_SIZE];
     if (rule) {
-        sim_rule_put (rule, key);
         record.flags = TRN_RECORD_RULED;
         record.key = key;
-        record.key_size = SIM_RULE_SIZE;
+        record.key_size = sim_rule_put (rule, key);
     }
     uint64_t seq = 0;
     const int rc = trn_log_append (outbox->log, &record, &seq);
@@ -48,11 +63,15 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
         sim_outbox_kick (outbox);
         return false;
     }
-    sim_ledger_append (peer->world->ledger, outbox->stream, seq,
-                       sim_ledger_print (body, size));
     trn_rule_t ruled = rule ? *rule : (trn_rule_t) {0};
     ruled.seq = seq;
-    sim_ledger_ruled (peer->world->ledger, outbox->stream, &ruled);
+    const uint64_t print = sim_ledger_print (body, size);
+    if (outbox->exchange) {
+        sim_exchange_append (outbox, print, &ruled);
+    } else {
+        sim_ledger_append (peer->world->ledger, outbox->stream, seq, print);
+        sim_ledger_ruled (peer->world->ledger, outbox->stream, &ruled);
+    }
     sim_trace (peer->world,
                "%-5s publishes %s %" PRIu64 " priority %u due %" PRIu64
                " expires %" PRIu64 " key %" PRIu64,
@@ -63,6 +82,7 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
         trn_engine_on_message (peer->engine, outbox->id, &ruled);
     }
     trn_engine_on_appended (peer->engine, outbox->id, seq, sim_peer_now (peer));
+    s_take_floor (outbox);
     sim_peer_drain_soon (peer);
     sim_outbox_kick (outbox);
     return true;
@@ -99,8 +119,23 @@ s_publish_any (sim_outbox_t *outbox)
         = (uint32_t) sim_random (world, 8, 8 + outbox->size_max);
     uint8_t *body = trn_alloc (size);
     trn_put_u64 (body, sim_random (world, 0, UINT64_MAX));
-    const bool is_ruled = sim_chance (world, outbox->ruled_per_mille);
-    const trn_rule_t rule = is_ruled ? s_draw_rule (outbox) : (trn_rule_t) {0};
+    bool is_ruled = sim_chance (world, outbox->ruled_per_mille);
+    trn_rule_t rule = is_ruled ? s_draw_rule (outbox) : (trn_rule_t) {0};
+    uint32_t targets[SIM_BRANCHES_MAX];
+    if (outbox->exchange) {
+        rule.target_count = sim_exchange_route (
+            outbox, sim_ledger_print (body, size), targets);
+        if (!rule.target_count) {
+            free (body);
+            return outbox->peer->bindings_known;  //  nobody gets it
+        }
+        if (outbox->exchange == TRN_EXCHANGE_FANOUT) {
+            rule.target_count = 0;
+        } else {
+            rule.targets = targets;
+            is_ruled = true;
+        }
+    }
     const bool done
         = sim_app_publish (outbox, body, size, is_ruled ? &rule : NULL);
     free (body);

@@ -57,7 +57,7 @@ s_draw_policy (sim_world_t *world, trn_policy_t *policy)
     policy->pause_count = 2;
     policy->pauses[0] = (uint32_t) CHAOS_PICK (world, 0, 10);
     policy->pauses[1] = (uint32_t) CHAOS_PICK (world, 0, 200);
-    policy->ttl_ms = 0;
+    policy->ttl_ms = CHAOS_PICK (world, 0, 0, 0, 100, 2000);
     policy->drop_expired = sim_chance (world, 500);
     policy->single = sim_chance (world, 150);
 }
@@ -78,9 +78,9 @@ s_draw_fleet (chaos_t *self)
 {
     sim_world_t *world = &self->world;
     static const char *const names[] = {"anna", "bert", "cleo", "dora", "emil"};
-    static const char *const queues[] = {"jobs", "mail"};
+    static const char *const queues[] = {"jobs", "mail", "post"};
     const unsigned peers = (unsigned) sim_random (world, 2, 5);
-    const unsigned queue_count = (unsigned) sim_random (world, 1, 2);
+    const unsigned queue_count = (unsigned) sim_random (world, 1, 3);
     for (unsigned index = 0; index < peers; index++) {
         s_draw_timing (world, sim_peer_new (world, names[index]));
     }
@@ -101,7 +101,13 @@ s_draw_fleet (chaos_t *self)
                 s_draw_policy (world, &outbox->policy);
                 outbox->ruled_per_mille
                     = (unsigned) CHAOS_PICK (world, 0, 0, 100, 500, 1000);
-                in_order = in_order && !outbox->ruled_per_mille;
+                if (sim_chance (world, 200)) {
+                    outbox->limit_messages = CHAOS_PICK (world, 3, 20, 60);
+                    outbox->at_limit
+                        = (trn_at_limit_t) sim_random (world, 0, 2);
+                }
+                in_order = in_order && !outbox->ruled_per_mille
+                           && !outbox->policy.ttl_ms && !outbox->limit_messages;
             }
             if (index == last || sim_chance (world, more)) {
                 sim_consumer_t *consumer = sim_peer_add_consumer (
@@ -117,6 +123,51 @@ s_draw_fleet (chaos_t *self)
     }
     sim_ledger_expect_order (world->ledger,
                              in_order && !self->enabled[CHAOS_LEAVE]);
+}
+
+const char *
+chaos_branch (uint64_t number)
+{
+    static const char *const queues[] = {"east", "west", "north"};
+    return queues[number % 3];
+}
+
+//  An exchange of one or two publishers, and who consumes its queues.
+static void
+s_draw_exchange (chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    if (!sim_chance (world, 400)) {
+        return;
+    }
+    sim_ledger_expect_order (world->ledger, false);
+    self->exchange = (trn_exchange_type_t) sim_random (world, 1, 4);
+    self->enabled[CHAOS_BIND] = sim_chance (world, 600);
+    const unsigned publishers = (unsigned) sim_random (world, 1, 2);
+    for (unsigned index = 0; index < publishers; index++) {
+        sim_outbox_t *outbox = sim_peer_add_exchange (
+            world->peers[index], CHAOS_EXCHANGE, self->exchange);
+        outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
+        outbox->retain_bytes = CHAOS_PICK (world, 0, 10000, 1000000);
+        outbox->ruled_per_mille
+            = (unsigned) CHAOS_PICK (world, 0, 0, 200, 1000);
+        outbox->policy.max_deliveries = 0;
+        outbox->policy.drop_expired = true;
+    }
+    for (unsigned number = 0; number < 3; number++) {
+        sim_peer_t *peer
+            = world->peers[sim_random (world, 0, world->peer_count - 1)];
+        sim_consumer_t *consumer = sim_peer_add_consumer (
+            peer, chaos_branch (number),
+            (uint32_t) CHAOS_PICK (world, 1, 2, 7, 50),
+            (uint32_t) CHAOS_PICK (world, 2000, 10000, 1000000));
+        s_draw_manner (world, consumer);
+        consumer->manner.reject_per_mille = 0;
+        if (sim_chance (world, 700)) {
+            sim_exchange_bind (world, CHAOS_EXCHANGE, self->exchange,
+                               consumer->queue);
+        }
+    }
 }
 
 void
@@ -141,4 +192,6 @@ chaos_draw (chaos_t *self)
     };
     sim_net_configure (world->net, &net);
     s_draw_fleet (self);
+    self->enabled[CHAOS_BIND] = false;
+    s_draw_exchange (self);
 }

@@ -126,6 +126,9 @@ s_owe (chaos_t *self, sim_peer_t *publisher, const sim_outbox_t *outbox,
        uint64_t above, const char *id, const char *or_id)
 {
     sim_world_t *world = &self->world;
+    if (outbox->exchange) {
+        return;  //  it may have no queue any more when it comes back
+    }
     for (unsigned index = 0; outbox->known && index < world->peer_count;
          index++) {
         sim_peer_t *peer = world->peers[index];
@@ -197,10 +200,21 @@ s_back_up (chaos_t *self, sim_peer_t *peer)
     }
 }
 
+static bool
+s_has_exchange (const sim_peer_t *peer)
+{
+    for (unsigned index = 0; index < peer->outbox_count; index++) {
+        if (peer->outboxes[index].exchange) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 s_restore (chaos_t *self, sim_peer_t *peer)
 {
-    if (self->restored[peer->index]) {
+    if (self->restored[peer->index] || s_has_exchange (peer)) {
         return;
     }
     if (!self->backup[peer->index]) {
@@ -229,6 +243,18 @@ s_restore (chaos_t *self, sim_peer_t *peer)
                                self->backup_written[peer->index][index]);
     }
     s_restart_later (self, peer);
+}
+
+static void
+s_rebind (chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    if (sim_chance (world, 500)) {
+        sim_exchange_bind (world, CHAOS_EXCHANGE, self->exchange,
+                           chaos_branch (sim_random (world, 0, 2)));
+    } else {
+        sim_exchange_unbind (world);
+    }
 }
 
 static void
@@ -267,6 +293,7 @@ s_strike (chaos_t *self, chaos_kind_t kind)
         break;
     case CHAOS_RESTORE: s_restore (self, peer); break;
     case CHAOS_LOSE_DISK: s_lose_disk (self, peer); break;
+    case CHAOS_BIND: s_rebind (self); break;
     case CHAOS_KINDS: break;
     }
     self->faults++;

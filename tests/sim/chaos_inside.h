@@ -10,6 +10,7 @@
 #define SIM_CHAOS_INSIDE_H
 
 #include "sim/chaos.h"
+#include "sim/exchange.h"
 #include "sim/ledger.h"
 #include "sim/net.h"
 #include "sim/peer.h"
@@ -27,6 +28,7 @@ typedef enum {
     CHAOS_FULL,       //  no space for a while
     CHAOS_RESTORE,    //  the disk is replaced by an old copy
     CHAOS_LOSE_DISK,  //  the disk is replaced by an empty one
+    CHAOS_BIND,       //  somebody binds a queue, or takes that back
     CHAOS_KINDS
 } chaos_kind_t;
 
@@ -46,13 +48,20 @@ typedef struct {
     int64_t fault_every_us;
     int64_t chaos_us;
     uint64_t faults;
-    bool calm;  //  no new faults
+    bool calm;                     //  no new faults
+    trn_exchange_type_t exchange;  //  0: there is none
     trn_disk_t *backup[SIM_PEERS_MAX];
     uint64_t backup_written[SIM_PEERS_MAX][SIM_OUTBOXES_MAX];
     bool restored[SIM_PEERS_MAX];
     chaos_debt_t *debts;
     unsigned debt_count;
 } chaos_t;
+
+#define CHAOS_EXCHANGE "news"
+
+//  Queue of the exchange, by any number.
+const char *
+chaos_branch (uint64_t number);
 
 //  One of the numbers named.
 uint64_t

@@ -6,7 +6,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "sim/peer.h"
+#include "sim/exchange.h"
 
 #include "base/memory.h"
 
@@ -50,8 +50,14 @@ s_confirm (sim_outbox_t *outbox)
 #else
     const uint64_t synced = trn_log_synced (outbox->log);
 #endif
-    sim_ledger_confirm (outbox->peer->world->ledger, outbox->stream, written,
-                        synced);
+    unsigned stream;
+    for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+        //  Nothing is promised to queues that a crash may take.
+        if (!outbox->exchange || outbox->branches[at].durable) {
+            sim_ledger_confirm (outbox->peer->world->ledger, stream, written,
+                                synced);
+        }
+    }
 }
 
 static void
@@ -117,9 +123,10 @@ s_on_read (sim_world_t *world, const sim_event_t *event)
     if (s_failed (outbox, rc)) {
         return;
     }
-    //  What was settled since it was asked for may be gone.
+    //  What was settled or dropped since it was asked for may be gone.
     const bool settled
-        = trn_engine_settled (peer->engine, outbox->id, outbox->read_seq);
+        = trn_engine_settled (peer->engine, outbox->id, outbox->read_seq)
+          || outbox->read_seq < trn_log_floor (outbox->log);
     if (rc == 0 || settled) {
         trn_chunk_t **slot = &outbox->chunks[outbox->chunk_next++ % SIM_CHUNKS];
         trn_chunk_release (slot);
@@ -165,15 +172,24 @@ sim_outbox_take_state (sim_outbox_t *outbox, bool closing)
     outbox->state_size = trn_engine_state (
         outbox->peer->engine, outbox->id, closing, outbox->state,
         TRN_LOG_STATE_MAX, &outbox->state_low, &outbox->state_stamp);
-    sim_ledger_saving (outbox->peer->world->ledger, outbox->stream,
-                       s_is_settled, outbox);
+    unsigned stream;
+    for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+        sim_ledger_saving (outbox->peer->world->ledger, stream, s_is_settled,
+                           outbox);
+    }
+    sim_exchange_on_state (outbox);
 }
 
 static void
 s_tell_saved (sim_outbox_t *outbox)
 {
     sim_peer_t *peer = outbox->peer;
-    sim_ledger_saved (peer->world->ledger, outbox->stream);
+    unsigned stream;
+    for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+        sim_ledger_saved (peer->world->ledger, stream);
+    }
+    sim_exchange_on_saved (outbox);
+    s_confirm (outbox);
     trn_engine_on_saved (peer->engine, outbox->id, outbox->state_stamp,
                          sim_peer_now (peer));
     sim_peer_drain_soon (peer);

@@ -59,10 +59,9 @@ s_grave (sim_outbox_t *source)
     return NULL;
 }
 
-//  The record at this seq, in a chunk that the caller releases.
-static int
-s_read (const sim_outbox_t *outbox, uint64_t seq, trn_record_t *record,
-        trn_chunk_t **chunk_p)
+int
+sim_outbox_read (const sim_outbox_t *outbox, uint64_t seq, trn_record_t *record,
+                 trn_chunk_t **chunk_p)
 {
     trn_run_t run;
     int rc = trn_log_run (outbox->log, seq, 1, TRN_RUN_BYTES, &run);
@@ -86,7 +85,7 @@ s_bury (sim_outbox_t *source, uint32_t number, uint64_t seq)
     sim_outbox_t *grave = s_grave (source);
     trn_record_t record;
     trn_chunk_t *chunk = NULL;
-    if (!grave || s_read (source, seq, &record, &chunk) < 0) {
+    if (!grave || sim_outbox_read (source, seq, &record, &chunk) < 0) {
         return false;
     }
     uint8_t key[KEY_SIZE];
@@ -182,7 +181,7 @@ sim_grave_recall (sim_outbox_t *grave)
          seq++) {
         trn_record_t record;
         trn_chunk_t *chunk = NULL;
-        const int rc = s_read (grave, seq, &record, &chunk);
+        const int rc = sim_outbox_read (grave, seq, &record, &chunk);
         if (rc == TERN_EIO) {
             return false;
         }

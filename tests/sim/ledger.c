@@ -48,6 +48,7 @@ typedef struct {
     trn_rule_t rule;
     uint64_t expires_ms;  //  by its own rule or its queue's; 0 never
     bool dropped;         //  expired and settled
+    bool unbound;         //  its queue was, since
     uint32_t reopened;    //  its stream's then
     s_touch_t *touches;
     unsigned touch_count;
@@ -211,6 +212,27 @@ sim_ledger_confirm (sim_ledger_t *self, unsigned number, uint64_t written,
     }
 }
 
+static uint64_t
+s_wall_ms (const sim_ledger_t *self)
+{
+    return SIM_WALL_MS + (uint64_t) self->world->now_us / 1000;
+}
+
+static bool
+s_is_expired (const sim_ledger_t *self, const s_message_t *message)
+{
+    return message->expires_ms && message->expires_ms <= s_wall_ms (self);
+}
+
+//  By what its publisher was told, must it be there after such an end?
+static bool
+s_is_promised (const s_message_t *message, sim_survival_t survival)
+{
+    return survival == SIM_SURVIVES_ALL
+           || (survival == SIM_SURVIVES_KILL && message->written)
+           || message->synced;
+}
+
 void
 sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
                    uint64_t high, const trn_ranges_t *gaps)
@@ -231,11 +253,7 @@ sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
         if (there || message->gone || message->accepted) {
             continue;
         }
-        const bool promised
-            = survival == SIM_SURVIVES_ALL
-              || (survival == SIM_SURVIVES_KILL && message->written)
-              || message->synced;
-        if (promised) {
+        if (s_is_promised (message, survival)) {
             sim_fail (self->world,
                       "L-lost: %s %" PRIu64 " was confirmed (%s) and is not "
                       "in the log",
@@ -246,6 +264,47 @@ sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
             return;
         }
         message->gone = true;
+    }
+}
+
+void
+sim_ledger_lose (sim_ledger_t *self, unsigned number, sim_survival_t survival)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        s_message_t *message = &stream->messages[at];
+        if (message->gone || message->accepted || message->dropped) {
+            continue;
+        }
+        if (s_is_promised (message, survival)
+            && !s_is_expired (self, message)) {
+            sim_fail (self->world,
+                      "L-lost: %s %" PRIu64 " was confirmed and its queue is "
+                      "unknown",
+                      stream->outbox, message->seq);
+        }
+        message->gone = true;
+    }
+}
+
+void
+sim_ledger_unbind (sim_ledger_t *self, unsigned number)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count; at++) {
+        s_message_t *message = &stream->messages[at];
+        message->gone = message->gone || !message->accepted;
+        message->unbound = true;
+    }
+}
+
+void
+sim_ledger_drop (sim_ledger_t *self, unsigned number, uint64_t floor)
+{
+    const s_stream_t *stream = &self->streams[number];
+    for (size_t at = 0; at < stream->count && stream->messages[at].seq < floor;
+         at++) {
+        stream->messages[at].gone = true;
     }
 }
 
@@ -361,17 +420,10 @@ s_lookup (sim_ledger_t *self, const uint8_t store_uuid[16], const char *outbox,
 
 //  Rules --------------------------------------------------------------------
 
-static uint64_t
-s_wall_ms (const sim_ledger_t *self)
+static void
+s_set_rule (const sim_ledger_t *self, s_stream_t *stream, s_message_t *message,
+            const trn_rule_t *rule)
 {
-    return SIM_WALL_MS + (uint64_t) self->world->now_us / 1000;
-}
-
-void
-sim_ledger_ruled (sim_ledger_t *self, unsigned number, const trn_rule_t *rule)
-{
-    s_stream_t *stream = &self->streams[number];
-    s_message_t *message = &stream->messages[stream->count - 1];
     const uint64_t ttl_ms = stream->policy.ttl_ms;
     const uint64_t over_ms = ttl_ms ? s_wall_ms (self) + ttl_ms : 0;
     message->rule = *rule;
@@ -384,16 +436,46 @@ sim_ledger_ruled (sim_ledger_t *self, unsigned number, const trn_rule_t *rule)
                     || rule->expires_ms || rule->order;
 }
 
+void
+sim_ledger_ruled (sim_ledger_t *self, unsigned number, const trn_rule_t *rule)
+{
+    s_stream_t *stream = &self->streams[number];
+    s_set_rule (self, stream, &stream->messages[stream->count - 1], rule);
+}
+
+//  Where it was inserted, in order.
+static s_message_t *
+s_insert (s_stream_t *stream, const s_message_t *message)
+{
+    const size_t at = s_find (stream, message->seq);
+    s_add (stream, message);
+    memmove (stream->messages + at + 1, stream->messages + at,
+             (stream->count - 1 - at) * sizeof *stream->messages);
+    stream->messages[at] = *message;
+    stream->audited = at < stream->audited ? at : stream->audited;
+    return &stream->messages[at];
+}
+
+void
+sim_ledger_join (sim_ledger_t *self, unsigned number, uint64_t seq,
+                 uint64_t print, const trn_rule_t *rule)
+{
+    s_stream_t *stream = &self->streams[number];
+    s_message_t *message = s_message (stream, seq);
+    if (!message) {
+        message = s_insert (stream, &(s_message_t) {.seq = seq});
+        message->print = print;
+        self->published++;
+    } else {
+        message->gone = false;
+    }
+    s_set_rule (self, stream, message, rule);
+}
+
 //  An engine's clock may be behind by the time between two events.
 enum {
     SLACK_MS = 2
 };
-
-static bool
-s_is_expired (const sim_ledger_t *self, const s_message_t *message)
-{
-    return message->expires_ms && message->expires_ms <= s_wall_ms (self);
-}
 
 //  Nothing more will be heard of it.
 static bool

@@ -89,6 +89,25 @@ sim_ledger_fork (sim_ledger_t *self, unsigned stream, uint64_t high);
 unsigned
 sim_ledger_twin (sim_ledger_t *self, unsigned stream);
 
+//  A message of an exchange belongs to this queue, too: a new one, or one of the
+//  past that the queue begins with.
+void
+sim_ledger_join (sim_ledger_t *self, unsigned stream, uint64_t seq,
+                 uint64_t print, const trn_rule_t *rule);
+
+//  The queue is not bound any more: nothing is expected of what it had.
+void
+sim_ledger_unbind (sim_ledger_t *self, unsigned stream);
+
+//  No saved state knew the queue, so its publisher's new life does not: nothing
+//  that was confirmed may have been in it.
+void
+sim_ledger_lose (sim_ledger_t *self, unsigned stream, sim_survival_t survival);
+
+//  The outbox's limit dropped what is below floor.
+void
+sim_ledger_drop (sim_ledger_t *self, unsigned stream, uint64_t floor);
+
 //  What the publisher of a stream says about its queue.
 void
 sim_ledger_rule (sim_ledger_t *self, unsigned stream,

@@ -3,6 +3,7 @@
 //      sim                      the sweep of make check
 //      sim --seeds N --from S   N random runs from seed S on
 //      sim FILE...              stories, each with some seeds
+//      --seeds N FILE...        the same, with N seeds each
 //      --first                  stop at the first red seed
 //      -v                       print what happens (one seed)
 //      TERN_SEED=S              only this seed
@@ -30,7 +31,8 @@ enum {
 };
 
 typedef struct {
-    uint64_t seeds, from;
+    uint64_t seeds;  //  0: as usual
+    uint64_t from;
     bool one;  //  a single seed was asked for
     bool trace;
     unsigned lines;                   //  of TAP so far
@@ -72,11 +74,12 @@ static void
 s_sweep (s_program_t *self)
 {
     const unsigned chunks = self->one ? 1 : CHUNKS;
+    const uint64_t seeds = self->seeds ? self->seeds : SEEDS;
     printf ("1..%u\n", chunks);
     sim_totals_t totals = {0};
     uint64_t seed = self->from;
     for (unsigned chunk = 0; chunk < chunks; chunk++) {
-        const uint64_t end = self->from + self->seeds * (chunk + 1) / chunks;
+        const uint64_t end = self->from + seeds * (chunk + 1) / chunks;
         const uint64_t first = seed;
         bool good = true;
         for (; seed < end && self->failures < self->failures_max; seed++) {
@@ -104,7 +107,7 @@ s_story (s_program_t *self, const char *path)
 {
     char title[200];
     sim_story_title (path, title, sizeof title);
-    const uint64_t seeds = self->one ? 1 : STORY_SEEDS;
+    const uint64_t seeds = self->seeds ? self->seeds : STORY_SEEDS;
     bool good = true;
     for (uint64_t seed = self->from; seed < self->from + seeds && good;
          seed++) {
@@ -131,8 +134,7 @@ s_usage (void)
 int
 main (int argc, char **argv)
 {
-    s_program_t self
-        = {.seeds = SEEDS, .from = 1, .failures_max = FAILURES_MAX};
+    s_program_t self = {.from = 1, .failures_max = FAILURES_MAX};
     int at = 1;
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp (argv[at], "-v") == 0) {

@@ -42,7 +42,8 @@ struct sim_packet {
 //  What the publisher may send on one flow, as far as it has been told.
 typedef struct {
     uint32_t flow;
-    void *outbox;              //  sim_outbox_t whose flow it is
+    void *outbox;  //  sim_outbox_t whose flow it is
+    char queue[TRN_NAME_MAX + 2];
     uint64_t messages, bytes;  //  granted
     uint64_t sent_messages, sent_bytes;
 } sim_credit_t;

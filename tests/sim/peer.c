@@ -6,7 +6,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "sim/peer.h"
+#include "sim/exchange.h"
 
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -64,10 +64,12 @@ void
 sim_peer_lose_disk (sim_peer_t *self)
 {
     for (unsigned index = 0; index < self->outbox_count; index++) {
-        if (self->outboxes[index].known) {
-            sim_ledger_forget (self->world->ledger,
-                               self->outboxes[index].stream);
+        sim_outbox_t *outbox = &self->outboxes[index];
+        unsigned stream;
+        for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+            sim_ledger_forget (self->world->ledger, stream);
         }
+        outbox->branch_count = 0;
     }
     sim_peer_set_disk (self, trn_disk_memory_new ());
 }
@@ -83,6 +85,27 @@ sim_peer_add_outbox (sim_peer_t *self, const char *queue)
     outbox->policy.pause_max_ms = 500;
     snprintf (outbox->queue, sizeof outbox->queue, "%s", queue);
     return outbox;
+}
+
+sim_outbox_t *
+sim_peer_add_exchange (sim_peer_t *self, const char *name,
+                       trn_exchange_type_t type)
+{
+    sim_outbox_t *outbox = sim_peer_add_outbox (self, name);
+    outbox->exchange = type;
+    return outbox;
+}
+
+bool
+sim_outbox_stream (const sim_outbox_t *self, unsigned index, unsigned *stream_p)
+{
+    if (self->exchange) {
+        const bool found = index < self->branch_count;
+        *stream_p = found ? self->branches[index].stream : 0;
+        return found;
+    }
+    *stream_p = self->stream;
+    return self->known && index == 0;
 }
 
 sim_consumer_t *
@@ -182,17 +205,24 @@ s_take_identity (sim_peer_t *self, int root)
 
 //  Start ------------------------------------------------------------------
 
+static sim_survival_t
+s_survival (const sim_peer_t *self)
+{
+    return self->ended == SIM_STOP   ? SIM_SURVIVES_ALL
+           : self->ended == SIM_KILL ? SIM_SURVIVES_KILL
+                                     : SIM_SURVIVES_CRASH;
+}
+
 static bool
 s_check_recovery (sim_peer_t *self, sim_outbox_t *outbox, int rc,
                   const trn_log_report_t *report, const char *why)
 {
     if (rc == 0) {
-        const sim_survival_t survival
-            = self->ended == SIM_STOP   ? SIM_SURVIVES_ALL
-              : self->ended == SIM_KILL ? SIM_SURVIVES_KILL
-                                        : SIM_SURVIVES_CRASH;
-        sim_ledger_reopen (self->world->ledger, outbox->stream, survival,
-                           report->high, &report->gaps);
+        unsigned stream;
+        for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+            sim_ledger_reopen (self->world->ledger, stream, s_survival (self),
+                               report->high, &report->gaps);
+        }
         return true;
     }
     //  A planned fault of the disk may stop an opening; nothing else may.
@@ -226,7 +256,10 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
     config.incarnation = self->incarnation;
     config.name = outbox->queue;
 
-    if (!outbox->twin) {
+    config.limit_messages = outbox->limit_messages;
+    config.at_limit = outbox->at_limit;
+    config.retain_bytes = outbox->retain_bytes;
+    if (!outbox->twin && !outbox->exchange) {
         outbox->stream = sim_ledger_stream (self->world->ledger,
                                             self->store_uuid, outbox->queue);
     }
@@ -245,9 +278,16 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
                    report.torn_bytes, report.clean ? " clean" : "");
         outbox->appended = report.high;
         outbox->first_seq = report.first_seq;
-        rc = trn_engine_add_outbox (self->engine, outbox->queue, outbox->queue,
-                                    report.high, &report.gaps, report.clean,
-                                    state, state_size, &outbox->id);
+        outbox->floor = 0;
+        rc = outbox->exchange
+                 ? trn_engine_add_exchange (
+                     self->engine, outbox->queue,
+                     outbox->exchange != TRN_EXCHANGE_FANOUT, report.high,
+                     &report.gaps, report.clean, state, state_size, &outbox->id)
+                 : trn_engine_add_outbox (self->engine, outbox->queue,
+                                          outbox->queue, report.high,
+                                          &report.gaps, report.clean, state,
+                                          state_size, &outbox->id);
         if (rc) {
             sim_fail (self->world, "%s/%s: the engine refuses its state: %s",
                       self->name, outbox->queue, tern_strerror (rc));
@@ -256,8 +296,13 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
         } else {
             trn_engine_set_policy (self->engine, outbox->id, 0, &outbox->policy,
                                    sim_peer_now (self));
-            sim_ledger_rule (self->world->ledger, outbox->stream,
-                             &outbox->policy);
+            if (outbox->exchange) {
+                sim_exchange_open (outbox);
+                sim_exchange_check_left (outbox, s_survival (self));
+            } else {
+                sim_ledger_rule (self->world->ledger, outbox->stream,
+                                 &outbox->policy);
+            }
         }
     }
     trn_ranges_clear (&report.gaps);
@@ -272,6 +317,7 @@ s_give_up (sim_peer_t *self)
     sim_trace (self->world, "%-5s cannot start", self->name);
     for (unsigned index = 0; index < self->outbox_count; index++) {
         trn_log_abandon (&self->outboxes[index].log);
+        sim_exchange_close (&self->outboxes[index]);
         self->outboxes[index].id = 0;
     }
     trn_engine_destroy (&self->engine);
@@ -325,6 +371,7 @@ sim_peer_start (sim_peer_t *self)
         sim_app_produce (&self->outboxes[index], 0);
         sim_outbox_kick (&self->outboxes[index]);
     }
+    sim_exchange_start (self);
     sim_directory_announce (self);
     sim_directory_inform (self);
     for (unsigned index = 0; index < self->consumer_count; index++) {
@@ -351,8 +398,11 @@ s_close_outbox (sim_peer_t *self, sim_outbox_t *outbox)
     if (rc) {
         self->ended = SIM_KILL;
     } else {
-        sim_ledger_confirm (self->world->ledger, outbox->stream, UINT64_MAX,
-                            UINT64_MAX);
+        unsigned stream;
+        for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
+            sim_ledger_confirm (self->world->ledger, stream, UINT64_MAX,
+                                UINT64_MAX);
+        }
     }
 }
 
@@ -360,6 +410,7 @@ static void
 s_forget_outbox (sim_outbox_t *outbox)
 {
     trn_log_abandon (&outbox->log);
+    sim_exchange_close (outbox);
     for (unsigned index = 0; index < SIM_CHUNKS; index++) {
         trn_chunk_release (&outbox->chunks[index]);
     }
@@ -431,6 +482,7 @@ sim_peer_destroy (sim_peer_t **self_p)
     }
     trn_engine_destroy (&self->engine);
     sim_directory_forget_views (self);
+    trn_bindings_destroy (&self->bindings);
     for (size_t index = 0; index < self->received_count; index++) {
         free (self->received[index]);
     }

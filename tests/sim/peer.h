@@ -14,11 +14,14 @@
 #include "sim/net.h"
 #include "sim/world.h"
 
+#include "core/binding.h"
 #include "core/engine.h"
+#include "core/router.h"
 #include "store/log.h"
 
-#define SIM_OUTBOXES_MAX 8
-#define SIM_CONSUMERS_MAX 4
+#define SIM_OUTBOXES_MAX 12
+#define SIM_CONSUMERS_MAX 12
+#define SIM_BRANCHES_MAX 4
 #define SIM_CHUNKS 4
 #define SIM_REPORTS_MAX 32
 
@@ -64,12 +67,31 @@ typedef struct {
     uint64_t seq, dead_seq;
 } sim_burial_t;
 
+//  A queue of an exchange, once bound.
+typedef struct {
+    char queue[TRN_NAME_MAX + 2];
+    uint32_t number;    //  as the engine of this life knows it; 0: not
+    uint32_t bindings;  //  that lead to it
+    unsigned stream;    //  in the ledger
+    bool durable;       //  the saved state knows it
+    bool saving;        //  the one being saved does
+    bool was_durable;   //  in any life
+} sim_branch_t;
+
 typedef struct sim_outbox sim_outbox_t;
 
 struct sim_outbox {
     sim_peer_t *peer;
     char queue[TRN_NAME_MAX + 2];
     trn_policy_t policy;
+    trn_exchange_type_t exchange;  //  0: it is a queue
+    trn_router_t *router;          //  of an exchange, while up
+    sim_branch_t branches[SIM_BRANCHES_MAX];
+    unsigned branch_count;
+    uint64_t retain_bytes;  //  of an exchange
+    uint64_t limit_messages;
+    trn_at_limit_t at_limit;
+    uint64_t floor;         //  as the engine was told
     sim_outbox_t *grave;    //  its dead letters; NULL: none died yet
     sim_outbox_t *source;   //  whose dead letters these are; NULL: no one's
     sim_burial_t *burials;  //  owned
@@ -148,6 +170,8 @@ struct sim_peer {
     unsigned consumer_count;
     bool drain_mode;  //  applications accept everything, quickly
 
+    trn_bindings_t *bindings;  //  as it has heard, in this life; owned
+    bool bindings_known;
     sim_entry_t *views_first, *views_last;
     int64_t views_arrive_us;
     struct {
@@ -171,6 +195,16 @@ sim_peer_destroy (sim_peer_t **self_p);
 //  What it does in every life from the next on; while up, from now on.
 sim_outbox_t *
 sim_peer_add_outbox (sim_peer_t *self, const char *queue);
+
+sim_outbox_t *
+sim_peer_add_exchange (sim_peer_t *self, const char *name,
+                       trn_exchange_type_t type);
+
+//  What the ledger calls it: one stream for a queue, one for each queue of an
+//  exchange.  index from 0; false behind the last.
+bool
+sim_outbox_stream (const sim_outbox_t *self, unsigned index,
+                   unsigned *stream_p);
 
 sim_consumer_t *
 sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
@@ -234,6 +268,15 @@ sim_peer_reported (const sim_peer_t *self, const char *id);
 void
 sim_watch_credit (sim_conn_t *conn, const trn_frame_t *frame);
 
+//  A frame is about to leave: if it is an OFFER, its flow is that of this queue.
+void
+sim_watch_offer (sim_conn_t *conn, const trn_frame_t *frame);
+
+//  The stream of a flow, if it is known: conn may be NULL.
+bool
+sim_watch_stream (const sim_outbox_t *outbox, const sim_conn_t *conn,
+                  uint32_t flow, unsigned *stream_p);
+
 //  A DATA frame with so many bytes of records is about to leave.
 void
 sim_watch_run (sim_outbox_t *outbox, sim_conn_t *conn, const trn_frame_t *frame,
@@ -276,6 +319,12 @@ sim_outbox_take_state (sim_outbox_t *outbox, bool closing);
 
 //  grave.c: dead letters ----------------------------------------------------
 
+//  The record at this seq, in a chunk that the caller releases.  Its size, or
+//  why not.
+int
+sim_outbox_read (const sim_outbox_t *outbox, uint64_t seq, trn_record_t *record,
+                 trn_chunk_t **chunk_p);
+
 //  The engine wants a copy.
 void
 sim_grave_bury (sim_outbox_t *source, const trn_action_t *action);
@@ -291,11 +340,16 @@ sim_grave_recall (sim_outbox_t *grave);
 
 //  rule.c: messages that are not plain --------------------------------------
 
-#define SIM_RULE_SIZE 25
+#define SIM_RULE_SIZE (25 + 4 * SIM_BRANCHES_MAX)
 
-//  As the routing key of its record.
-void
+//  As the routing key of its record; returns the size.
+uint8_t
 sim_rule_put (const trn_rule_t *rule, uint8_t key[SIM_RULE_SIZE]);
+
+//  False: it is plain.
+bool
+sim_rule_get (const trn_record_t *record, trn_rule_t *rule,
+              uint32_t targets[SIM_BRANCHES_MAX]);
 
 //  A life begins: tell the engine of all that are there.  False: the disk would
 //  not let us read them.

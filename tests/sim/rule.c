@@ -11,23 +11,37 @@
 
 #include <tern/error.h>
 
-#include <string.h>
+#include <assert.h>
 
-void
+enum {
+    FIXED = 25
+};
+
+uint8_t
 sim_rule_put (const trn_rule_t *rule, uint8_t key[SIM_RULE_SIZE])
 {
+    assert (rule->target_count <= SIM_BRANCHES_MAX);
     key[0] = rule->priority;
     trn_put_u64 (key + 1, rule->due_ms);
     trn_put_u64 (key + 9, rule->expires_ms);
     trn_put_u64 (key + 17, rule->order);
+    for (size_t index = 0; index < rule->target_count; index++) {
+        trn_put_u32 (key + FIXED + 4 * index, rule->targets[index]);
+    }
+    return (uint8_t) (FIXED + 4 * rule->target_count);
 }
 
-static bool
-s_get (const trn_record_t *record, trn_rule_t *rule)
+bool
+sim_rule_get (const trn_record_t *record, trn_rule_t *rule,
+              uint32_t targets[SIM_BRANCHES_MAX])
 {
-    if (!(record->flags & TRN_RECORD_RULED)
-        || record->key_size != SIM_RULE_SIZE) {
+    if (!(record->flags & TRN_RECORD_RULED) || record->key_size < FIXED
+        || record->key_size > SIM_RULE_SIZE) {
         return false;
+    }
+    const size_t count = (record->key_size - FIXED) / 4u;
+    for (size_t index = 0; index < count; index++) {
+        targets[index] = trn_get_u32 (record->key + FIXED + 4 * index);
     }
     *rule = (trn_rule_t) {
         .seq = record->seq,
@@ -35,6 +49,8 @@ s_get (const trn_record_t *record, trn_rule_t *rule)
         .due_ms = trn_get_u64 (record->key + 1),
         .expires_ms = trn_get_u64 (record->key + 9),
         .order = trn_get_u64 (record->key + 17),
+        .targets = count ? targets : NULL,
+        .target_count = count,
     };
     return true;
 }
@@ -49,8 +65,9 @@ s_tell_chunk (const sim_outbox_t *outbox, const trn_chunk_t *chunk,
            == 1) {
         trn_record_t record;
         trn_rule_t rule;
+        uint32_t targets[SIM_BRANCHES_MAX];
         if (trn_record_peek (run.data, run.size, &record) > 0
-            && s_get (&record, &rule)
+            && sim_rule_get (&record, &rule, targets)
             && !trn_engine_settled (outbox->peer->engine, outbox->id, seq)) {
             trn_engine_on_message (outbox->peer->engine, outbox->id, &rule);
         }

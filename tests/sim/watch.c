@@ -8,7 +8,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "sim/peer.h"
+#include "sim/exchange.h"
 
 #include "base/memory.h"
 
@@ -43,6 +43,36 @@ sim_watch_credit (sim_conn_t *conn, const trn_frame_t *frame)
     }
 }
 
+void
+sim_watch_offer (sim_conn_t *conn, const trn_frame_t *frame)
+{
+    if (frame->type == TRN_OFFER) {
+        sim_credit_t *credit = s_credit (conn, frame->offer.flow);
+        snprintf (credit->queue, sizeof credit->queue, "%.*s",
+                  (int) frame->offer.queue.size, frame->offer.queue.at);
+    }
+}
+
+bool
+sim_watch_stream (const sim_outbox_t *outbox, const sim_conn_t *conn,
+                  uint32_t flow, unsigned *stream_p)
+{
+    *stream_p = outbox->stream;
+    if (!outbox->exchange) {
+        return true;
+    }
+    for (unsigned index = 0; conn && index < conn->credit_count; index++) {
+        if (conn->credits[index].flow == flow) {
+            const sim_branch_t *branch
+                = sim_exchange_branch ((sim_outbox_t *) (uintptr_t) outbox,
+                                       conn->credits[index].queue);
+            *stream_p = branch ? branch->stream : 0;
+            return branch != NULL;
+        }
+    }
+    return false;
+}
+
 //  The byte limit may be passed by the last record of a run, never by a run
 //  that starts beyond it: a record is not cut.
 void
@@ -67,13 +97,13 @@ sim_watch_run (sim_outbox_t *outbox, sim_conn_t *conn, const trn_frame_t *frame,
 }
 
 static void
-s_note_stale (const sim_outbox_t *outbox, const trn_settle_t *entry,
-              sim_stale_t *stale)
+s_note_stale (const sim_outbox_t *outbox, unsigned stream,
+              const trn_settle_t *entry, sim_stale_t *stale)
 {
     const sim_peer_t *peer = outbox->peer;
     for (uint64_t seq = entry->from; seq <= entry->to; seq++) {
         const uint64_t token
-            = sim_ledger_token (peer->world->ledger, outbox->stream, seq);
+            = sim_ledger_token (peer->world->ledger, stream, seq);
         if (token != entry->token && stale->count < 64
             && !trn_engine_settled (peer->engine, outbox->id, seq)) {
             stale->seqs[stale->count++] = seq;
@@ -94,8 +124,14 @@ sim_watch_stale (const sim_conn_t *conn, const trn_frame_t *frame,
             stale->outbox = conn->credits[index].outbox;
         }
     }
-    for (uint32_t at = 0; stale->outbox && at < frame->settle.count; at++) {
-        s_note_stale (stale->outbox, &frame->settle.entries[at], stale);
+    unsigned stream;
+    if (!stale->outbox
+        || !sim_watch_stream (stale->outbox, conn, frame->settle.flow,
+                              &stream)) {
+        return false;
+    }
+    for (uint32_t at = 0; at < frame->settle.count; at++) {
+        s_note_stale (stale->outbox, stream, &frame->settle.entries[at], stale);
     }
     return stale->count > 0;
 }

@@ -8,6 +8,7 @@
 
 #include "sim/world.h"
 
+#include "sim/exchange.h"
 #include "sim/ledger.h"
 #include "sim/net.h"
 #include "sim/peer.h"
@@ -32,6 +33,7 @@ sim_world_close (sim_world_t *world)
     for (unsigned index = 0; index < world->peer_count; index++) {
         sim_peer_destroy (&world->peers[index]);
     }
+    sim_exchange_forget (world);
     sim_net_destroy (&world->net);
     sim_ledger_destroy (&world->ledger);
     free (world->heap);

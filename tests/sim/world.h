@@ -13,6 +13,8 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "wire/binding.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +39,7 @@ struct sim_event {
 };
 
 #define SIM_PEERS_MAX 8
+#define SIM_BINDINGS_MAX 100
 
 struct sim_world {
     uint64_t seed;
@@ -56,6 +59,8 @@ struct sim_world {
     sim_peer_t *peers[SIM_PEERS_MAX];
     unsigned peer_count;
     bool directory_down;  //  nobody hears anything new of the others
+    trn_binding_t *bindings[SIM_BINDINGS_MAX];  //  all versions; owned
+    unsigned binding_count;
     sim_net_t *net;
     sim_ledger_t *ledger;
 };
