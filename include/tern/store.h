@@ -98,6 +98,18 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_store_verify (tern_store_t *self, const char *outbox,
                    tern_outbox_info_t *info);
 
+//  Large bodies (tern/large.h) that lie in the store, those of uploads under way
+//  included.
+typedef struct {
+    uint64_t bodies;
+    uint64_t bytes;
+} tern_store_large_t;
+
+//  Returns 0 and fills *large, or TERN_EACCESS, TERN_EIO, TERN_EFULL (too many
+//  files).
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_large (tern_store_t *self, tern_store_large_t *large);
+
 //  Messages ----------------------------------------------------------------
 
 //  A message as it was published; borrowed for the call that shows it.
@@ -140,6 +152,7 @@ typedef struct {
     size_t order_key_size;
     const char *first_id;  //  of a replay: that of the first message
     size_t first_id_size;
+    uint64_t large_size;  //  of its body, which is not here; 0: it is
 } tern_store_rules_t;
 
 TERN_EXPORT void

@@ -193,29 +193,37 @@ s_spawn (pid_t *pid_p, const char *command, const int fds[3],
     return error;
 }
 
-int
-cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg)
+static int
+s_start (pid_t *pid_p, const char *command, tern_msg_t *msg, const int fds[3])
 {
-    return cli_child_start_into (pid_p, command, msg, -1, -1);
+    cli_child_fd ();
+    environment_t environment = {0};
+    s_env_inherit (&environment);
+    s_env_message (&environment, msg);
+    const int error = s_spawn (pid_p, command, fds, environment.items);
+    s_env_free (&environment);
+    return error;
 }
 
 int
 cli_child_start_into (pid_t *pid_p, const char *command, tern_msg_t *msg,
                       int out, int err)
 {
-    cli_child_fd ();
-    const int body = s_body_file (msg);
-    if (body < 0) {
+    const int fds[3] = {s_body_file (msg), out, err};
+    if (fds[0] < 0) {
         return errno;
     }
-    environment_t environment = {0};
-    s_env_inherit (&environment);
-    s_env_message (&environment, msg);
-    const int fds[3] = {body, out, err};
-    const int error = s_spawn (pid_p, command, fds, environment.items);
-    close (body);
-    s_env_free (&environment);
+    const int error = s_start (pid_p, command, msg, fds);
+    close (fds[0]);
     return error;
+}
+
+int
+cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg, int body)
+{
+    const int fds[3] = {body, -1, -1};
+    return body < 0 ? cli_child_start_into (pid_p, command, msg, -1, -1)
+                    : s_start (pid_p, command, msg, fds);
 }
 
 //  Endings -------------------------------------------------------------------

@@ -24,11 +24,12 @@ typedef struct {
     int signal;  //  the signal that ended it
 } cli_ending_t;
 
-//  Start it.  0 and *pid_p, or errno.
+//  Start it, with the body from this file, or from the message if it is -1.  0
+//  and *pid_p, or errno.
 int
-cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg);
+cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg, int body);
 
-//  The same with its output and what it says going to these files; -1: to ours.
+//  With the message's body, and its output and what it says going to these files; -1: to ours.
 int
 cli_child_start_into (pid_t *pid_p, const char *command, tern_msg_t *msg,
                       int out, int err);

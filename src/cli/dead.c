@@ -19,6 +19,7 @@
 #include "cli/command.h"
 #include "cli/format.h"
 #include "cli/gone.h"
+#include "cli/large.h"
 #include "cli/letter.h"
 #include "cli/options.h"
 #include "cli/say.h"
@@ -192,6 +193,41 @@ s_go_home (dead_t *self, const char home[NAME_MAX_BYTES + 2])
     return rc ? cli_fail_tern (rc, home, why) : code;
 }
 
+//  A large body is sent from here: its letter may go then.
+
+typedef struct {
+    dead_t *dead;
+    const tern_msg_t *letter;
+    uint64_t offset;
+} reading_t;
+
+static int64_t
+s_read (void *arg, void *buffer, size_t size)
+{
+    reading_t *reading = arg;
+    size_t got = 0;
+    const int rc = cli_large_fetch (reading->dead->peer, reading->letter,
+                                    reading->offset, buffer, size, &got);
+    reading->offset += got;
+    return rc == TERN_OK ? (int64_t) got : rc;
+}
+
+static int
+s_send (dead_t *self, const tern_msg_t *letter, const tern_msg_t *again)
+{
+    if (tern_large_size (letter)) {
+        reading_t reading = {self, letter, 0};
+        return tern_large_send (self->producer, again, s_read, &reading, -1,
+                                &self->last_seq);
+    }
+    int rc;
+    do {
+        rc = tern_producer_send_msg (self->producer, again, SLICE_MS,
+                                     &self->last_seq);
+    } while (rc == TERN_ETIMEOUT && !cli_stop_asked ());
+    return rc;
+}
+
 static int
 s_replay (dead_t *self, tern_msg_t *letter)
 {
@@ -204,11 +240,7 @@ s_replay (dead_t *self, tern_msg_t *letter)
     }
     int code = s_go_home (self, home);
     if (code == CLI_DONE) {
-        int rc;
-        do {
-            rc = tern_producer_send_msg (self->producer, again, SLICE_MS,
-                                         &self->last_seq);
-        } while (rc == TERN_ETIMEOUT && !cli_stop_asked ());
+        const int rc = s_send (self, letter, again);
         if (rc == TERN_OK) {
             self->batch[self->batched++] = tern_msg_dup (letter);
         } else if (rc == TERN_ETIMEOUT) {

@@ -4,6 +4,7 @@
 
 #include "cli/exec.h"
 #include "cli/child.h"
+#include "cli/large.h"
 #include "cli/say.h"
 #include "cli/stop.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 //  sh -c CMD says this when nobody will ever be able to do it.
 #define EXIT_REJECT 65
@@ -20,12 +22,12 @@
 #define START_PAUSE_MS 1000
 
 void
-cli_exec_init (cli_exec_t *self, const char *command, tern_consumer_t *consumer,
-               size_t most)
+cli_exec_init (cli_exec_t *self, const char *command, tern_peer_t *peer,
+               tern_consumer_t *consumer, size_t most)
 {
     assert (most >= 1 && most <= CLI_JOBS_MAX);
-    *self
-        = (cli_exec_t) {.command = command, .consumer = consumer, .most = most};
+    *self = (cli_exec_t) {
+        .command = command, .peer = peer, .consumer = consumer, .most = most};
     self->jobs = calloc (most, sizeof *self->jobs);
     if (!self->jobs) {
         abort ();
@@ -102,14 +104,44 @@ cli_exec_settle (cli_exec_t *self)
 
 //  Beginnings ----------------------------------------------------------------
 
+//  The body of a large message in a file: false if it could not be fetched, and
+//  the message is settled, or goes back when we leave.
+static bool
+s_fetch (cli_exec_t *self, tern_msg_t *msg, int *body_p)
+{
+    const int rc = cli_large_open (self->peer, msg, body_p);
+    if (rc == TERN_OK) {
+        return true;
+    }
+    if (cli_large_is_lost (rc)) {
+        self->rejected++;
+        tern_consumer_reject (self->consumer, msg);
+    } else if (!cli_stop_asked ()) {
+        self->requeued++;
+        tern_consumer_requeue (self->consumer, msg);
+    }
+    cli_note ("%s: its body cannot be fetched: %s; %s", tern_msg_id (msg),
+              tern_strerror (rc),
+              cli_large_is_lost (rc) ? "rejected" : "it goes back");
+    return false;
+}
+
 void
 cli_exec_start (cli_exec_t *self, const tern_msg_t *msg)
 {
     assert (cli_exec_has_room (self));
     cli_job_t *job = &self->jobs[self->running];
     *job = (cli_job_t) {.msg = tern_msg_dup (msg)};
+    int body = -1;
+    if (tern_large_size (msg) && !s_fetch (self, job->msg, &body)) {
+        tern_msg_destroy (&job->msg);
+        return;
+    }
     const cli_ending_t ending
-        = {.error = cli_child_start (&job->pid, self->command, job->msg)};
+        = {.error = cli_child_start (&job->pid, self->command, job->msg, body)};
+    if (body >= 0) {
+        close (body);
+    }
     if (ending.error == 0) {
         self->running++;
         return;

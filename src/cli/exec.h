@@ -22,16 +22,17 @@ typedef struct {
 
 typedef struct {
     const char *command;        //  for sh -c
+    tern_peer_t *peer;          //  that fetches large bodies
     tern_consumer_t *consumer;  //  of the messages
     cli_job_t *jobs;            //  those that run, in no order
     size_t running, most;
     uint64_t accepted, requeued, rejected;
 } cli_exec_t;
 
-//  command and consumer are borrowed.
+//  command, peer and consumer are borrowed.
 void
-cli_exec_init (cli_exec_t *self, const char *command, tern_consumer_t *consumer,
-               size_t most);
+cli_exec_init (cli_exec_t *self, const char *command, tern_peer_t *peer,
+               tern_consumer_t *consumer, size_t most);
 
 //  Nothing runs any more: see cli_exec_finish ().
 void
@@ -40,7 +41,8 @@ cli_exec_free (cli_exec_t *self);
 bool
 cli_exec_has_room (const cli_exec_t *self);
 
-//  Start the command for a message that recv () lent; there is room.
+//  Start the command for a message that recv () lent; there is room.  A large
+//  body is fetched first; while it is, nothing else is done.
 void
 cli_exec_start (cli_exec_t *self, const tern_msg_t *msg);
 

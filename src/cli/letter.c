@@ -4,6 +4,7 @@
 
 #include "cli/letter.h"
 #include "cli/format.h"
+#include "cli/large.h"
 #include "cli/message.h"
 #include "cli/options.h"
 
@@ -53,7 +54,7 @@ s_json_letter (cli_json_t *json, tern_msg_t *letter)
         cli_letter_header (letter, "tern.dead.consumer", text, sizeof text));
     cli_json_count (json, "accepted_us", s_number (letter, "tern.dead.time"));
     cli_json_count (json, "died_us", tern_msg_time_us (letter));
-    cli_json_count (json, "size", tern_msg_size (letter));
+    cli_json_count (json, "size", cli_large_body_size (letter));
 }
 
 void
@@ -93,7 +94,8 @@ cli_letter_row (cli_table_t *table, const tern_msg_t *letter)
     cli_letter_header (letter, "tern.dead.consumer", text, sizeof text);
     cli_table_add (table, *text ? text : "-");
     cli_table_add (table, cli_format_time (&number, tern_msg_time_us (letter)));
-    cli_table_add (table, cli_format_bytes (&number, tern_msg_size (letter)));
+    cli_table_add (table,
+                   cli_format_bytes (&number, cli_large_body_size (letter)));
 }
 
 //  Text that came from elsewhere: what a terminal might take for a command
@@ -159,8 +161,9 @@ cli_letter_show (cli_output_t *output, const tern_msg_t *letter)
         }
     }
     cli_text_t bytes;
-    snprintf (line, sizeof line, "  body, %s\n",
-              cli_format_bytes (&bytes, tern_msg_size (letter)));
+    snprintf (line, sizeof line, "  body, %s%s\n",
+              cli_format_bytes (&bytes, cli_large_body_size (letter)),
+              tern_large_size (letter) ? ", large: tern recv fetches it" : "");
     cli_output_text (output, line);
     if (tern_msg_size (letter) > 0) {
         s_print_text (output, tern_msg_body (letter), tern_msg_size (letter),

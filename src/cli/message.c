@@ -53,5 +53,11 @@ cli_message_json (cli_json_t *json, tern_msg_t *msg)
     cli_json_count (json, "deliveries", tern_msg_deliveries (msg));
     cli_json_bool (json, "redelivered", tern_msg_redelivered (msg));
     cli_json_count (json, "time_us", tern_msg_time_us (msg));
-    cli_json_bytes (json, "body", tern_msg_body (msg), tern_msg_size (msg));
+    const uint64_t large = tern_large_size (msg);
+    if (large) {
+        cli_json_null (json, "body");
+        cli_json_count (json, "large", large);
+    } else {
+        cli_json_bytes (json, "body", tern_msg_body (msg), tern_msg_size (msg));
+    }
 }

@@ -163,11 +163,19 @@ s_print_line (outbox_t *self, const tern_store_message_t *message)
 {
     char line[256];
     cli_text_t clock;
-    snprintf (line, sizeof line, "%s/%s/%" PRIu64 "  %s  %zu B  ",
+    tern_store_rules_t rules;
+    tern_store_rules (message, &rules);
+    const uint64_t large = rules.large_size;
+    snprintf (line, sizeof line, "%s/%s/%" PRIu64 "  %s  %" PRIu64 " B  ",
               tern_store_name (self->store), self->outbox, message->seq,
-              cli_format_time (&clock, message->time_us), message->size);
+              cli_format_time (&clock, message->time_us),
+              large ? large : message->size);
     cli_output_text (&self->output, line);
-    s_print_body (&self->output, message->body, message->size);
+    if (large) {
+        cli_output_text (&self->output, "(large)\n");
+    } else {
+        s_print_body (&self->output, message->body, message->size);
+    }
 }
 
 static void
@@ -192,7 +200,14 @@ s_print_message_json (outbox_t *self, const tern_store_message_t *message)
     }
     cli_json_close (&json);
     cli_json_count (&json, "time_us", message->time_us);
-    cli_json_bytes (&json, "body", message->body, message->size);
+    tern_store_rules_t rules;
+    tern_store_rules (message, &rules);
+    if (rules.large_size) {
+        cli_json_null (&json, "body");
+        cli_json_count (&json, "large", rules.large_size);
+    } else {
+        cli_json_bytes (&json, "body", message->body, message->size);
+    }
     cli_json_close (&json);
 }
 
@@ -232,6 +247,44 @@ s_peek (outbox_t *self, const tern_outbox_info_t *info)
     return rc < 0 ? cli_fail_tern (rc, self->path, NULL) : CLI_DONE;
 }
 
+//  ls, behind the outboxes: bodies of large messages, of all of them.
+
+static int
+s_list_large (outbox_t *self)
+{
+    tern_store_large_t large;
+    const int rc = tern_store_large (self->store, &large);
+    if (rc) {
+        return cli_fail_tern (rc, self->path, NULL);
+    }
+    if (large.bodies == 0) {
+        return CLI_DONE;
+    }
+    if (self->common.json) {
+        cli_json_t json;
+        cli_json_init (&json, &self->output);
+        cli_json_open (&json, NULL, '{');
+        cli_json_text (&json, "store", self->path);
+        cli_json_text (&json, "peer", tern_store_name (self->store));
+        cli_json_count (&json, "large_bodies", large.bodies);
+        cli_json_count (&json, "bytes", large.bytes);
+        cli_json_close (&json);
+        return CLI_DONE;
+    }
+    cli_text_t text;
+    cli_table_add (&self->table, tern_store_name (self->store));
+    cli_table_add (&self->table, "(large bodies)");
+    cli_table_add (&self->table, "-");
+    s_add_count (&self->table, large.bodies);
+    cli_table_add (&self->table, "-");
+    cli_table_add (&self->table, cli_format_bytes (&text, large.bytes));
+    cli_table_add (&self->table, cli_format_bytes (&text, large.bytes));
+    cli_table_add (&self->table, "-");
+    cli_table_add (&self->table, "-");
+    cli_table_add (&self->table, self->path);
+    return CLI_DONE;
+}
+
 //  Going through stores ------------------------------------------------------
 
 static int
@@ -252,6 +305,10 @@ s_each_outbox (outbox_t *self, outbox_fn *fn)
             = rc ? cli_fail_tern (rc, self->path, NULL) : fn (self, &info);
         worst = code > worst ? code : worst;
         self->outboxes++;
+    }
+    if (fn == s_list && !self->queue) {
+        const int code = s_list_large (self);
+        worst = code > worst ? code : worst;
     }
     return worst;
 }

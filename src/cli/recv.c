@@ -14,12 +14,14 @@
 #include "cli/command.h"
 #include "cli/exec.h"
 #include "cli/format.h"
+#include "cli/large.h"
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/say.h"
 #include "cli/seat.h"
 #include "cli/stop.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -47,6 +49,7 @@ typedef struct {
     uint64_t jobs;  //  --exec: so many at once
     bool raw;
     bool no_ack;
+    const char *large_to;  //  folder for large bodies
 
     tern_peer_t *peer;
     tern_consumer_t *consumer;
@@ -59,13 +62,17 @@ typedef struct {
 
 //  Printing ------------------------------------------------------------------
 
+//  file: where its large body is, or NULL.
 static void
-s_print_json (recv_t *self, tern_msg_t *msg)
+s_print_json (recv_t *self, tern_msg_t *msg, const char *file)
 {
     cli_json_t json;
     cli_json_init (&json, &self->output);
     cli_json_open (&json, NULL, '{');
     cli_message_json (&json, msg);
+    if (file) {
+        cli_json_text (&json, "file", file);
+    }
     cli_json_close (&json);
 }
 
@@ -73,7 +80,7 @@ static void
 s_print (recv_t *self, tern_msg_t *msg)
 {
     if (self->common.json) {
-        s_print_json (self, msg);
+        s_print_json (self, msg, NULL);
         return;
     }
     cli_output_add (&self->output, tern_msg_body (msg), tern_msg_size (msg));
@@ -107,9 +114,86 @@ s_end_batch (recv_t *self)
                  : CLI_DONE;
 }
 
+//  Large bodies --------------------------------------------------------------
+
+//  What cannot be had is for nobody, and people should know.
+static int
+s_large_failed (recv_t *self, tern_msg_t *msg, int rc, const char *where)
+{
+    if (rc == TERN_ETIMEOUT) {
+        return CLI_FAILED;  //  a signal; it goes back
+    }
+    if (cli_large_is_lost (rc) && !self->no_ack) {
+        tern_consumer_reject (self->consumer, msg);
+    }
+    return cli_fail (
+        cli_exit_code (rc), "%s: %s: %s; %s", tern_msg_id (msg), where,
+        rc == TERN_EIO && errno ? strerror (errno) : tern_strerror (rc),
+        cli_large_is_lost (rc) && !self->no_ack ? "it was rejected"
+                                                : "it goes back to its queue");
+}
+
+//  Into a file; what is printed says which.
+static int
+s_save_large (recv_t *self, tern_msg_t *msg)
+{
+    char path[CLI_LARGE_PATH] = "";
+    const int rc = cli_large_save (self->peer, msg, self->large_to, path);
+    if (rc != TERN_OK) {
+        return s_large_failed (self, msg, rc, path);
+    }
+    if (self->common.json) {
+        s_print_json (self, msg, path);
+    } else {
+        cli_output_text (&self->output, path);
+        cli_output_text (&self->output, "\n");
+    }
+    return CLI_DONE;
+}
+
+//  Everything before it is out already, so its pieces follow in order.
+static int
+s_print_large (recv_t *self, tern_msg_t *msg)
+{
+    if (self->common.json && self->no_ack) {
+        s_print_json (self, msg, NULL);
+        return CLI_DONE;
+    }
+    if (self->common.json) {
+        return cli_fail (CLI_USAGE,
+                         "%s: a large message; with --json say where its body "
+                         "shall be put, --large-to DIR; it goes back to %s",
+                         tern_msg_id (msg), self->queue);
+    }
+    const int rc = cli_large_print (self->peer, msg);
+    if (rc != TERN_OK) {
+        return s_large_failed (self, msg, rc, "standard output");
+    }
+    cli_output_text (&self->output, self->raw ? "" : "\n");
+    return CLI_DONE;
+}
+
+static int
+s_on_large (recv_t *self, tern_msg_t *msg)
+{
+    int code = s_end_batch (self);
+    if (code == CLI_DONE) {
+        code = self->large_to ? s_save_large (self, msg)
+                              : s_print_large (self, msg);
+    }
+    if (code == CLI_DONE) {
+        self->batch[self->batched++] = tern_msg_dup (msg);
+        code = s_end_batch (self);
+    }
+    return code;
+}
+
 static int
 s_on_print (recv_t *self, tern_msg_t *msg)
 {
+    if (tern_large_size (msg)) {
+        return s_on_large (self, msg);
+    }
     s_print (self, msg);
     self->batch[self->batched++] = tern_msg_dup (msg);
     return self->batched == BATCH_MESSAGES || self->output.size >= BATCH_BYTES
@@ -185,7 +269,7 @@ s_run_printing (recv_t *self)
 static int
 s_run_commands (recv_t *self)
 {
-    cli_exec_init (&self->exec, self->command, self->consumer,
+    cli_exec_init (&self->exec, self->command, self->peer, self->consumer,
                    (size_t) self->jobs);
     while (!cli_stop_asked () && self->received < self->count) {
         cli_exec_settle (&self->exec);
@@ -301,6 +385,8 @@ cli_recv (int argc, char **argv)
          "--bind: direct, fanout or topic", 0, 0},
         {"from", 0, CLI_TEXT, &self.from, "WHERE",
          "--bind: new (default), earliest, number or time", 0, 0},
+        {"large-to", 0, CLI_TEXT, &self.large_to, "DIR",
+         "large bodies: a file each, and its path as the line", 0, 0},
         {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
          0, 0},
     };
@@ -323,11 +409,13 @@ cli_recv (int argc, char **argv)
     if (self.raw && self.common.json) {
         return cli_fail (CLI_USAGE, "--raw and --json: choose one of them");
     }
-    if (self.command && (self.raw || self.common.json || self.no_ack)) {
+    if (self.command
+        && (self.raw || self.common.json || self.no_ack || self.large_to)) {
         return cli_fail (CLI_USAGE, "--exec and --%s: choose one of them",
                          self.raw           ? "raw"
                          : self.common.json ? "json"
-                                            : "no-ack");
+                         : self.no_ack      ? "no-ack"
+                                            : "large-to");
     }
     if ((self.type || self.from) && self.binds.count == 0) {
         return cli_fail (CLI_USAGE, "--%s: only with --bind",

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 //  How long a signal may go unnoticed while something is waited for.
@@ -107,6 +108,28 @@ s_draw_progress (const send_t *self)
     }
 }
 
+//  What became of one that was not stored.
+
+static int
+s_not_sent (const send_t *self, int rc)
+{
+    if (rc == TERN_ETIMEOUT) {
+        return cli_stop_asked () ? CLI_FAILED
+                                 : cli_fail (CLI_TIMEOUT,
+                                             "%s: no room in the outbox for "
+                                             "message %" PRIu64 " within "
+                                             "--timeout",
+                                             self->queue, self->sent + 1);
+    }
+    if (rc == TERN_ENOROUTE) {
+        return cli_fail (CLI_FAILED,
+                         "%s: no queue is bound that gets this message; it was "
+                         "not sent; see tern exchanges",
+                         self->queue);
+    }
+    return cli_fail_tern (rc, self->queue, NULL);
+}
+
 //  Send one body, however long the outbox makes us wait for room.
 
 static int
@@ -129,21 +152,7 @@ s_send_body (send_t *self, const void *body, size_t size)
         self->sent++;
         return CLI_DONE;
     }
-    if (rc == TERN_ETIMEOUT) {
-        return cli_stop_asked () ? CLI_FAILED
-                                 : cli_fail (CLI_TIMEOUT,
-                                             "%s: no room in the outbox for "
-                                             "message %" PRIu64 " within "
-                                             "--timeout",
-                                             self->queue, self->sent + 1);
-    }
-    if (rc == TERN_ENOROUTE) {
-        return cli_fail (CLI_FAILED,
-                         "%s: no queue is bound that gets this message; it was "
-                         "not sent; see tern exchanges",
-                         self->queue);
-    }
-    return cli_fail_tern (rc, self->queue, NULL);
+    return s_not_sent (self, rc);
 }
 
 //  Sources -------------------------------------------------------------------
@@ -164,6 +173,77 @@ s_send_words (send_t *self, char **words, size_t count)
               : s_send_body (self, body.size > 0 ? body.bytes : "", body.size);
     cli_output_free (&body);
     return code;
+}
+
+//  What is larger than a message: its beginning was read already.
+
+typedef struct {
+    int fd;
+    const char *begun;
+    size_t left;  //  of that
+    int error;    //  errno
+} reading_t;
+
+static int64_t
+s_read (void *arg, void *buffer, size_t size)
+{
+    reading_t *self = arg;
+    if (self->left > 0) {
+        const size_t some = self->left < size ? self->left : size;
+        memcpy (buffer, self->begun, some);
+        self->begun += some;
+        self->left -= some;
+        return (int64_t) some;
+    }
+    while (!cli_stop_asked ()) {
+        const ssize_t got
+            = cli_stop_wait (self->fd, -1) ? read (self->fd, buffer, size) : -1;
+        if (got >= 0) {
+            return got;
+        }
+        if (errno != EINTR && errno != EAGAIN && !cli_stop_asked ()) {
+            self->error = errno;
+            return TERN_EIO;
+        }
+    }
+    return TERN_ECLOSED;
+}
+
+static int
+s_send_large (send_t *self, int fd, const char *name, const char *begun,
+              size_t size)
+{
+    tern_msg_t *msg = NULL;
+    struct stat info;
+    reading_t reading = {.fd = fd, .begun = begun, .left = size};
+    const bool too_big = fstat (fd, &info) == 0 && S_ISREG (info.st_mode)
+                         && info.st_size > TERN_LARGE_MAX;
+    int rc
+        = too_big ? TERN_ETOOBIG : cli_form_make (&self->form, NULL, 0, &msg);
+    if (rc == TERN_OK) {
+        rc = tern_large_send (
+            self->producer, msg, s_read, &reading,
+            self->timeout_ms > INT32_MAX ? -1 : (int) self->timeout_ms,
+            &self->last_seq);
+    }
+    tern_msg_destroy (&msg);
+    if (rc == TERN_OK) {
+        self->sent++;
+        return CLI_DONE;
+    }
+    if (cli_stop_asked ()) {
+        return CLI_FAILED;
+    }
+    if (reading.error) {
+        return cli_fail (CLI_FAILED, "%s: %s; nothing was sent", name,
+                         strerror (reading.error));
+    }
+    return rc == TERN_ETOOBIG
+               ? cli_fail (CLI_REFUSED,
+                           "%s: over the limit of %d bytes for one message; "
+                           "nothing was sent",
+                           name, TERN_LARGE_MAX)
+               : s_not_sent (self, rc);
 }
 
 //  All of fd as one message.
@@ -193,13 +273,9 @@ s_send_whole (send_t *self, int fd, const char *name)
         }
         size += got > 0 ? (size_t) got : 0;
     }
-    const int code
-        = size > TERN_BODY_MAX
-              ? cli_fail (CLI_REFUSED,
-                          "%s: over the limit of %d bytes for one message; "
-                          "nothing was sent",
-                          name, TERN_BODY_MAX)
-              : s_send_body (self, bytes, size);
+    const int code = size > TERN_BODY_MAX
+                         ? s_send_large (self, fd, name, bytes, size)
+                         : s_send_body (self, bytes, size);
     free (bytes);
     return code;
 }
@@ -378,7 +454,7 @@ s_report (const send_t *self, tern_level_t reached, double seconds)
     cli_text_t count, rate;
     const double per_s = seconds > 0 ? (double) self->sent / seconds : 0;
     char queues[48] = "";
-    if (self->route.exchange) {
+    if (self->route.queues > 0) {
         snprintf (queues, sizeof queues, " (%zu queue%s)", self->route.queues,
                   self->route.queues == 1 ? "" : "s");
     }

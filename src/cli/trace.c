@@ -101,7 +101,8 @@ s_print_message (trace_t *self, const tern_store_message_t *message)
     tern_store_rules (message, &rules);
     s_line (self, "  accepted %s, %s",
             cli_format_time (&time, message->time_us),
-            cli_format_bytes (&bytes, message->size));
+            cli_format_bytes (&bytes, rules.large_size ? rules.large_size
+                                                       : message->size));
     if (message->key_size > 0) {
         s_line (self, "  key %.*s", (int) message->key_size, message->key);
     }
@@ -126,7 +127,8 @@ s_json_message (cli_json_t *json, const tern_store_message_t *message)
     tern_store_rules_t rules;
     tern_store_rules (message, &rules);
     cli_json_count (json, "time_us", message->time_us);
-    cli_json_count (json, "size", message->size);
+    cli_json_count (json, "size",
+                    rules.large_size ? rules.large_size : message->size);
     cli_json_bytes (json, "key", message->key, message->key_size);
     cli_json_open (json, "headers", '{');
     const char *name, *value;

@@ -230,7 +230,7 @@ trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
 
 //  The state to save, into buffer; returns its size, sets *low_p (segments
 //  below may go once the state is durable) and *stamp_p, to be given to
-//  on_saved () then.
+//  on_saved () then.  Asked for by DO_SAVE, or closing: for the last time.
 size_t
 trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
                   uint8_t *buffer, size_t capacity, uint64_t *low_p,

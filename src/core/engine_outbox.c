@@ -185,7 +185,8 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
 {
     trn_publication_t *publication = s_publication (self, outbox);
     assert (buffer && low_p && stamp_p);
-    (void) closing;  //  the same either way: next says what was sent
+    //  It says the same either way: next tells what was sent.
+    publication->saving = publication->saving || closing;
     const size_t size = trn_state_encode (publication, buffer, capacity);
     publication->unsaved = false;
     publication->urgent = false;

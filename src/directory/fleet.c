@@ -149,9 +149,12 @@ s_add_peer (tern_fleet_t *self, const trn_entry_t *entry)
     peer->shown.store = peer->store;
     peer->shown.incarnation = entry->incarnation;
     peer->shown.heard_ms = entry->heard_ms;
-    peer->shown.queue_count = entry->queue_count;
     for (uint32_t index = 0; index < entry->queue_count; index++) {
-        peer->queues[index] = s_copy_text (&text, entry->queues[index]);
+        //  Where a peer gives large bodies is no queue.
+        if (entry->queues[index].at[0] != '%') {
+            peer->queues[peer->shown.queue_count++]
+                = s_copy_text (&text, entry->queues[index]);
+        }
     }
     peer->shown.queues = peer->queues;
     if (self->peer_count == self->peer_capacity) {

@@ -9,6 +9,7 @@
 #include "core/publication.h"
 #include "core/state.h"
 #include "peer/exchange.h"
+#include "peer/manifest.h"
 #include "peer/message.h"
 #include "peer/ruling.h"
 #include "store/inspect.h"
@@ -55,6 +56,7 @@ tern_store_rules (const tern_store_message_t *message,
     if (trn_props_open (&props, message->props, message->props_size) < 0) {
         return;
     }
+    rules->large_size = trn_manifest_size (&props);
     while (trn_props_next (&props, &prop)) {
         if (prop.kind == TRN_PROP_TEXT) {
             s_read_text (&prop, TRN_OWN_ORDER, &rules->order_key,

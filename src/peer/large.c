@@ -31,6 +31,10 @@
 //  Between two looks at a limit, as a peer may be drained meanwhile.
 #define LOOK_MS 200
 
+//  For the last state of an outbox to be durable.  Without it, what is settled
+//  goes when the store is opened next.
+#define LAST_MS 2000
+
 //  One manifest that is not settled for good.
 typedef struct trn_large_ref {
     uint64_t seq;
@@ -392,6 +396,27 @@ trn_large_stop (tern_peer_t *peer)
         self->running = false;
     }
     tern_service_close (&self->service);
+}
+
+void
+trn_large_settle (tern_peer_t *peer)
+{
+    for (uint32_t index = 0; index < peer->box_count; index++) {
+        trn_box_t *box = peer->boxes[index];
+        uint64_t stamp = 0;
+        for (size_t at = 0; at < box->large_count; at++) {
+            stamp
+                = box->larges[at].stamp > stamp ? box->larges[at].stamp : stamp;
+        }
+        if (stamp
+            && trn_outbox_wait_saved (box->outbox, stamp, LAST_MS) == TERN_OK) {
+            trn_engine_on_saved (peer->engine, box->id,
+                                 trn_outbox_saved (box->outbox),
+                                 trn_clock_ms ());
+            trn_large_saved (box);
+        }
+    }
+    s_remove_going (peer->large);
 }
 
 void

@@ -57,7 +57,12 @@ trn_large_saved (trn_box_t *box);
 void
 trn_large_stop (tern_peer_t *peer);
 
-//  The actor has ended, the store is still open.
+//  The actor has ended and has said the last states: what they settle goes, if
+//  they are durable soon.
+void
+trn_large_settle (tern_peer_t *peer);
+
+//  The store is still open.
 void
 trn_large_free (tern_peer_t *peer);
 

@@ -48,25 +48,38 @@ trn_manifest_fits (const trn_manifest_t *self, uint32_t part, const void *bytes,
                   == trn_get_u64 (self->sums + part * TRN_SUM_SIZE);
 }
 
+//  What the property says: size and number.
+static bool
+s_read_named (const trn_props_t *props, uint64_t *size_p, uint64_t *id_p)
+{
+    trn_prop_t prop;
+    if (!trn_props_find (props, trn_text (TRN_OWN_LARGE), &prop)
+        || prop.kind != TRN_PROP_BYTES || prop.bytes_size != NAMED_SIZE) {
+        return false;
+    }
+    *size_p = trn_get_u64 (prop.bytes);
+    *id_p = trn_get_u64 (prop.bytes + 8);
+    return *size_p >= 1 && *size_p <= TRN_LARGE_MAX && *id_p != 0;
+}
+
+uint64_t
+trn_manifest_size (const trn_props_t *props)
+{
+    uint64_t size = 0;
+    uint64_t id = 0;
+    return s_read_named (props, &size, &id) ? size : 0;
+}
+
 bool
 trn_manifest_read (const trn_record_t *record, trn_manifest_t *manifest)
 {
     assert (record && manifest);
     trn_props_t props;
-    trn_prop_t prop;
-    if (!(record->flags & TRN_RECORD_LARGE)
-        || trn_props_open (&props, record->props, record->props_size) != TERN_OK
-        || !trn_props_find (&props, trn_text (TRN_OWN_LARGE), &prop)
-        || prop.kind != TRN_PROP_BYTES || prop.bytes_size != NAMED_SIZE) {
-        return false;
-    }
-    *manifest = (trn_manifest_t) {
-        .size = trn_get_u64 (prop.bytes),
-        .id = trn_get_u64 (prop.bytes + 8),
-        .sums = record->body,
-    };
-    return manifest->size >= 1 && manifest->size <= TRN_LARGE_MAX
-           && manifest->id != 0
+    *manifest = (trn_manifest_t) {.sums = record->body};
+    return (record->flags & TRN_RECORD_LARGE)
+           && trn_props_open (&props, record->props, record->props_size)
+                  == TERN_OK
+           && s_read_named (&props, &manifest->size, &manifest->id)
            && record->body_size
                   == trn_manifest_parts (manifest->size) * TRN_SUM_SIZE;
 }

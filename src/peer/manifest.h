@@ -25,6 +25,10 @@ typedef struct {
 bool
 trn_manifest_read (const trn_record_t *record, trn_manifest_t *manifest);
 
+//  The size that properties alone speak of, for people; 0: of none.
+uint64_t
+trn_manifest_size (const trn_props_t *props);
+
 //  How many parts, and the size of one of them.
 uint32_t
 trn_manifest_parts (uint64_t size);

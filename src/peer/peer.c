@@ -492,6 +492,7 @@ tern_peer_close (tern_peer_t **peer_p, int linger_ms)
     trn_fetchers_close (self);
     trn_large_stop (self);
     trn_actor_stop (self);
+    trn_large_settle (self);
     const uint64_t left = s_unsettled (self);
     s_free (self);
     *peer_p = NULL;

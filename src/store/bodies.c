@@ -140,17 +140,37 @@ trn_bodies_each (trn_bodies_t *self, trn_bodies_fn *fn, void *arg)
     return rc < 0 ? trn_io_error (rc) : TERN_OK;
 }
 
+//  A handle for reading, or a negative errno.
+static int
+s_open (trn_bodies_t *self, uint64_t id)
+{
+    char entry[TRN_BODY_ENTRY];
+    s_entry (entry, id);
+    const int dir = s_dir (self);
+    return dir < 0 ? -ENOENT
+                   : self->disk->open (self->disk, dir, entry, O_RDONLY);
+}
+
+int64_t
+trn_bodies_size (trn_bodies_t *self, uint64_t id)
+{
+    assert (self);
+    const int file = s_open (self, id);
+    if (file < 0) {
+        return trn_io_error (file);
+    }
+    const int64_t size = self->disk->size (self->disk, file);
+    (void) self->disk->close (self->disk, file);
+    return size < 0 ? trn_io_error (size) : size;
+}
+
 int
 trn_bodies_read (trn_bodies_t *self, uint64_t id, uint64_t offset, void *to,
                  size_t size)
 {
     assert (self && (to || !size) && offset <= INT64_MAX / 2);
     trn_disk_t *disk = self->disk;
-    char entry[TRN_BODY_ENTRY];
-    s_entry (entry, id);
-    const int dir = s_dir (self);
-    const int file
-        = dir < 0 ? -ENOENT : disk->open (disk, dir, entry, O_RDONLY);
+    const int file = s_open (self, id);
     if (file < 0) {
         return trn_io_error (file);
     }

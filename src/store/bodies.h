@@ -55,6 +55,10 @@ int
 trn_bodies_read (trn_bodies_t *self, uint64_t id, uint64_t offset, void *to,
                  size_t size);
 
+//  Bytes of a body, so far.  Or as read ().
+int64_t
+trn_bodies_size (trn_bodies_t *self, uint64_t id);
+
 //  0; TERN_ENOENT; or what the disk says, and then it may still be there.
 int
 trn_bodies_remove (trn_bodies_t *self, uint64_t id);
