@@ -177,6 +177,13 @@ tern_msg_exchange (const tern_msg_t *self);
 TERN_EXPORT uint64_t
 tern_msg_time_us (const tern_msg_t *self);
 
+//  How many messages of this publisher to this queue were lost before this one,
+//  dropped by a limit (drop_oldest) or because their time was over, and not told
+//  before; 0 nearly always.  It belongs to the delivery that you settle: add it up
+//  when you accept or reject.  Should a message come again, so does its number.
+TERN_EXPORT uint64_t
+tern_msg_missed (const tern_msg_t *self);
+
 //  How many times it has been delivered, this one included.
 TERN_EXPORT uint32_t
 tern_msg_deliveries (const tern_msg_t *self);

@@ -52,6 +52,7 @@ cli_message_json (cli_json_t *json, tern_msg_t *msg)
     s_optional (json, "correlation", text, size);
     cli_json_count (json, "deliveries", tern_msg_deliveries (msg));
     cli_json_bool (json, "redelivered", tern_msg_redelivered (msg));
+    cli_json_count (json, "missed", tern_msg_missed (msg));
     cli_json_count (json, "time_us", tern_msg_time_us (msg));
     const uint64_t large = tern_large_size (msg);
     if (large) {

@@ -91,7 +91,7 @@ s_drop (trn_engine_t *engine, trn_subscription_t *sub,
     assert (skip_to > chance->from);
     const uint64_t to = s_least (skip_to - 1, sub->publication->high);
     const uint64_t count = trn_subscription_drop (sub, chance->from, to);
-    trn_publication_touch (engine, sub->publication);
+    trn_publication_urge (engine, sub->publication);
     trn_action_t *report = trn_engine_report (engine, TRN_MESSAGES_DROPPED);
     trn_report_text (report, "outbox", sub->publication->name);
     trn_report_text (report, "queue", sub->queue);
@@ -128,6 +128,12 @@ s_send (trn_engine_t *engine, trn_flow_t *flow, const trn_chance_t *chance,
     frame->data.count = run->count;
     frame->data.deliveries = chance->deliveries;
     frame->data.flags = chance->redelivered ? TRN_DATA_REDELIVERED : 0;
+    frame->data.missed = 0;
+    frame->data.told = 0;
+    if (trn_lost_tell (&flow->sub->lost, run->first_seq)) {
+        frame->data.missed = flow->sub->lost.telling;
+        frame->data.told = flow->sub->lost.told;
+    }
     uint64_t bytes;
     if (!trn_flow_room (flow, &bytes) && s_available (flow->sub)) {
         frame->data.flags |= TRN_DATA_MORE;
@@ -157,6 +163,7 @@ s_give (trn_engine_t *engine, trn_subscription_t *sub, trn_flow_t *flow,
     if (!trn_ready_chance (sub, s_high (sub), &chance)) {
         return NOTHING;
     }
+    chance.to = trn_lost_end (&sub->lost, chance.from, chance.to);
     uint64_t bytes = 0;
     uint64_t count = s_least (trn_flow_room (flow, &bytes), share);
     count = s_least (count, chance.to - chance.from + 1);

@@ -138,7 +138,7 @@ typedef struct {
         uint32_t deliveries;  //  1 = first time
         bool redelivered;
         uint64_t missed;  //  of this queue and publisher, lost to the outbox's
-                          //  limit before `from` and not told before
+                          //  limit or to time, and not told before `from`
     } deliver;
     struct {
         uint64_t number;  //  of the call, or of the task

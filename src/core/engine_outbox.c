@@ -173,7 +173,7 @@ trn_engine_on_dropped (trn_engine_t *self, trn_outbox_id_t outbox,
             trn_report_text (report, "queue", sub->queue);
             trn_report_number (report, "below", floor);
             trn_report_number (report, "count", count);
-            trn_publication_touch (self, publication);
+            trn_publication_urge (self, publication);
         }
     }
 }

@@ -97,11 +97,8 @@ s_end_part (trn_engine_t *engine, trn_subscription_t *sub,
                          0);
         return;
     }
-    const uint64_t count = part->to - part->from + 1;
-    trn_subscription_settle (sub, part->from, part->to);
-    sub->stats.expired += count;
-    sub->stats.dropped += count;
-    trn_publication_touch (engine, sub->publication);
+    trn_subscription_expire (sub, part->from, part->to);
+    trn_publication_urge (engine, sub->publication);
 }
 
 void

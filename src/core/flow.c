@@ -183,6 +183,7 @@ trn_flow_on_accept (trn_engine_t *engine, trn_flow_t *self,
             = self->number;
         return true;
     }
+    trn_lost_heard (&self->sub->lost, frame->accept.told);
     for (uint32_t index = 0; index < frame->accept.range_count; index++) {
         const trn_range_t *range = &frame->accept.ranges[index];
         if (trn_subscription_resume (self->sub, range->from, range->to,

@@ -176,6 +176,17 @@ s_report_back (trn_engine_t *engine, const trn_stream_t *stream, uint64_t low,
     trn_report_number (report, "floor", stream->dedup.floor);
 }
 
+//  Losses that were told with a message that will not come again.
+static uint64_t
+s_told (const trn_stream_t *stream)
+{
+    const trn_missed_t *missed = &stream->missed;
+    const trn_dedup_t *dedup = &stream->dedup;
+    const bool settled = missed->seq < dedup->floor
+                         || trn_seqset_has (&dedup->settled, missed->seq);
+    return settled ? missed->total : missed->before;
+}
+
 static void
 s_accept (trn_engine_t *engine, trn_inflow_t *self)
 {
@@ -192,6 +203,7 @@ s_accept (trn_engine_t *engine, trn_inflow_t *self)
         from = part++->to + 1;
     }
     frame->accept.range_count = count;
+    frame->accept.told = s_told (self->stream);
 }
 
 //  The same flow offered again says that messages wait without credit.
@@ -304,12 +316,40 @@ s_obeys (const trn_inflow_t *self, const trn_frame_t *frame, uint32_t run_size)
            && fits;
 }
 
+//  How many were lost before this run that the application has not heard of.
+static uint64_t
+s_missed (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame)
+{
+    trn_missed_t *missed = &self->stream->missed;
+    const uint64_t total = frame->data.missed;
+    if (total && missed->seq != frame->data.first_seq) {
+        missed->before = missed->total;
+        missed->seq = frame->data.first_seq;
+    }
+    if (missed->before < frame->data.told) {
+        missed->before = frame->data.told;
+    }
+    if (total <= missed->before) {
+        return 0;
+    }
+    missed->total = total;
+    trn_action_t *report = trn_engine_report (engine, TRN_MESSAGES_MISSED);
+    trn_report_text (report, "peer", self->inbound->store->name);
+    trn_report_text (report, "outbox", self->stream->outbox);
+    trn_report_text (report, "queue", self->stream->queue);
+    trn_report_number (report, "count", total - missed->before);
+    trn_report_number (report, "before", frame->data.first_seq);
+    return total - missed->before;
+}
+
 //  New records go to whoever has room.
 static void
 s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
            uint64_t from, uint64_t to, uint32_t each)
 {
     trn_stream_t *stream = self->stream;
+    uint64_t missed
+        = from == frame->data.first_seq ? s_missed (engine, self, frame) : 0;
     while (from <= to) {
         uint64_t count;
         trn_consumer_t *consumer
@@ -344,6 +384,8 @@ s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
         action->deliver.deliveries = frame->data.deliveries;
         action->deliver.redelivered
             = (frame->data.flags & TRN_DATA_REDELIVERED) != 0;
+        action->deliver.missed = missed;
+        missed = 0;
         from += count;
     }
 }
@@ -444,6 +486,8 @@ trn_inflow_on_retire (trn_engine_t *engine, trn_inbound_t *inbound,
     assert (engine && inbound && frame->type == TRN_RETIRE);
     trn_inflow_t *self = trn_inflow_find (inbound, frame->retire.flow);
     if (self) {
+        //  A queue of that name would begin to count anew.
+        self->stream->missed = (trn_missed_t) {0};
         trn_list_remove (&inbound->flows, self);
         trn_inflow_end (engine, &self);
     }

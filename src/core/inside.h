@@ -149,6 +149,13 @@ typedef struct trn_intake {
     struct trn_inflow *recalled;  //  whose credit is being taken back
 } trn_intake_t;
 
+//  What was lost of a stream.  A message that comes again tells the same again.
+typedef struct {
+    uint64_t total;   //  ever, as told
+    uint64_t before;  //  ... and as told with the message before
+    uint64_t seq;     //  that it was told with
+} trn_missed_t;
+
 typedef struct trn_stream {
     uint32_t handle;  //  the shell's word for it
     struct trn_known *store;
@@ -158,6 +165,7 @@ typedef struct trn_stream {
     uint64_t seen_before;  //  highest seq from earlier lives of the publisher
     bool went_back;        //  once older than that: never trusted again
     size_t remembered;     //  pages, as last counted
+    trn_missed_t missed;   //  as the publisher told last
     struct trn_inflow *flow;    //  NULL: nobody sends it now
     uint64_t held, held_bytes;  //  in hand
 } trn_stream_t;

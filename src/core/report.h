@@ -17,6 +17,7 @@
 //  TERN-MESSAGE-REJECTED   a consumer rejected messages: they are set aside
 //  TERN-MESSAGES-DROPPED   messages left the outbox unsettled: its limit, or
 //                          records that are missing
+//  TERN-MESSAGES-MISSED    a consumer was told of messages that an outbox lost
 //  TERN-MESSAGE-SPENT      messages were delivered as often as their queue allows:
 //                          they are set aside
 //  TERN-COUNTS-CUT         too many different counts of deliveries for the saved
@@ -52,6 +53,7 @@ typedef enum {
     TRN_GARBAGE,
     TRN_MESSAGE_REJECTED,
     TRN_MESSAGES_DROPPED,
+    TRN_MESSAGES_MISSED,
     TRN_MESSAGE_SPENT,
     TRN_COUNTS_CUT,
     TRN_TABLE_FULL,

@@ -24,8 +24,16 @@
 
 enum {
     EXCHANGE = 1,
-    ROUTED = 2
+    ROUTED = 2,
+    LOSSES = 4
 };
+
+enum {
+    OWN_POLICY = 1,
+    LOST = 2
+};
+
+#define LOST_SIZE 16u
 
 //  Writing ------------------------------------------------------------------
 
@@ -45,7 +53,8 @@ s_fixed_size (const trn_subscription_t *sub)
 {
     uint8_t policy[TRN_POLICY_SIZE_MAX];
     return FIXED + strlen (sub->queue)
-           + (sub->own_policy ? trn_policy_encode (&sub->policy, policy) : 0);
+           + (sub->own_policy ? trn_policy_encode (&sub->policy, policy) : 0)
+           + (sub->lost.total ? LOST_SIZE : 0);
 }
 
 //  The next range that this queue settled itself.
@@ -153,10 +162,16 @@ s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t spare)
     memcpy (at, sub->queue, queue_size);
     at += queue_size;
     trn_put_u32 (at, sub->number);
-    at[4] = sub->own_policy ? 1 : 0;
+    at[4] = (uint8_t) ((sub->own_policy ? OWN_POLICY : 0)
+                       | (sub->lost.total ? LOST : 0));
     at += 5;
     if (sub->own_policy) {
         at += trn_policy_encode (&sub->policy, at);
+    }
+    if (sub->lost.total) {
+        trn_put_u64 (at, sub->lost.total);
+        trn_put_u64 (at + 8, sub->lost.told);
+        at += LOST_SIZE;
     }
     s_put_doubt (at, sub);
     trn_put_u64 (at + 16, sub->low);
@@ -173,12 +188,25 @@ s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t spare)
     return at + counts_size;
 }
 
+static bool
+s_has_losses (const trn_publication_t *publication)
+{
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (sub->lost.total) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static size_t
 s_put_header (uint8_t *at, const trn_publication_t *publication)
 {
     at[0] = VERSION;
     at[1] = (uint8_t) ((publication->exchange ? EXCHANGE : 0)
-                       | (publication->routed ? ROUTED : 0));
+                       | (publication->routed ? ROUTED : 0)
+                       | (s_has_losses (publication) ? LOSSES : 0));
     trn_put_u16 (at + 2, (uint16_t) publication->subs.count);
     trn_put_u32 (at + 4, publication->sub_number);
     trn_put_u64 (at + 8, publication->given);
@@ -365,8 +393,16 @@ s_take_subscription (s_reader_t *reader, trn_publication_t *publication,
     const uint32_t number = trn_get_u32 (s_take (reader, 4));
     const uint8_t flags = *s_take (reader, 1);
     trn_policy_t policy = publication->policy;
-    if (!queue || (flags & 1 && !s_take_policy (reader, &policy))) {
+    if (!queue || (flags & OWN_POLICY && !s_take_policy (reader, &policy))) {
         return false;
+    }
+    trn_lost_t lost = {0};
+    if (flags & LOST) {
+        const uint64_t total = trn_get_u64 (s_take (reader, 8));
+        const uint64_t told = trn_get_u64 (s_take (reader, 8));
+        if (!trn_lost_restore (&lost, total, told)) {
+            return false;
+        }
     }
     const uint64_t doubt_from = trn_get_u64 (s_take (reader, 8));
     const uint64_t doubt = trn_get_u64 (s_take (reader, 8));
@@ -379,7 +415,8 @@ s_take_subscription (s_reader_t *reader, trn_publication_t *publication,
     trn_subscription_t *sub
         = trn_publication_add_queue (publication, queue, number, low);
     sub->policy = policy;
-    sub->own_policy = flags & 1;
+    sub->own_policy = flags & OWN_POLICY;
+    sub->lost = lost;
     sub->doubt_from = clean ? doubt_from : 0;
     sub->doubt = clean ? doubt : high;
     return s_take_ranges (reader, sub, high)
@@ -400,7 +437,7 @@ s_take_header (s_reader_t *reader, trn_publication_t *publication,
     if (header[0] == 1) {
         return header[1] ? TERN_EVERSION : 0;
     }
-    if (header[0] != VERSION || header[1] & ~(EXCHANGE | ROUTED)) {
+    if (header[0] != VERSION || header[1] & ~(EXCHANGE | ROUTED | LOSSES)) {
         return TERN_EVERSION;
     }
     publication->exchange = header[1] & EXCHANGE;

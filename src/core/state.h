@@ -3,14 +3,16 @@
 //  A blob of at most TRN_STATE_MAX bytes, little-endian:
 //
 //      0  version   u8   2
-//      1  flags     u8   1 an exchange, 2 a routed one
+//      1  flags     u8   1 an exchange, 2 a routed one, 4 a queue says what it
+//                        lost
 //      2  count     u16  subscriptions
 //      4  number    u32  of the last queue that was ever added
 //      8  given     u64  highest number that the application gave
 //     16  policy         of queues without one (core/policy.c); then for each
 //           queue size u8, queue
 //           number     u32
-//           flags      u8    1 a policy of its own follows
+//           flags      u8    1 a policy of its own follows, 2 the next line
+//           lost       u64, u64   messages ever, and those a consumer was told of
 //           doubt      u64, u64   from..to: may have been delivered once more
 //                            than counts say; to 0: none
 //           low        u64   all below is settled

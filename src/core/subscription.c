@@ -112,6 +112,7 @@ s_settle (trn_subscription_t *self, uint64_t from, uint64_t to)
         trn_counts_set (&self->counts, from, to, 0);
     }
     s_forget_ruled (self, from, to);
+    trn_lost_settle (&self->lost, from, to, false);
     trn_range_t open;
     if (from <= self->low && self->low <= to
         && trn_seqset_first_out (&self->settled, to, TRN_SEQ_MAX, &open)) {
@@ -209,6 +210,7 @@ trn_subscription_accept (trn_subscription_t *self, uint64_t from, uint64_t to)
     assert (self && from <= to);
     s_unlease (self, from, to);
     self->stats.consumed += to - from + 1;
+    trn_lost_settle (&self->lost, from, to, true);
     s_settle (self, from, to);
 }
 
@@ -274,6 +276,9 @@ trn_subscription_park (trn_subscription_t *self, uint64_t from, uint64_t to,
     assert (self && from <= to);
     trn_seqset_remove (&self->leased, from, to);
     trn_ready_pull (self, from, to);
+    if (reason == TRN_DEAD_REJECTED) {
+        trn_lost_settle (&self->lost, from, to, true);
+    }
     if (self->policy.terminal) {
         s_settle (self, from, to);
         self->stats.dropped += to - from + 1;
@@ -331,10 +336,21 @@ trn_subscription_drop (trn_subscription_t *self, uint64_t from, uint64_t to)
          at = part.to + 1) {
         trn_subscription_settle (self, part.from, part.to);
         count += part.to - part.from + 1;
+        trn_lost_add (&self->lost, part.to - part.from + 1);
     }
     self->stats.dropped += count;
-    self->missed += count;
     return count;
+}
+
+void
+trn_subscription_expire (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    const uint64_t count = to - from + 1;
+    trn_subscription_settle (self, from, to);
+    trn_lost_add (&self->lost, count);
+    self->stats.expired += count;
+    self->stats.dropped += count;
 }
 
 void
@@ -375,6 +391,7 @@ trn_subscription_resume (trn_subscription_t *self, uint64_t from, uint64_t to,
     uint64_t count = 0;
     trn_range_t part;
     while (from <= to && trn_subscription_waits (self, from, to, &part)) {
+        trn_lost_settle (&self->lost, part.from, part.to, true);
         trn_subscription_settle (self, part.from, part.to);
         count += part.to - part.from + 1;
         from = part.to + 1;
@@ -423,6 +440,7 @@ trn_subscription_saving (trn_subscription_t *self)
         trn_seqset_add (&self->counting, part.from, part.to);
     }
     self->wants_save = false;
+    trn_lost_saving (&self->lost);
 }
 
 void
@@ -434,6 +452,7 @@ trn_subscription_saved (trn_subscription_t *self)
     self->durable = self->saving;
     self->saving = (trn_ranges_t) {0};
     self->durable_low = self->saving_low;
+    trn_lost_saved (&self->lost);
     trn_range_t part;
     while (trn_seqset_total (&self->counting)
            && trn_seqset_first_in (&self->counting, 1, TRN_SEQ_MAX, &part)) {

@@ -26,6 +26,7 @@
 #include "base/seqset.h"
 #include "core/counts.h"
 #include "core/list.h"
+#include "core/lost.h"
 #include "core/policy.h"
 #include "core/returned.h"
 #include "core/ruled.h"
@@ -102,7 +103,7 @@ typedef struct {
     trn_graves_t asked;       //  one seq each
     int64_t bury_ms;          //  ask not before
     uint32_t bury_failures;   //  in a row
-    uint64_t missed;          //  lost to a limit, and no consumer was told
+    trn_lost_t lost;          //  to its limit or to time
 
     //  A queue that no saved state knows gives nothing out: a crash would take
     //  it, and another that begins in its place would not say what was sent.
@@ -192,6 +193,10 @@ trn_subscription_waits (const trn_subscription_t *self, uint64_t from,
 //  how many.
 uint64_t
 trn_subscription_drop (trn_subscription_t *self, uint64_t from, uint64_t to);
+
+//  The time of from..to, which nobody holds, is over: they are lost.
+void
+trn_subscription_expire (trn_subscription_t *self, uint64_t from, uint64_t to);
 
 //  A consumer settled from..to in an earlier connection: whatever nobody holds
 //  now is settled.  Returns how many were.

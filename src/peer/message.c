@@ -665,6 +665,14 @@ tern_msg_time_us (const tern_msg_t *self)
     return self->record.stamp_us;
 }
 
+uint64_t
+tern_msg_missed (const tern_msg_t *self)
+{
+    assert (self && self->parcel);
+    const trn_parcel_t *parcel = self->parcel;
+    return self->record.seq == parcel->from ? parcel->missed : 0;
+}
+
 uint32_t
 tern_msg_deliveries (const tern_msg_t *self)
 {

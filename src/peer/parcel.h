@@ -48,7 +48,7 @@ struct trn_parcel {
     uint64_t floor;                 //  the publisher never sends below again
     uint32_t deliveries;
     bool redelivered;
-    uint64_t missed;            //  lost to a limit before `from`
+    uint64_t missed;            //  lost, and not told before `from`
     struct trn_served *served;  //  a light request, one reference, or NULL
     uint8_t store_uuid[16];
     char publisher[TRN_NAME_MAX + 1];

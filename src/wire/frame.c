@@ -19,6 +19,10 @@
 
 #include <assert.h>
 
+//  Without type and connection, and without what may be absent.
+#define ACCEPT_FIELDS 3u
+#define DATA_FIELDS 9u
+
 //  Pieces that several frames share ----------------------------------------
 
 static void
@@ -130,14 +134,19 @@ s_pack_accept (trn_packer_t *out, const trn_frame_t *frame)
     trn_pack_uint (out, frame->accept.flow);
     trn_pack_uint (out, frame->accept.seen);
     s_pack_ranges (out, frame->accept.ranges, frame->accept.range_count);
+    if (frame->accept.told) {
+        trn_pack_uint (out, frame->accept.told);
+    }
 }
 
+//  fields: how many follow, of which the last may be absent.
 static void
-s_unpack_accept (trn_unpack_t *in, trn_frame_t *frame)
+s_unpack_accept (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
 {
     frame->accept.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->accept.seen = trn_field_seq (in, 0);
     frame->accept.range_count = s_unpack_ranges (in, 1, frame->accept.ranges);
+    frame->accept.told = fields > ACCEPT_FIELDS ? trn_field_seq (in, 1) : 0;
 }
 
 static void
@@ -168,10 +177,15 @@ s_pack_data (trn_packer_t *out, const trn_frame_t *frame)
     trn_pack_uint (out, frame->data.count);
     trn_pack_uint (out, frame->data.deliveries);
     trn_pack_uint (out, frame->data.flags);
+    if (frame->data.missed) {
+        trn_pack_uint (out, frame->data.missed);
+        trn_pack_uint (out, frame->data.told);
+    }
 }
 
+//  fields: how many follow, of which the last two may be absent.
 static void
-s_unpack_data (trn_unpack_t *in, trn_frame_t *frame)
+s_unpack_data (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
 {
     frame->data.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->data.token = trn_field_u64 (in);
@@ -182,6 +196,11 @@ s_unpack_data (trn_unpack_t *in, trn_frame_t *frame)
     frame->data.count = trn_field_u32 (in, 1, UINT32_MAX);
     frame->data.deliveries = trn_field_u32 (in, 1, UINT32_MAX);
     frame->data.flags = trn_field_u32 (in, 0, UINT32_MAX);
+    frame->data.missed = frame->data.told = 0;
+    if (fields >= DATA_FIELDS + 2) {
+        frame->data.missed = trn_field_seq (in, 1);
+        frame->data.told = trn_unpack_uint (in, 0, frame->data.missed);
+    }
     if (frame->data.count > TRN_RUN_COUNT) {
         trn_unpack_fail (in, TERN_ETOOBIG);
     }
@@ -393,6 +412,18 @@ s_pack_fields (trn_packer_t *out, const trn_frame_t *frame)
 static const uint8_t s_counts[]
     = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3, 4, 4, 8, 5, 5, 5, 3};
 
+static uint32_t
+s_count (const trn_frame_t *frame)
+{
+    uint32_t more = 0;
+    if (frame->type == TRN_DATA && frame->data.missed) {
+        more = 2;
+    } else if (frame->type == TRN_ACCEPT && frame->accept.told) {
+        more = 1;
+    }
+    return s_counts[frame->type] + more;
+}
+
 size_t
 trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity)
 {
@@ -400,7 +431,7 @@ trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity)
     assert (frame->type >= TRN_HELLO && frame->type <= TRN_FRAME_LAST);
     trn_packer_t out;
     trn_packer_start (&out, to, capacity);
-    trn_pack_array (&out, s_counts[frame->type]);
+    trn_pack_array (&out, s_count (frame));
     trn_pack_uint (&out, frame->type);
     trn_pack_uint (&out, frame->connection);
     s_pack_fields (&out, frame);
@@ -409,16 +440,16 @@ trn_frame_encode (const trn_frame_t *frame, uint8_t *to, size_t capacity)
 }
 
 static void
-s_unpack_frame (trn_unpack_t *in, trn_frame_t *frame)
+s_unpack_frame (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
 {
     switch (frame->type) {
     case TRN_HELLO: s_unpack_hello (in, frame); break;
     case TRN_WELCOME: s_unpack_welcome (in, frame); break;
     case TRN_REFUSE: s_unpack_refuse (in, frame); break;
     case TRN_OFFER: s_unpack_offer (in, frame); break;
-    case TRN_ACCEPT: s_unpack_accept (in, frame); break;
+    case TRN_ACCEPT: s_unpack_accept (in, fields, frame); break;
     case TRN_CREDIT: s_unpack_credit (in, frame); break;
-    case TRN_DATA: s_unpack_data (in, frame); break;
+    case TRN_DATA: s_unpack_data (in, fields, frame); break;
     case TRN_SETTLE: s_unpack_settle (in, frame); break;
     case TRN_FLOOR: s_unpack_floor (in, frame); break;
     case TRN_CANCEL:
@@ -454,7 +485,7 @@ trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size)
     }
     trn_unpack_t in;
     trn_unpack_start (&in, bytes, size);
-    (void) trn_unpack_fields (&in, 2);
+    const uint32_t fields = trn_unpack_fields (&in, 2);
     const uint64_t type = trn_unpack_uint (&in, 1, UINT32_MAX);
     frame->connection = trn_field_u64 (&in);
     if (in.error) {
@@ -470,6 +501,6 @@ trn_frame_decode (trn_frame_t *frame, const uint8_t *bytes, size_t size)
     if (outside != (frame->connection == 0)) {
         return TERN_EPROTO;
     }
-    s_unpack_frame (&in, frame);
+    s_unpack_frame (&in, fields, frame);
     return in.error;
 }

@@ -137,6 +137,7 @@ typedef struct {
                                    //  lives of this store, 0 none
             uint32_t range_count;  //  settled here at or above low
             trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
+            uint64_t told;  //  as in DATA, with what is settled here
         } accept;
         struct {
             uint32_t flow;
@@ -153,6 +154,8 @@ typedef struct {
             uint32_t count;       //  records in the run, 1..TRN_RUN_COUNT
             uint32_t deliveries;  //  1 = first time
             uint32_t flags;       //  TRN_DATA_REDELIVERED, TRN_DATA_MORE
+            uint64_t missed;      //  lost of this queue, ever; 0: not told
+            uint64_t told;        //  ... and told before; <= missed
         } data;
         struct {
             uint32_t flow;

@@ -147,6 +147,7 @@ s_add_hands (peer_t *self, const trn_action_t *action)
             .seq = seq,
             .deliveries = action->deliver.deliveries,
             .redelivered = action->deliver.redelivered,
+            .missed = seq == action->deliver.from ? action->deliver.missed : 0,
         };
         if (self->world->on_hand) {
             self->world->on_hand (self->world->on_hand_arg, self,

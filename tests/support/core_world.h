@@ -33,6 +33,7 @@ typedef struct {
     uint64_t seq;
     uint32_t deliveries;
     bool redelivered;
+    uint64_t missed;
 } hand_t;
 
 //  A call that the application has in hand.

@@ -490,6 +490,151 @@ test_a_count_is_not_durable_with_an_older_state (void **state)
     assert_int_equal (shop->taker->hands[1].deliveries, 2);
 }
 
+//  Missed -------------------------------------------------------------------
+
+//  What the taker has heard with what it has in hand.
+static uint64_t
+s_heard (const shop_t *shop)
+{
+    uint64_t missed = 0;
+    for (size_t index = 0; index < shop->taker->hand_count; index++) {
+        missed += shop->taker->hands[index].missed;
+    }
+    return missed;
+}
+
+static void
+s_drop_below (shop_t *shop, uint64_t floor)
+{
+    trn_engine_on_dropped (shop->maker->engine, shop->maker->outbox, floor,
+                           shop->world->now_ms);
+}
+
+//  T-48
+static void
+test_who_was_away_is_told_what_a_limit_dropped (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 10);
+    s_drop_below (shop, 4);
+    world_wait (shop->world, 1000);
+    s_drop_below (shop, 6);
+    world_wait (shop->world, 1000);
+    s_open (shop, 10);
+    EXPECT (shop, 6, 7, 8, 9, 10);
+    assert_int_equal (shop->taker->hands[0].missed, 5);
+    assert_int_equal (s_heard (shop), 5);
+    assert_int_equal (peer_reported (shop->taker, "TERN-MESSAGES-MISSED"), 1);
+    peer_settle (shop->taker, 5, TRN_ACCEPTED);
+    peer_publish (shop->maker, "jobs", 1);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 11);
+    assert_int_equal (s_heard (shop), 0);
+}
+
+static void
+test_what_time_took_is_missed_too (void **state)
+{
+    shop_t *shop = *state;
+    trn_policy_t policy = s_policy ();
+    policy.ttl_ms = 5000;
+    policy.drop_expired = true;
+    s_set_policy (shop, &policy);
+    peer_publish (shop->maker, "jobs", 10);
+    world_wait (shop->world, 6000);
+    peer_publish (shop->maker, "jobs", 2);
+    shop->world->stamp_us = s_wall (shop) * 1000;
+    world_wait (shop->world, 1000);
+    s_open (shop, 10);
+    EXPECT (shop, 11, 12);
+    assert_int_equal (s_heard (shop), 10);
+}
+
+//  What a crash of the publisher undoes is delivered after all.
+static void
+test_only_what_is_durably_lost_is_told (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 10);
+    world_wait (shop->world, 1000);
+    shop->maker->save_held = true;
+    s_drop_below (shop, 4);
+    s_open (shop, 3);
+    EXPECT (shop, 4, 5, 6);
+    assert_int_equal (s_heard (shop), 0);
+    world_wait (shop->world, 1000);
+    trn_engine_on_saved (shop->maker->engine, shop->maker->outbox,
+                         shop->maker->stamp_held, shop->world->now_ms);
+    peer_settle (shop->taker, 3, TRN_ACCEPTED);
+    world_settle (shop->world);
+    EXPECT (shop, 7, 8, 9);
+    assert_int_equal (s_heard (shop), 3);
+}
+
+//  The number stays with its message until that is settled.
+static void
+test_what_was_told_with_a_message_comes_with_it_again (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 8);
+    s_drop_below (shop, 4);
+    world_wait (shop->world, 1000);
+    s_open (shop, 3);
+    EXPECT (shop, 4, 5, 6);
+    assert_int_equal (shop->taker->hands[0].missed, 3);
+    peer_settle_at (shop->taker, 1, TRN_ACCEPTED);
+    peer_settle_at (shop->taker, 0, TRN_REQUEUED);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 6, 7, 8);
+    assert_int_equal (s_heard (shop), 0);
+    peer_settle (shop->taker, 3, TRN_ACCEPTED);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 4);
+    assert_int_equal (s_heard (shop), 3);
+
+    //  A consumer that dies has not settled it; the next one hears it.
+    peer_kill (shop->taker);
+    peer_start (shop->taker, true);
+    s_open (shop, 10);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 4);
+    assert_int_equal (s_heard (shop), 3);
+    peer_settle (shop->taker, 1, TRN_ACCEPTED);
+    peer_publish (shop->maker, "jobs", 1);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 9);
+    assert_int_equal (s_heard (shop), 0);
+}
+
+//  T-49: the settlement is lost with the publisher; the consumer remembers.
+static void
+test_a_restarted_publisher_tells_nobody_twice (void **state)
+{
+    shop_t *shop = *state;
+    peer_publish (shop->maker, "jobs", 8);
+    s_drop_below (shop, 4);
+    world_wait (shop->world, 1000);
+    s_open (shop, 2);
+    EXPECT (shop, 4, 5);
+    assert_int_equal (s_heard (shop), 3);
+    shop->maker->save_held = true;
+    peer_settle (shop->taker, 2, TRN_ACCEPTED);
+    world_settle (shop->world);
+    peer_kill (shop->maker);
+    peer_start (shop->maker, false);
+    shop->maker->save_held = false;
+    world_meet (shop->world);
+    s_drop_below (shop, 7);
+    world_wait (shop->world, 5000);
+    EXPECT (shop, 6, 7);
+    const uint64_t heard = s_heard (shop);
+    assert_int_equal (heard, 0);
+    peer_settle (shop->taker, 2, TRN_ACCEPTED);
+    world_wait (shop->world, 5000);
+    EXPECT (shop, 8);
+    assert_int_equal (s_heard (shop), 0);
+}
+
 //  Exchanges ----------------------------------------------------------------
 
 static void
@@ -886,6 +1031,11 @@ main (void)
         TEST (test_a_new_queue_of_a_routed_exchange_is_told_its_past),
         TEST (test_a_queue_that_is_unbound_is_gone),
         TEST (test_purging_leaves_what_consumers_hold),
+        TEST (test_who_was_away_is_told_what_a_limit_dropped),
+        TEST (test_what_time_took_is_missed_too),
+        TEST (test_only_what_is_durably_lost_is_told),
+        TEST (test_what_was_told_with_a_message_comes_with_it_again),
+        TEST (test_a_restarted_publisher_tells_nobody_twice),
         TEST (test_a_count_is_not_durable_with_an_older_state),
         TEST (test_a_state_on_its_way_says_nothing_of_a_new_queue),
         TEST (test_a_late_queue_knows_the_gaps),

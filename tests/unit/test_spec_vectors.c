@@ -123,6 +123,10 @@ s_show_data (vector_t *out, const trn_frame_t *frame)
     s_number (out, "count", frame->data.count);
     s_number (out, "deliveries", frame->data.deliveries);
     s_number (out, "flags", frame->data.flags);
+    if (frame->data.missed) {
+        s_number (out, "missed", frame->data.missed);
+        s_number (out, "told", frame->data.told);
+    }
 }
 
 static void
@@ -188,6 +192,9 @@ s_show_frame (vector_t *out, const trn_frame_t *frame)
         s_number (out, "flow", frame->accept.flow);
         s_number (out, "seen", frame->accept.seen);
         s_show_ranges (out, frame->accept.ranges, frame->accept.range_count);
+        if (frame->accept.told) {
+            s_number (out, "told", frame->accept.told);
+        }
         break;
     case TRN_CREDIT:
         s_number (out, "flow", frame->credit.flow);
