@@ -48,6 +48,7 @@ trn_dispatch_touch (trn_engine_t *engine, trn_subscription_t *sub)
     assert (engine && sub);
     if (!sub->dirty) {
         sub->dirty = true;
+        trn_engine_stale (engine, sub->publication);
         trn_list_add (&engine->subs, sub);
     }
 }
@@ -286,6 +287,7 @@ s_give_all (trn_engine_t *engine, trn_subscription_t *sub)
 static void
 s_dispatch (trn_engine_t *engine, trn_subscription_t *sub)
 {
+    trn_engine_stale (engine, sub->publication);
     trn_ready_ripen (sub, engine->now_ms);
     trn_expiry_run (engine, sub);
     s_give_all (engine, sub);

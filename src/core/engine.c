@@ -100,6 +100,8 @@ s_destroy_publisher_side (trn_engine_t *self)
     trn_list_clear (&self->links);
     trn_list_clear (&self->publications);
     trn_list_clear (&self->touched);
+    trn_list_clear (&self->stale);
+    free (self->dues);
     trn_list_clear (&self->subs);
     trn_table_clear (&self->links_by_id);
 }
@@ -209,17 +211,40 @@ s_publication_deadline (const trn_engine_t *self,
     return first;
 }
 
+void
+trn_engine_stale (trn_engine_t *self, trn_publication_t *publication)
+{
+    assert (self && publication);
+    if (!publication->stale) {
+        publication->stale = true;
+        trn_list_add (&self->stale, publication);
+    }
+}
+
+//  A peer may have a thousand outboxes, and a turn happens for one of them.
+static void
+s_refresh (trn_engine_t *self)
+{
+    for (size_t index = 0; index < self->stale.count; index++) {
+        trn_publication_t *publication = self->stale.at[index];
+        publication->stale = false;
+        self->dues[publication->id - 1]
+            = s_publication_deadline (self, publication);
+    }
+    self->stale.count = 0;
+}
+
 int64_t
-trn_engine_deadline (const trn_engine_t *self)
+trn_engine_deadline (trn_engine_t *self)
 {
     assert (self);
     int64_t first = INT64_MAX;
     if (self->closed) {
         return first;
     }
+    s_refresh (self);
     for (size_t index = 0; index < self->publications.count; index++) {
-        first = s_earlier (
-            first, s_publication_deadline (self, self->publications.at[index]));
+        first = s_earlier (first, self->dues[index]);
     }
     for (size_t index = 0; index < self->links.count; index++) {
         first = s_earlier (first,
@@ -240,6 +265,7 @@ trn_engine_deadline (const trn_engine_t *self)
 static void
 s_tick_publication (trn_engine_t *self, trn_publication_t *publication)
 {
+    trn_engine_stale (self, publication);
     if (trn_publication_deadline (self, publication) <= self->now_ms) {
         trn_publication_touch (self, publication);
     }
@@ -277,7 +303,9 @@ trn_engine_on_tick (trn_engine_t *self, int64_t now_ms)
         s_forgive (self);
     }
     for (size_t index = 0; index < self->publications.count; index++) {
-        s_tick_publication (self, self->publications.at[index]);
+        if (self->dues[index] <= self->now_ms) {
+            s_tick_publication (self, self->publications.at[index]);
+        }
     }
     for (size_t index = 0; index < self->links.count; index++) {
         trn_link_out_on_tick (self, self->links.at[index]);

@@ -194,7 +194,7 @@ trn_engine_on_want (trn_engine_t *self, trn_engine_want_fn *fn, void *arg);
 //  When to call on_tick () at the latest, monotonic ms; INT64_MAX never.  Ask
 //  after draining.
 int64_t
-trn_engine_deadline (const trn_engine_t *self);
+trn_engine_deadline (trn_engine_t *self);
 
 void
 trn_engine_on_tick (trn_engine_t *self, int64_t now_ms);

@@ -2,6 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "base/memory.h"
 #include "base/name.h"
 #include "core/callees.h"
 #include "core/dispatch.h"
@@ -63,6 +64,9 @@ s_begin (trn_engine_t *self, trn_publication_t *publication,
         trn_publication_add_gap (publication, &gaps->at[index]);
     }
     trn_list_add (&self->publications, publication);
+    self->dues = trn_realloc (self->dues,
+                              self->publications.count * sizeof *self->dues);
+    trn_engine_stale (self, publication);
     trn_expiry_mark (self, publication);
 
     //  The application learns how far an earlier life had come.

@@ -57,6 +57,7 @@ trn_engine_on_clock (trn_engine_t *self, uint64_t wall_ms, int64_t now_ms)
     self->wall_at_ms = self->now_ms;
     for (size_t index = 0; index < self->publications.count; index++) {
         trn_publication_t *publication = self->publications.at[index];
+        trn_engine_stale (self, publication);
         trn_expiry_mark (self, publication);
         for (size_t at = 0; at < publication->subs.count; at++) {
             trn_subscription_t *sub = publication->subs.at[at];
@@ -102,7 +103,8 @@ void
 trn_engine_on_message (trn_engine_t *self, trn_outbox_id_t outbox,
                        const trn_rule_t *rule)
 {
-    const trn_publication_t *publication = s_publication (self, outbox);
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_stale (self, publication);
     assert (rule && rule->seq && rule->seq < TRN_SEQ_MAX);
     assert (rule->priority < TRN_PRIORITIES);
     const uint64_t wall_ms = trn_engine_wall (self);

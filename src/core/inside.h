@@ -70,6 +70,7 @@ typedef struct trn_publication {
     bool saving;         //  a state was asked for and is not durable yet
     int64_t saved_ms;    //  when a state was last asked for
     uint64_t stamp;      //  of the last state made
+    bool stale;          //  engine->dues has an old time for it
 } trn_publication_t;
 
 typedef enum {
@@ -249,6 +250,8 @@ struct trn_engine {
     uint64_t wall_ms;         //  publisher's clock ...
     int64_t wall_at_ms;       //  ... at this time
     trn_list_t publications;  //  by id - 1; owned
+    int64_t *dues;            //  when they want a tick, in their order; owned
+    trn_list_t stale;         //  publications whose time may be another now
     trn_list_t touched;       //  publications to look at
     trn_list_t removed;       //  subscriptions that are gone, but that actions
                               //  which are not drained may speak of; owned
@@ -289,6 +292,10 @@ trn_engine_at_wall (const trn_engine_t *self, uint64_t wall_ms);
 //  An event happened at this time.
 void
 trn_engine_advance (trn_engine_t *self, int64_t now_ms);
+
+//  Something has happened to it: when it wants a tick may have changed.
+void
+trn_engine_stale (trn_engine_t *self, trn_publication_t *publication);
 
 //  Begin a report now; see report.h.
 trn_action_t *

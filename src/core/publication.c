@@ -1,9 +1,10 @@
 //  core/publication.c - an outbox as the engine sees it: progress and saving
 //
 //  A state is asked for at once after a quiet time, and then at most every
-//  save_ms while things move.  Only one is on its way to the disk; what it says
-//  is told to the consumers when it has arrived, never before: they forget what
-//  we promise not to send again (reliability I5).
+//  save_ms while things move, or more seldom where there are many outboxes.  Only
+//  one is on its way to the disk; what it says is told to the consumers when it
+//  has arrived, never before: they forget what we promise not to send again
+//  (reliability I5).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -20,6 +21,10 @@
 
 //  A state that is waited for may be saved so much sooner.
 #define URGENT 50
+
+//  Of many outboxes each is saved more seldom, so that all of them together do not
+//  keep the disk busy with what nobody waits for.
+#define SAVE_EACH_MS 5
 
 trn_publication_t *
 trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
@@ -74,6 +79,7 @@ trn_publication_touch (trn_engine_t *engine, trn_publication_t *self)
 {
     assert (engine && self);
     self->unsaved = true;
+    trn_engine_stale (engine, self);
     if (!self->touched) {
         self->touched = true;
         trn_list_add (&engine->touched, self);
@@ -87,8 +93,12 @@ trn_publication_deadline (const trn_engine_t *engine,
     if (!self->unsaved || self->saving) {
         return INT64_MAX;
     }
-    const uint32_t every_ms = engine->config.save_ms;
-    return self->saved_ms + (self->urgent ? every_ms / URGENT : every_ms);
+    const uint64_t least_ms = engine->config.save_ms;
+    const uint64_t share_ms = engine->publications.count * SAVE_EACH_MS;
+    return self->saved_ms
+           + (int64_t) (self->urgent          ? least_ms / URGENT
+                        : least_ms > share_ms ? least_ms
+                                              : share_ms);
 }
 
 void
@@ -160,6 +170,7 @@ trn_publication_run (trn_engine_t *engine)
             action->processed = processed;
         }
         if (trn_publication_deadline (engine, self) <= engine->now_ms) {
+            trn_engine_stale (engine, self);
             self->saving = true;
             self->saved_ms = engine->now_ms;
             trn_actions_add (&engine->actions, TRN_DO_SAVE)->outbox = self->id;
@@ -185,6 +196,7 @@ trn_publication_on_saved (trn_engine_t *engine, trn_publication_t *self,
         return;
     }
     self->saving = false;
+    trn_engine_stale (engine, self);
     for (size_t index = 0; index < self->subs.count; index++) {
         trn_subscription_t *sub = self->subs.at[index];
         trn_subscription_saved (sub);

@@ -596,6 +596,9 @@ trn_box_disk_news (tern_peer_t *self)
     const int64_t now = trn_clock_ms ();
     for (uint32_t index = 0; index < self->box_count; index++) {
         trn_box_t *box = self->boxes[index];
+        if (!trn_outbox_news (box->outbox)) {
+            continue;
+        }
         bool got = false;
         uint64_t seq = 0;
         trn_chunk_t *chunk = NULL;
@@ -631,7 +634,8 @@ trn_box_disk_news (tern_peer_t *self)
 void
 trn_box_look_back (tern_peer_t *self)
 {
-    for (uint32_t index = 0; index < self->box_count; index++) {
+    for (uint32_t index = 0; self->past_count && index < self->box_count;
+         index++) {
         if (self->boxes[index]->pasts) {
             trn_past_run (self->boxes[index]);
         }

@@ -61,6 +61,7 @@ s_new (trn_box_t *box, const trn_binding_t *binding)
     self->router = trn_router_new (binding->type);
     self->next = box->pasts;
     box->pasts = self;
+    box->peer->past_count++;
     switch (binding->from) {
     case TRN_FROM_TIME: self->time_us = binding->from_value * 1000; break;
     case TRN_FROM_SEQ: s_begin_at (box, self, binding->from_value); break;
@@ -72,9 +73,10 @@ s_new (trn_box_t *box, const trn_binding_t *binding)
 }
 
 static void
-s_free (trn_past_t **link)
+s_free (trn_box_t *box, trn_past_t **link)
 {
     trn_past_t *self = *link;
+    box->peer->past_count--;
     *link = self->next;
     trn_router_destroy (&self->router);
     trn_rulings_clear (&self->found);
@@ -227,7 +229,7 @@ trn_past_unbind (trn_box_t *box, const trn_binding_t *binding)
     }
     (*link)->bindings -= trn_router_unbind ((*link)->router, binding, 1);
     if (!(*link)->bindings) {
-        s_free (link);
+        s_free (box, link);
     }
     return true;
 }
@@ -255,7 +257,7 @@ trn_past_run (trn_box_t *box)
         char queue[TRN_NAME_MAX + 2];
         memcpy (queue, self->queue, sizeof queue);
         s_finish (box, self);
-        s_free (link);
+        s_free (box, link);
         trn_exchange_take_queue (box, trn_text (queue));
     }
 }
@@ -265,6 +267,6 @@ trn_past_clear (trn_box_t *box)
 {
     assert (box);
     while (box->pasts) {
-        s_free (&box->pasts);
+        s_free (box, &box->pasts);
     }
 }

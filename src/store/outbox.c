@@ -79,6 +79,14 @@ trn_outbox_log (trn_outbox_t *self)
     return self->log;
 }
 
+bool
+trn_outbox_news (trn_outbox_t *self)
+{
+    assert (self);
+    //  Looked at first: mostly there is none, and then nothing is written.
+    return atomic_load (&self->news) && atomic_exchange (&self->news, false);
+}
+
 //  Deadlines -------------------------------------------------------------
 
 static struct timespec

@@ -212,7 +212,7 @@ s_serve_runs (trn_outbox_t *self)
         self->reads[slot].chunk = chunk;
         self->reads[slot].phase = TRN_READ_DONE;
         pthread_mutex_unlock (&self->lock);
-        trn_store_tell (self->store);
+        trn_outbox_tell (self);
     }
 }
 
@@ -246,7 +246,7 @@ s_serve_batch (trn_outbox_t *self)
     pthread_mutex_lock (&self->lock);
     batch->phase = TRN_READ_DONE;
     pthread_mutex_unlock (&self->lock);
-    trn_store_tell (self->store);
+    trn_outbox_tell (self);
 }
 
 static void
@@ -269,7 +269,7 @@ s_serve_time (trn_outbox_t *self)
         self->time.seq = seq;
     }
     pthread_mutex_unlock (&self->lock);
-    trn_store_tell (self->store);
+    trn_outbox_tell (self);
 }
 
 void

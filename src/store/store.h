@@ -165,6 +165,10 @@ trn_outbox_time (trn_outbox_t *self, uint64_t *seq_p);
 int
 trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p);
 
+//  Was a notification about this outbox, since the last time it was asked?
+bool
+trn_outbox_news (trn_outbox_t *self);
+
 //  Replace the owner's note, a file beside META, in the background and without
 //  syncing it: whether it survives a crash is not promised, and its owner must
 //  be able to tell damage.  bytes are copied.  Any thread.

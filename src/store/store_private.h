@@ -105,6 +105,7 @@ struct trn_outbox {
     bool stated;  //  it says all that was sent
 
     bool stuck;               //  disk full; the writer's own
+    atomic_bool news;         //  the owner was notified and has not looked
     atomic_bool room_wanted;  //  the owner wants to know of progress
     atomic_bool told_full;    //  the owner was told of a full disk
     atomic_uint_least64_t saved;
@@ -166,7 +167,7 @@ trn_reads_clear (trn_outbox_t *self);
 
 //  Tell the owner that there is news.
 void
-trn_store_tell (trn_store_t *self);
+trn_outbox_tell (trn_outbox_t *self);
 
 //  Wake whoever waits for progress of this outbox, and the actor.
 void

@@ -65,10 +65,11 @@ s_unmark (trn_outbox_t *self, trn_duty_t duty)
 }
 
 void
-trn_store_tell (trn_store_t *self)
+trn_outbox_tell (trn_outbox_t *self)
 {
-    if (self->notify) {
-        self->notify (self->notify_arg);
+    atomic_store (&self->news, true);
+    if (self->store->notify) {
+        self->store->notify (self->store->notify_arg);
     }
 }
 
@@ -88,7 +89,7 @@ s_told (trn_outbox_t *self, int rc)
         || (rc > 0 && trn_log_status (self->log) != TERN_EFULL
             && atomic_exchange (&self->told_full, false))
         || (rc > 0 && atomic_exchange (&self->room_wanted, false))) {
-        trn_store_tell (self->store);
+        trn_outbox_tell (self);
     }
 }
 
@@ -173,7 +174,7 @@ s_serve_save (trn_outbox_t *self)
     pthread_mutex_unlock (&self->lock);
     free (unused);
     trn_outbox_progress (self);
-    trn_store_tell (self->store);
+    trn_outbox_tell (self);
     return rc;
 }
 
