@@ -226,8 +226,8 @@ struct tern_peer {
     trn_command_t *commands;
     trn_command_t **commands_tail;
     trn_bound_wait_t *bound_waits;
-    trn_box_t *unnamed;  //  boxes of exchanges of no known type, see box.c
-    trn_box_t **boxes;   //  by engine id - 1; grows, never shrinks
+    trn_box_t *unnamed;   //  boxes of exchanges of no known type, see box.c
+    trn_box_t **boxes;    //  by engine id - 1; grows, never shrinks
     uint32_t past_count;  //  queues of exchanges that begin in the past
     uint32_t box_count;
     uint32_t consumer_count;
