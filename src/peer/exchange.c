@@ -45,6 +45,7 @@ struct trn_exchange {
     s_queue_t *queues;  //  [number - 1]
     size_t queue_count;
     size_t live;
+    bool refused;  //  a bound queue found no room
 };
 
 //  What it is ---------------------------------------------------------------
@@ -201,6 +202,7 @@ trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from)
         trn_events_addf (&peer->events, "TERN-EXCHANGE-FULL", TERN_LOG_WARNING,
                          "exchange=%s queue=%s reason=\"%s\"", self->name, name,
                          tern_strerror (rc));
+        self->refused = true;
         return 0;
     }
     trn_box_set_policy (box, number, name);
@@ -304,10 +306,10 @@ s_in_past (trn_box_t *box, const trn_binding_t *binding)
                && trn_text_is (binding->exchange, box->exchange->name));
 }
 
-void
-trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding)
+//  Whatever a binding calls for, once.
+static void
+s_take (trn_box_t *box, const trn_binding_t *binding)
 {
-    assert (box && box->exchange && binding);
     trn_exchange_t *self = box->exchange;
     pthread_mutex_lock (&self->lock);
     const bool ours = s_router (self, binding) != NULL;
@@ -334,9 +336,28 @@ s_take_bindings (trn_box_t *box)
     for (size_t index = 0; trn_bindings_at (bindings, index, &binding);
          index++) {
         if (!binding.removed) {
-            trn_exchange_on_binding (box, &binding);
+            s_take (box, &binding);
         }
     }
+}
+
+//  A queue has gone: there is room for one that found none.
+static void
+s_fill_room (trn_box_t *box)
+{
+    trn_exchange_t *self = box->exchange;
+    if (self->refused && self->live < TRN_QUEUES_MAX) {
+        self->refused = false;
+        s_take_bindings (box);
+    }
+}
+
+void
+trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding)
+{
+    assert (box && box->exchange && binding);
+    s_take (box, binding);
+    s_fill_room (box);
 }
 
 void
@@ -349,7 +370,7 @@ trn_exchange_take_queue (trn_box_t *box, trn_text_t queue)
          index++) {
         if (!binding.removed && binding.queue.size == queue.size
             && memcmp (binding.queue.at, queue.at, queue.size) == 0) {
-            trn_exchange_on_binding (box, &binding);
+            s_take (box, &binding);
         }
     }
 }
@@ -407,6 +428,7 @@ trn_exchange_on_known (trn_box_t *box)
             s_remove_queue (box, number);
         }
     }
+    s_fill_room (box);
 }
 
 //  The bindings of an alternate exchange that is none any more lead nowhere.

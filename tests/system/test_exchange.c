@@ -665,6 +665,60 @@ s_readable (int fd, int timeout_ms)
     return poll (&item, 1, timeout_ms) == 1;
 }
 
+#define QUEUES 256
+
+//  Does the queue get a message that is published now?  Returns how many do.
+static size_t
+s_reached (tern_producer_t *producer, const char *queue, bool *is_there)
+{
+    uint32_t numbers[QUEUES + 1];
+    size_t count = 0;
+    char name[65];
+    tern_msg_t *msg = tern_msg_new ("x", 1);
+    assert_int_equal (tern_producer_send_routed (producer, msg,
+                                                 SCENE_DEADLINE_MS, NULL,
+                                                 numbers, QUEUES + 1, &count),
+                      TERN_OK);
+    tern_msg_destroy (&msg);
+    *is_there = false;
+    for (size_t index = 0; index < count && index <= QUEUES; index++) {
+        assert_true (tern_producer_queue_name (producer, numbers[index], name,
+                                               sizeof name));
+        *is_there = *is_there || strcmp (name, queue) == 0;
+    }
+    return count;
+}
+
+//  One queue more than there is room for: it is said, and it has the place of
+//  the first that goes.
+static void
+test_an_exchange_takes_so_many_queues (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_producer_t *producer = s_exchange (orders, "many", TERN_FANOUT, NULL);
+    char name[16];
+    tern_binding_t binding
+        = {.exchange = "many", .type = TERN_FANOUT, .queue = name};
+    for (int number = 0; number <= QUEUES; number++) {
+        snprintf (name, sizeof name, "q-%d", number);
+        assert_int_equal (tern_peer_bind (orders, &binding, NULL, 0), TERN_OK);
+    }
+    assert_int_equal (tern_peer_bound (orders, &binding, SCENE_DEADLINE_MS),
+                      TERN_OK);
+    scene_event (orders, "TERN-EXCHANGE-FULL");
+    bool is_there = true;
+    assert_int_equal (s_reached (producer, name, &is_there), QUEUES);
+    assert_false (is_there);
+
+    snprintf (name, sizeof name, "q-%d", 7);
+    s_unbind (orders, &binding);
+    snprintf (name, sizeof name, "q-%d", QUEUES);
+    assert_int_equal (s_reached (producer, name, &is_there), QUEUES);
+    assert_true (is_there);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+}
+
 static void
 test_the_producer_descriptor_tells_of_room (void **state)
 {
@@ -747,6 +801,7 @@ main (int argc, char **argv)
         CLAIM (test_bindings_survive_the_directory),
         CLAIM (test_a_late_queue_gets_what_was_kept),
         CLAIM (test_a_late_pattern_gets_what_matched_it),
+        CLAIM (test_an_exchange_takes_so_many_queues),
         CLAIM (test_the_producer_descriptor_tells_of_room),
         CLAIM (test_each_message_has_its_level),
     };
