@@ -19,6 +19,9 @@
 //      limit_bytes     unsettled bytes per outbox, default 0: the disk's size
 //      limit_messages  unsettled messages per outbox, default 0: no limit
 //      at_limit        block, refuse or drop_oldest; default block
+//      limit_outboxes  queues and exchanges that this peer publishes to, dead
+//                      letters and durable replies to each peer included;
+//                      1..4096, default 4096.  Each takes 1.3 MB of disk
 //      memory_bytes    message memory per outbox, 1 MiB..1 GiB, default 24 MiB
 //      drain           yes: open only what the store holds, for tern drain
 //

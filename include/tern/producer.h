@@ -64,7 +64,7 @@ tern_policy_default (tern_policy_t *self);
 //      TERN_ENAME      not a queue name, or one that ends in ".dead"
 //      TERN_ECORRUPT, TERN_EVERSION, TERN_EIO, TERN_EFULL, TERN_EACCESS
 //                      as tern_peer_open ()
-//      TERN_ETOOBIG    the peer has 4,096 outboxes already
+//      TERN_ETOOBIG    the peer has limit_outboxes already (tern/config.h)
 TERN_EXPORT TERN_MUST_CHECK int
 tern_producer_open (tern_producer_t **self_p, tern_peer_t *peer,
                     const char *queue, char *why, size_t why_size);

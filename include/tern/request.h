@@ -186,7 +186,8 @@ tern_service_recv (tern_service_t *self, int timeout_ms);
 //      TERN_ETOOBIG    beyond the limits of a message
 //  and for a durable one also what tern_producer_open () and tern_producer_send
 //  () return: it is not done then, and can be replied to again.  A server keeps
-//  one outbox for each peer that it has sent durable replies, 4,096 in all.
+//  one outbox for each peer that it has sent durable replies; with limit_outboxes
+//  of them (tern/config.h) one more peer gets none: TERN_ETOOBIG.
 TERN_EXPORT TERN_MUST_CHECK int
 tern_service_reply (tern_service_t *self, const tern_msg_t *request,
                     const tern_msg_t *reply, bool last, int timeout_ms);

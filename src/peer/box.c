@@ -13,6 +13,7 @@
 #include "io/clock.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,10 +177,12 @@ s_create (tern_peer_t *self, const char *queue,
           const trn_exchange_spec_t *wanted, trn_box_t **box_p, char *why,
           size_t why_size)
 {
-    if (self->box_count >= TRN_OUTBOXES_MAX) {
+    const uint64_t limit = trn_config_number (self->config, "limit_outboxes");
+    if (self->box_count >= limit) {
         if (why && why_size) {
-            snprintf (why, why_size, "%s: this peer has %d outboxes already",
-                      queue, TRN_OUTBOXES_MAX);
+            snprintf (why, why_size,
+                      "%s: this peer has %" PRIu32 " outboxes already", queue,
+                      self->box_count);
         }
         return TERN_ETOOBIG;
     }

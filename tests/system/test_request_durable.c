@@ -207,6 +207,41 @@ test_a_durable_reply_that_nobody_waits_for_is_dropped_and_counted (void **state)
     tern_peer_close (&depot, 0);
 }
 
+//  A server needs an outbox for each peer that it replies to.  One too many is
+//  told so at the server; the request is not done, and another may do it.
+static void
+test_a_server_without_room_for_a_reply_leaves_it_to_another (void **state)
+{
+    tern_peer_t *first = scene_peer (*state, "shop-1", NULL);
+    tern_peer_t *second = scene_peer (*state, "shop-2", NULL);
+    tern_peer_t *depot
+        = scene_peer (*state, "depot-1", "limit_outboxes", "1", NULL);
+    tern_requester_t *one = s_requester (first);
+    tern_requester_t *two = s_requester (second);
+    tern_service_t *service = s_service (depot);
+    uint64_t id = s_begin (one, "apples", NULL);
+    assert_int_equal (s_reply (service, s_take (service, "apples"), "1", true),
+                      TERN_OK);
+    s_expect (one, id, "1", true);
+    id = s_begin (two, "pears", NULL);
+    tern_msg_t *request = s_take (service, "pears");
+    assert_int_equal (s_reply (service, request, "2", true), TERN_ETOOBIG);
+    assert_int_equal (tern_service_fail (service, request, "no room"),
+                      TERN_ETOOBIG);
+    tern_service_close (&service);
+
+    service = s_service (first);
+    assert_int_equal (s_reply (service, s_take (service, "pears"), "2", true),
+                      TERN_OK);
+    s_expect (two, id, "2", true);
+    tern_service_close (&service);
+    tern_requester_close (&one);
+    tern_requester_close (&two);
+    tern_peer_close (&depot, 0);
+    tern_peer_close (&second, 0);
+    tern_peer_close (&first, 0);
+}
+
 static void
 test_a_message_without_a_requester_can_be_served (void **state)
 {
@@ -372,6 +407,7 @@ main (int argc, char **argv)
         IN_SCENE (test_words_of_a_durable_failure_reach_the_requester),
         IN_SCENE (
             test_a_durable_reply_that_nobody_waits_for_is_dropped_and_counted),
+        IN_SCENE (test_a_server_without_room_for_a_reply_leaves_it_to_another),
         IN_SCENE (test_a_message_without_a_requester_can_be_served),
         IN_SCENE (test_a_durable_request_survives_its_server),
         IN_SCENE (test_a_requester_that_died_gets_its_reply_in_its_next_life),
