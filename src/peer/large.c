@@ -31,6 +31,9 @@
 //  Between two looks at a limit, as a peer may be drained meanwhile.
 #define LOOK_MS 200
 
+//  Between two words about damage.
+#define TOLD_MS 1000
+
 //  For the last state of an outbox to be durable.  Without it, what is settled
 //  goes when the store is opened next.
 #define LAST_MS 2000
@@ -62,6 +65,10 @@ struct trn_large {
     pthread_t thread;
     bool running;
     int wake;  //  eventfd, or -1
+
+    //  The keeper's.
+    int64_t damage_told_ms;  //  say no more before
+    uint32_t damage_untold;
 
     pthread_mutex_t lock;  //  the rest
     s_ids_t going;
@@ -248,44 +255,66 @@ trn_large_restore (tern_peer_t *peer)
 
 //  Giving parts ------------------------------------------------------------
 
-//  The bytes of a part in *msg_p, or one that says why not.
-static void
-s_read_part (const struct trn_large *self, const uint8_t *ask, void *buffer,
-             tern_msg_t **msg_p)
+typedef struct {
+    uint64_t id;
+    uint32_t part, size;
+} s_part_t;
+
+//  Into buffer.  0, or as trn_bodies_read ().
+static int
+s_read_part (const struct trn_large *self, const uint8_t *ask, s_part_t *part,
+             void *buffer)
 {
-    const uint64_t id = trn_get_u64 (ask + 16);
-    const uint32_t part = trn_get_u32 (ask + 24);
-    const uint32_t size = trn_get_u32 (ask + 28);
-    int rc = TERN_ENOENT;
-    if (memcmp (ask, trn_store_uuid (self->peer->store), 16) == 0
-        && part < TRN_PARTS_OF_LARGE && size <= TRN_LARGE_PART) {
-        rc = trn_bodies_read (self->bodies, id,
-                              (uint64_t) part * TRN_LARGE_PART, buffer, size);
+    *part = (s_part_t) {
+        .id = trn_get_u64 (ask + 16),
+        .part = trn_get_u32 (ask + 24),
+        .size = trn_get_u32 (ask + 28),
+    };
+    if (memcmp (ask, trn_store_uuid (self->peer->store), 16) != 0
+        || part->part >= TRN_PARTS_OF_LARGE || part->size > TRN_LARGE_PART) {
+        return TERN_ENOENT;
     }
-    *msg_p = tern_msg_new (buffer, rc == TERN_OK ? size : 0);
-    if (rc != TERN_OK && rc != TERN_ECORRUPT) {
-        rc = tern_msg_set_key (
-            *msg_p, rc == TERN_ENOENT ? TRN_LARGE_GONE : TRN_LARGE_UNREADABLE);
+    return trn_bodies_read (self->bodies, part->id,
+                            (uint64_t) part->part * TRN_LARGE_PART, buffer,
+                            part->size);
+}
+
+//  Whoever asks can make us say so: now and then.
+static void
+s_tell_damage (struct trn_large *self, const s_part_t *part)
+{
+    const int64_t now = trn_clock_ms ();
+    if (now < self->damage_told_ms) {
+        self->damage_untold++;
+        return;
     }
-    if (rc == TERN_ECORRUPT) {
-        //  It is shorter than its manifest says; who asked sees it does not fit.
-        trn_events_addf (&self->peer->events, "TERN-LARGE-DAMAGED",
-                         TERN_LOG_ERROR, "body=%016" PRIx64 " part=%" PRIu32,
-                         id, part);
-    }
+    trn_events_addf (&self->peer->events, "TERN-LARGE-DAMAGED", TERN_LOG_ERROR,
+                     "body=%016" PRIx64 " part=%" PRIu32 " suppressed=%" PRIu32,
+                     part->id, part->part, self->damage_untold);
+    self->damage_told_ms = now + TOLD_MS;
+    self->damage_untold = 0;
 }
 
 static void
-s_give (const struct trn_large *self, const tern_msg_t *request, void *buffer)
+s_give (struct trn_large *self, const tern_msg_t *request, void *buffer)
 {
     if (tern_msg_size (request) != TRN_LARGE_ASK_SIZE) {
         (void) tern_service_fail (self->service, request, "not a part");
         return;
     }
-    tern_msg_t *msg = NULL;
-    s_read_part (self, tern_msg_body (request), buffer, &msg);
+    s_part_t part;
+    int rc = s_read_part (self, tern_msg_body (request), &part, buffer);
+    tern_msg_t *msg = tern_msg_new (buffer, rc == TERN_OK ? part.size : 0);
+    if (rc == TERN_ECORRUPT) {
+        //  Shorter than its manifest says: an empty part will not fit.
+        s_tell_damage (self, &part);
+    } else if (rc != TERN_OK) {
+        rc = tern_msg_set_key (msg, rc == TERN_ENOENT ? TRN_LARGE_GONE
+                                                      : TRN_LARGE_UNREADABLE);
+        assert (rc == TERN_OK);
+    }
     //  Who asks has room for one answer; who is gone needs none.
-    const int rc = tern_service_reply (self->service, request, msg, true, 0);
+    rc = tern_service_reply (self->service, request, msg, true, 0);
     (void) rc;
     tern_msg_destroy (&msg);
 }

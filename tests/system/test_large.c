@@ -874,6 +874,29 @@ test_damage_is_told_and_harms_no_other (void **state)
     tern_peer_close (&orders, 0);
 }
 
+//  Where bodies are given is no place for applications.
+static void
+test_names_of_places_are_refused (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_producer_t *producer = NULL;
+    tern_consumer_t *consumer = NULL;
+    tern_requester_t *requester = NULL;
+    tern_service_t *service = NULL;
+    char why[256] = "";
+    assert_int_equal (
+        tern_producer_open (&producer, orders, "%orders-1", why, sizeof why),
+        TERN_ENAME);
+    assert_int_equal (tern_consumer_open (&consumer, orders, "%orders-1", NULL),
+                      TERN_ENAME);
+    assert_int_equal (
+        tern_requester_open (&requester, orders, "%orders-1", NULL),
+        TERN_ENAME);
+    assert_int_equal (tern_service_open (&service, orders, "%orders-1", NULL),
+                      TERN_ENAME);
+    tern_peer_close (&orders, 0);
+}
+
 static void
 test_bodies_count_towards_the_limit_of_their_outbox (void **state)
 {
@@ -942,6 +965,7 @@ main (int argc, char **argv)
         CLAIM (test_a_drained_peer_still_gives_bodies),
         CLAIM (test_what_is_too_big_or_breaks_off_leaves_nothing),
         CLAIM (test_damage_is_told_and_harms_no_other),
+        CLAIM (test_names_of_places_are_refused),
         CLAIM (test_bodies_count_towards_the_limit_of_their_outbox),
     };
     return cmocka_run_group_tests_name ("large", tests, NULL, NULL);
