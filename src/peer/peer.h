@@ -79,6 +79,7 @@ typedef struct trn_box {
     char queue[TRN_NAME_MAX + 2];
     uint64_t opened_at;            //  last seq before this opening
     uint32_t producers;            //  open handles; the peer's lock
+    bool large_refuses;            //  beyond large_limit, instead of waiting
     trn_exchange_t *exchange;      //  NULL: of a queue
     struct trn_box *unnamed_next;  //  in the peer's list
 
@@ -104,8 +105,7 @@ typedef struct trn_box {
 
     //  Large bodies, see large.h.
     atomic_uint_fast64_t large_bytes;  //  of those that its messages name
-    uint64_t large_limit;              //  of these; 0 none
-    bool large_refuses;                //  beyond it, instead of waiting
+    uint64_t large_limit;              //  of these; 0 none; fixed
     struct trn_large_ref *larges;      //  actor: the messages
     size_t large_count, large_capacity;
 

@@ -54,13 +54,9 @@ s_entry (char entry[TRN_BODY_ENTRY], uint64_t id)
 static bool
 s_parse (const char *entry, uint64_t *id_p)
 {
-    uint64_t id = 0;
     char again[TRN_BODY_ENTRY];
-    if (sscanf (entry, "%16" SCNx64, &id) != 1) {
-        return false;
-    }
-    s_entry (again, id);
-    *id_p = id;
+    *id_p = strtoull (entry, NULL, 16);
+    s_entry (again, *id_p);
     return strcmp (entry, again) == 0;
 }
 

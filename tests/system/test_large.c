@@ -180,7 +180,8 @@ s_peak_kb (void)
     long peak = 0;
     FILE *file = fopen ("/proc/self/status", "r");
     while (file && fgets (line, sizeof line, file)) {
-        if (sscanf (line, "VmHWM: %ld", &peak) == 1) {
+        if (strncmp (line, "VmHWM:", 6) == 0) {
+            peak = strtol (line + 6, NULL, 10);
             break;
         }
     }
