@@ -194,6 +194,7 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
     const size_t size = trn_state_encode (publication, buffer, capacity);
     publication->unsaved = false;
     publication->urgent = false;
+    publication->saving = true;  //  also one that the owner takes unasked
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
         trn_subscription_saving (sub);

@@ -812,6 +812,30 @@ test_a_state_on_its_way_says_nothing_of_a_new_queue (void **state)
     assert_int_equal (shop->other->hands[0].seq, 3);
 }
 
+//  An owner may save a state for reasons of its own: that counts as well.
+static void
+test_a_state_taken_unasked_counts (void **state)
+{
+    static uint8_t buffer[65536];
+    shop_t *shop = *state;
+    trn_engine_t *maker = shop->maker->engine;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "late", 1);
+    uint64_t low = 0;
+    uint64_t stamp = 0;
+    assert_int_not_equal (trn_engine_state (maker, shop->maker->outbox, false,
+                                            buffer, sizeof buffer, &low,
+                                            &stamp),
+                          0);
+    trn_engine_on_saved (maker, shop->maker->outbox, stamp,
+                         shop->world->now_ms);
+    peer_publish (shop->maker, "#news", 2);
+    peer_consume (shop->taker, "late", 10);
+    world_meet (shop->world);
+    world_wait (shop->world, 1000);
+    EXPECT (shop, 1, 2);
+}
+
 //  Seqs that a crash left without a message are nobody's, whenever a queue comes.
 static void
 test_a_late_queue_knows_the_gaps (void **state)
@@ -1038,6 +1062,7 @@ main (void)
         TEST (test_a_restarted_publisher_tells_nobody_twice),
         TEST (test_a_count_is_not_durable_with_an_older_state),
         TEST (test_a_state_on_its_way_says_nothing_of_a_new_queue),
+        TEST (test_a_state_taken_unasked_counts),
         TEST (test_a_late_queue_knows_the_gaps),
         TEST (test_a_queue_may_come_and_go_in_one_turn),
         TEST (test_rules_numbers_and_counts_hold_after_a_restart),
