@@ -1,9 +1,10 @@
 //  tests/system/kill_cycles.c - kill -9 at random moments, then count
 //
-//      kill_cycles --ternd FILE [--cycles N] [--seed S] [--keep]
+//      kill_cycles --ternd FILE [--cycles N] [--seed S] [--keep] [--mixed]
 //
 //  Three publishers, three consumers and a directory, each a process of its
-//  own with its own store on the real disk, all on one queue.  In each cycle
+//  own with its own store on the real disk, all on one queue; or with --mixed,
+//  on everything there is (kill_mixed.c, check_mixed.c).  In each cycle
 //  somebody is killed with SIGKILL after a random time, stays away for another
 //  and is started again with the same store.  Now and then two die at once, or
 //  one is stopped for a while first.  In the end all run, the publishers drain,
@@ -60,6 +61,7 @@ typedef struct {
     int signals;  //  SIGCHLD, SIGINT, SIGTERM
     bool interrupted;
     bool failed;
+    bool mixed;
 } harness_t;
 
 static int64_t
@@ -168,7 +170,8 @@ s_start (harness_t *self, actor_t *actor)
     char worker[640];
     char life[16];
     char seed[32];
-    snprintf (worker, sizeof worker, "%s/kill_worker", self->here);
+    snprintf (worker, sizeof worker, "%s/%s", self->here,
+              self->mixed ? "kill_mixed" : "kill_worker");
     snprintf (life, sizeof life, "%u", actor->life);
     snprintf (seed, sizeof seed, "%llu",
               (unsigned long long) test_random (&self->random));
@@ -342,7 +345,8 @@ s_judge (harness_t *self)
 {
     char program[640];
     char history[128];
-    snprintf (program, sizeof program, "%s/check_history", self->here);
+    snprintf (program, sizeof program, "%s/%s", self->here,
+              self->mixed ? "check_mixed" : "check_history");
     snprintf (history, sizeof history, "%s/history", self->folder);
     const char *const arguments[] = {program, history, NULL};
     fflush (stdout);
@@ -456,6 +460,8 @@ main (int argc, char **argv)
             cycles = (unsigned) strtoul (argv[++index], NULL, 10);
         } else if (strcmp (argv[index], "--seed") == 0 && more) {
             setenv ("TERN_SEED", argv[++index], 1);
+        } else if (strcmp (argv[index], "--mixed") == 0) {
+            self.mixed = true;
         } else if (strcmp (argv[index], "--keep") == 0) {
             keep = true;
         } else {
@@ -465,7 +471,7 @@ main (int argc, char **argv)
     }
     if (!self.ternd || !s_find_here (&self)) {
         fprintf (stderr, "usage: kill_cycles --ternd FILE [--cycles N] "
-                         "[--seed S] [--keep]\n");
+                         "[--seed S] [--keep] [--mixed]\n");
         return 2;
     }
     setvbuf (stdout, NULL, _IOLBF, 0);
