@@ -580,7 +580,7 @@ world_wait (world_t *self, int64_t ms)
         world_settle (self);
         int64_t next_ms = until_ms;
         for (unsigned index = 0; index < self->peer_count; index++) {
-            const trn_engine_t *engine = self->peers[index].engine;
+            trn_engine_t *engine = self->peers[index].engine;
             const int64_t due_ms
                 = engine ? trn_engine_deadline (engine) : INT64_MAX;
             next_ms = due_ms < next_ms ? due_ms : next_ms;
