@@ -81,7 +81,7 @@ typedef enum {
 trn_binding_verdict_t
 trn_bindings_take (trn_bindings_t *self, const trn_binding_t *binding);
 
-//  Has the exchange live bindings of another type, besides this very one?
+//  Has the exchange live bindings of another type, this very one included?
 bool
 trn_bindings_conflict (const trn_bindings_t *self,
                        const trn_binding_t *binding);

@@ -435,13 +435,7 @@ trn_bindings_conflict (const trn_bindings_t *self, const trn_binding_t *binding)
     if (!exchange) {
         return false;
     }
-    uint32_t others = s_live (exchange) - exchange->live[binding->type];
-    trn_binding_t own;
-    if (others && trn_bindings_find (self, binding, &own) && !own.removed
-        && own.type != binding->type) {
-        others--;
-    }
-    return others > 0;
+    return s_live (exchange) > exchange->live[binding->type];
 }
 
 bool

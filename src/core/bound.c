@@ -40,6 +40,22 @@ trn_bound_clear (trn_bound_t *self)
     *self = (trn_bound_t) {0};
 }
 
+//  Refused: whoever made it takes it back with a stamp of one more.  If it has
+//  the place of a live one, that is said again, later than both.
+static void
+s_refuse (trn_bound_t *self, const trn_binding_t *binding, bool *news_p)
+{
+    trn_binding_t known;
+    if (!trn_bindings_find (self->table, binding, &known) || known.removed
+        || known.stamp_us > binding->stamp_us + 1
+        || binding->stamp_us > TRN_STAMP_MAX - 2) {
+        return;
+    }
+    known.stamp_us = binding->stamp_us + 2;
+    *news_p
+        = trn_bindings_take (self->table, &known) == TRN_BINDING_NEW || *news_p;
+}
+
 //  A binding that is made must fit the others of its exchange.  One that is
 //  only told was made where it did: it is kept, or two halves of a network
 //  would never agree again.
@@ -49,12 +65,14 @@ s_take_one (trn_bound_t *self, const trn_binding_t *binding, bool asked,
 {
     trn_binding_t known;
     const bool there = trn_bindings_find (self->table, binding, &known);
+    const bool same = there && !known.removed && known.type == binding->type;
+    if (asked && !binding->removed && !same
+        && trn_bindings_conflict (self->table, binding)) {
+        s_refuse (self, binding, news_p);
+        return TRN_DIR_TOOK_TYPE;
+    }
     if (there && !trn_binding_later (binding, &known)) {
         return TRN_DIR_TOOK;
-    }
-    if (asked && !binding->removed
-        && trn_bindings_conflict (self->table, binding)) {
-        return TRN_DIR_TOOK_TYPE;
     }
     switch (trn_bindings_take (self->table, binding)) {
     case TRN_BINDING_OLD: break;

@@ -310,6 +310,12 @@ test_wrong_bindings_and_exchanges_are_refused (void **state)
     binding.type = TERN_DIRECT;
     assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
                       TERN_ETYPE);
+    //  Nor may the only binding there is become one of another type.
+    binding.queue = "eu";
+    binding.pattern = "eu.#";
+    assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
+                      TERN_ETYPE);
+    binding.queue = "other";
     binding.type = (tern_exchange_type_t) 9;
     assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
                       TERN_EINVAL);

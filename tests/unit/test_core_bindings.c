@@ -276,15 +276,17 @@ an_exchange_has_the_type_that_was_first (void **state)
     trn_bindings_destroy (&table);
 }
 
-//  The only binding of an exchange may be made anew with another type.
+//  Not even the only binding of an exchange is made anew with another type.
 static void
-a_binding_does_not_conflict_with_itself (void **state)
+a_binding_of_another_type_conflicts_with_itself (void **state)
 {
     (void) state;
     trn_bindings_t *table = trn_bindings_new (10, 10000);
     s_take (table, "x", "q1", "a", 5);
     trn_binding_t binding = s_binding ("x", "q1", "a", 6);
     binding.type = TRN_EXCHANGE_DIRECT;
+    assert_true (trn_bindings_conflict (table, &binding));
+    s_remove (table, "x", "q1", "a", 9);
     assert_false (trn_bindings_conflict (table, &binding));
     trn_bindings_destroy (&table);
 }
@@ -508,7 +510,7 @@ main (void)
         cmocka_unit_test (tables_that_heard_the_same_agree),
         cmocka_unit_test (the_digest_never_changes_between_builds),
         cmocka_unit_test (an_exchange_has_the_type_that_was_first),
-        cmocka_unit_test (a_binding_does_not_conflict_with_itself),
+        cmocka_unit_test (a_binding_of_another_type_conflicts_with_itself),
         cmocka_unit_test (a_full_table_takes_no_more),
         cmocka_unit_test (one_exchange_cannot_have_all_the_room),
         cmocka_unit_test (removed_ones_are_forgotten_in_time),

@@ -234,6 +234,15 @@ another_type_is_refused_to_who_makes_it (void **state)
     assert_int_equal (
         trn_roster_bind (s_world.peers[1].roster, &binding, s_world.now_ms),
         TERN_ETYPE);
+    //  Nor does it replace the binding, the only one, of queue and pattern.
+    trn_binding_t same = binding;
+    same.type = TRN_EXCHANGE_DIRECT;
+    same.queue = trn_text ("q");
+    same.pattern = trn_text ("a");
+    same.stamp_us = 1000 * (uint64_t) s_world.now_ms;
+    assert_int_equal (
+        trn_roster_bind (s_world.peers[0].roster, &same, s_world.now_ms),
+        TERN_ETYPE);
     //  One that did not know better is told by the node, and takes it back.
     world_peer_up (&s_world, 5, 1);
     assert_int_equal (
@@ -241,6 +250,19 @@ another_type_is_refused_to_who_makes_it (void **state)
     world_run (&s_world, 5000);
     assert_int_equal (s_world.peers[5].bound, 1);
     assert_int_equal (s_world.peers[5].last_result, TERN_ETYPE);
+    assert_true (world_bound (&s_world));
+    assert_int_equal (
+        trn_bindings_type (trn_registry_bindings (s_world.nodes[0]),
+                           trn_text ("x")),
+        TRN_EXCHANGE_TOPIC);
+    //  What it took back was not the binding of the one who was there before.
+    world_peer_up (&s_world, 6, 1);
+    assert_int_equal (
+        trn_roster_bind (s_world.peers[6].roster, &same, s_world.now_ms), 0);
+    world_run (&s_world, 5000);
+    assert_int_equal (s_world.peers[6].last_result, TERN_ETYPE);
+    assert_true (s_has (0, "q", "a"));
+    assert_true (s_has (6, "q", "a"));
     assert_true (world_bound (&s_world));
     assert_int_equal (
         trn_bindings_type (trn_registry_bindings (s_world.nodes[0]),
