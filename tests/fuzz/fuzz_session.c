@@ -18,6 +18,7 @@
 #include <tern/error.h>
 
 #define ROUTES 3
+#define OUTBOXES 2  //  a queue, and an exchange that routes
 #define LINKS 3
 #define HANDS 32
 #define SERVED 4
@@ -41,7 +42,7 @@ typedef struct {
     trn_engine_t *engine;
     fuzz_input_t input;
     int64_t now_ms;
-    uint64_t high;                          //  records in the outbox
+    uint64_t high[OUTBOXES + 1];            //  records in each outbox
     int runs_out;                           //  references the engine or we hold
     uint64_t route_connection[ROUTES + 1];  //  as WELCOME said
     uint64_t tokens[8];                     //  seen in DATA, the latest
@@ -64,7 +65,8 @@ s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
        uint32_t bytes_max, trn_engine_run_t *run)
 {
     session_t *self = arg;
-    assert (outbox == 1 && seq >= 1 && seq <= self->high);
+    assert (outbox >= 1 && outbox <= OUTBOXES);
+    assert (seq >= 1 && seq <= self->high[outbox]);
     assert (count_max >= 1 && bytes_max >= 1);
     if (seq % 7 == 3 && self->now_ms % 2) {
         return TRN_RUN_LATER;
@@ -73,7 +75,7 @@ s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
         run->skip_to = seq + 2;
         return TRN_RUN_GONE;
     }
-    const uint64_t left = self->high - seq + 1;
+    const uint64_t left = self->high[outbox] - seq + 1;
     uint64_t count = left < count_max ? left : count_max;
     const uint64_t fit = bytes_max / 64 ? bytes_max / 64 : 1;
     count = count < fit ? count : fit;
@@ -208,7 +210,8 @@ s_drain (session_t *self)
             (void) trn_engine_state (self->engine, action->outbox, false, saved,
                                      sizeof saved, &low, &stamp);
             assert (low >= 1);
-            trn_engine_on_saved (self->engine, 1, stamp, self->now_ms);
+            trn_engine_on_saved (self->engine, action->outbox, stamp,
+                                 self->now_ms);
             break;
         }
         case TRN_DO_BURY: s_bury (self, action); break;
@@ -319,7 +322,7 @@ s_make_frame (session_t *self, trn_frame_t *frame)
     case TRN_OFFER:
         frame->offer.flow = flow;
         frame->offer.queue = trn_text (fuzz_byte (in) % 8 ? "jobs" : "none");
-        frame->offer.outbox = trn_text (fuzz_byte (in) % 2 ? "jobs" : "x");
+        frame->offer.outbox = trn_text (fuzz_byte (in) % 2 ? "jobs" : "#news");
         frame->offer.low = s_seq (self);
         frame->offer.high = frame->offer.low - 1 + fuzz_byte (in);
         break;
@@ -327,6 +330,7 @@ s_make_frame (session_t *self, trn_frame_t *frame)
         frame->accept.flow = flow;
         frame->accept.seen = fuzz_byte (in) % 4 ? 0 : s_seq (self);
         s_ranges (self, frame->accept.ranges, &frame->accept.range_count);
+        frame->accept.told = fuzz_byte (in) % 4 ? 0 : s_seq (self);
         break;
     case TRN_CREDIT:
         frame->credit.flow = flow;
@@ -342,7 +346,9 @@ s_make_frame (session_t *self, trn_frame_t *frame)
         frame->data.first_seq = s_seq (self);
         frame->data.count = 1 + fuzz_byte (in) % 16;
         frame->data.deliveries = 1 + fuzz_byte (in) % 3;
-        frame->data.flags = fuzz_byte (in) % 4;
+        frame->data.flags = fuzz_byte (in);
+        frame->data.missed = frame->data.flags & 8 ? s_seq (self) : 0;
+        frame->data.told = frame->data.missed / 2;
         break;
     case TRN_SETTLE:
         frame->settle.flow = flow;
@@ -492,8 +498,8 @@ s_pass_time (session_t *self)
 static void
 s_publish (session_t *self)
 {
-    self->high += 1 + fuzz_byte (&self->input) % 16;
-    trn_engine_on_appended (self->engine, 1, self->high, self->now_ms);
+    self->high[1] += 1 + fuzz_byte (&self->input) % 16;
+    trn_engine_on_appended (self->engine, 1, self->high[1], self->now_ms);
     trn_engine_on_records (self->engine, 1, self->now_ms);
 }
 
@@ -516,7 +522,8 @@ s_break (session_t *self)
         break;
     case 3:
         trn_engine_on_dropped (
-            self->engine, 1, 1 + self->high / (1 + form / 5 % 4), self->now_ms);
+            self->engine, 1 + (form >> 7),
+            1 + self->high[1 + (form >> 7)] / (1 + form / 5 % 4), self->now_ms);
         break;
     case 4:
         if (form > 250) {
@@ -524,6 +531,89 @@ s_break (session_t *self)
         }
         break;
     }
+}
+
+//  What the application sends is not plain, or routed.  The rule comes first; time
+//  may pass between.
+static void
+s_publish_ruled (session_t *self)
+{
+    static const uint32_t targets[] = {1, 2, 3, 7};
+    fuzz_input_t *in = &self->input;
+    const uint8_t form = fuzz_byte (in);
+    const uint8_t times = fuzz_byte (in);
+    const trn_outbox_id_t outbox = 1 + (form & 1);
+    const uint64_t wall_ms = 1000000 + (uint64_t) self->now_ms;
+    trn_rule_t rule = {
+        .seq = self->high[outbox] + 1,
+        .priority = (form >> 4) % 10,
+        .order = form >> 1 & 3,
+        .due_ms = times & 1 ? wall_ms + (times >> 2) * 8u : 0,
+        .expires_ms = times & 2 ? wall_ms + (times >> 3) * 16u : 0,
+    };
+    if (outbox == 2) {
+        rule.targets = targets + (times & 1);
+        rule.target_count = times >> 6;
+    }
+    trn_engine_on_message (self->engine, outbox, &rule);
+    if (form & 8) {
+        self->now_ms += times * 8;
+        trn_engine_on_tick (self->engine, self->now_ms);
+        s_drain (self);
+    }
+    self->high[outbox]++;
+    trn_engine_on_appended (self->engine, outbox, self->high[outbox],
+                            self->now_ms);
+}
+
+//  Queues of the exchange come and go.
+static void
+s_bind (session_t *self)
+{
+    static const char *const queues[] = {"jobs", "other", "third", "jobs.dead"};
+    const uint8_t form = fuzz_byte (&self->input);
+    uint32_t number = 0;
+    if (form & 128) {
+        trn_engine_remove_queue (self->engine, 2, 1 + form % 8, self->now_ms);
+    } else if (form & 64) {
+        (void) trn_engine_purge (self->engine, 1 + (form & 1), form / 2 % 8,
+                                 self->now_ms);
+    } else {
+        const int rc = trn_engine_add_queue (self->engine, 2, queues[form & 3],
+                                             1 + (form >> 2 & 15), &number,
+                                             self->now_ms);
+        assert (rc == 0 && number >= 1);
+    }
+}
+
+static void
+s_rule (session_t *self)
+{
+    fuzz_input_t *in = &self->input;
+    const uint8_t form = fuzz_byte (in);
+    if (form == 255) {
+        //  The wall clock jumps.
+        trn_engine_on_clock (self->engine,
+                             1000000 + (uint64_t) self->now_ms
+                                 + fuzz_byte (in) * 100u,
+                             self->now_ms);
+        return;
+    }
+    trn_policy_t policy = {
+        .max_deliveries = form & 3,
+        .pause = (trn_pause_kind_t) ((form >> 2) % 3),
+        .pause_min_ms = fuzz_byte (in),
+        .pause_max_ms = fuzz_byte (in) * 4u,
+        .pause_count = 2,
+        .pauses = {form, form * 2u},
+        .ttl_ms = form & 16 ? 1 + fuzz_byte (in) * 4u : 0,
+        .drop_expired = form & 32,
+        .single = form & 64,
+    };
+    const trn_outbox_id_t outbox = 1 + (form >> 7);
+    trn_engine_set_policy (self->engine, outbox, fuzz_byte (in) % 4, &policy,
+                           self->now_ms);
+    assert (trn_engine_policy (self->engine, outbox, 0));
 }
 
 //  Our application calls "jobs".
@@ -592,7 +682,7 @@ s_serve (session_t *self)
 static void
 s_step (session_t *self)
 {
-    switch (fuzz_byte (&self->input) % 14) {
+    switch (fuzz_byte (&self->input) % 17) {
     case 0:
     case 1:
     case 2:
@@ -613,6 +703,9 @@ s_step (session_t *self)
         break;
     case 12: s_call (self); break;
     case 13: s_serve (self); break;
+    case 14: s_publish_ruled (self); break;
+    case 15: s_bind (self); break;
+    case 16: s_rule (self); break;
     }
     s_drain (self);
 }
@@ -634,6 +727,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                                    NULL, 0, &outbox)
             == 0);
     assert (outbox == 1);
+    assert (trn_engine_add_exchange (self->engine, "#news", true, 0, &gaps,
+                                     true, NULL, 0, &outbox)
+            == 0);
+    assert (outbox == 2);
+    trn_engine_on_clock (self->engine, 1000000 + (uint64_t) self->now_ms,
+                         self->now_ms);
     for (int step = 0; step < STEPS_MAX && self->input.left; step++) {
         s_step (self);
     }
