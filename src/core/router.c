@@ -181,7 +181,7 @@ trn_router_bind (trn_router_t *self, const trn_binding_t *binding,
     }
     uint32_t node;
     s_pattern_node (self, binding->pattern, true, &node);
-    trn_numbers_add (&self->nodes[node].targets, target);
+    trn_idlist_add (&self->nodes[node].targets, target);
     return 0;
 }
 
@@ -206,7 +206,7 @@ trn_router_unbind (trn_router_t *self, const trn_binding_t *binding,
     }
     uint32_t node;
     if (!s_pattern_node (self, binding->pattern, false, &node)
-        || !trn_numbers_remove (&self->nodes[node].targets, target)) {
+        || !trn_idlist_remove (&self->nodes[node].targets, target)) {
         return false;
     }
     trn_router_prune (self, node);
@@ -221,7 +221,7 @@ s_enter (trn_router_t *self, uint32_t node)
 {
     while (node && self->marks[node] != self->mark) {
         self->marks[node] = self->mark;
-        trn_numbers_append (&self->next, node);
+        trn_idlist_append (&self->next, node);
         node = self->nodes[node].hash;
     }
 }
@@ -230,7 +230,7 @@ s_enter (trn_router_t *self, uint32_t node)
 static void
 s_advance (trn_router_t *self)
 {
-    const trn_numbers_t done = self->now;
+    const trn_idlist_t done = self->now;
     self->now = self->next;
     self->next = done;
     self->next.count = 0;
@@ -242,7 +242,7 @@ s_match_topic (trn_router_t *self, const void *key, size_t size)
 {
     self->next.count = 0;
     self->mark++;
-    trn_numbers_append (&self->next, TRN_ROUTER_ROOT);
+    trn_idlist_append (&self->next, TRN_ROUTER_ROOT);
     s_enter (self, self->nodes[TRN_ROUTER_ROOT].hash);
     s_advance (self);
     trn_text_t rest = s_words (key, size);
@@ -260,8 +260,8 @@ s_match_topic (trn_router_t *self, const void *key, size_t size)
         s_advance (self);
     }
     for (size_t index = 0; index < self->now.count; index++) {
-        trn_numbers_append_all (&self->found,
-                                &self->nodes[self->now.at[index]].targets);
+        trn_idlist_append_all (&self->found,
+                               &self->nodes[self->now.at[index]].targets);
     }
 }
 
@@ -272,7 +272,7 @@ trn_router_route (trn_router_t *self, const void *key, size_t key_size,
 {
     assert (self && (key || !key_size) && (targets || !max));
     const trn_text_t text = {key_size ? key : "", key_size};
-    const trn_numbers_t *found = &self->found;
+    const trn_idlist_t *found = &self->found;
     uint32_t node = TRN_ROUTER_ROOT;
     self->found.count = 0;
     switch (self->type) {
@@ -286,11 +286,11 @@ trn_router_route (trn_router_t *self, const void *key, size_t key_size,
         break;
     case TRN_EXCHANGE_TOPIC:
         s_match_topic (self, key, key_size);
-        trn_numbers_sort (&self->found);
+        trn_idlist_sort (&self->found);
         break;
     case TRN_EXCHANGE_HEADERS:
         trn_router_match_headers (self, props, props_size);
-        trn_numbers_sort (&self->found);
+        trn_idlist_sort (&self->found);
         break;
     }
     const size_t filled = found->count < max ? found->count : max;

@@ -136,13 +136,13 @@ trn_router_bind_filter (trn_router_t *self, const trn_router_filter_t *filter)
         return;
     }
     const uint32_t number = s_new_filter (self, filter);
-    trn_numbers_append (&self->nodes[known].targets, number);
+    trn_idlist_append (&self->nodes[known].targets, number);
     uint32_t nodes[TRN_PROPS_COUNT];
     uint32_t least;
     const size_t count = s_filter_nodes (self, filter, true, nodes, &least);
     for (size_t index = 0; index < count; index++) {
         if (filter->any || nodes[index] == least) {
-            trn_numbers_append (&self->nodes[nodes[index]].targets, number);
+            trn_idlist_append (&self->nodes[nodes[index]].targets, number);
         }
         trn_router_prune (self, nodes[index]);
     }
@@ -165,7 +165,7 @@ trn_router_unbind_filter (trn_router_t *self, const trn_router_filter_t *filter)
     uint32_t least;
     const size_t count = s_filter_nodes (self, filter, false, nodes, &least);
     for (size_t index = 0; index < count; index++) {
-        trn_numbers_pick (&self->nodes[nodes[index]].targets, number);
+        trn_idlist_pick (&self->nodes[nodes[index]].targets, number);
         trn_router_prune (self, nodes[index]);
     }
     s_free_filter (self, number);
@@ -206,11 +206,11 @@ static void
 s_collect_filters (trn_router_t *self, uint32_t node, const trn_prop_t *headers,
                    size_t count)
 {
-    const trn_numbers_t *there = &self->nodes[node].targets;
+    const trn_idlist_t *there = &self->nodes[node].targets;
     for (size_t index = 0; index < there->count; index++) {
         const trn_router_filter_t *filter = &self->filters[there->at[index]];
         if (filter->any || s_has_all (filter, headers, count)) {
-            trn_numbers_append (&self->found, filter->target);
+            trn_idlist_append (&self->found, filter->target);
         }
     }
 }

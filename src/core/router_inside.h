@@ -10,7 +10,7 @@
 #define TRN_ROUTER_INSIDE_H
 
 #include "core/index.h"
-#include "core/numbers.h"
+#include "core/idlist.h"
 #include "core/router.h"
 #include "wire/text.h"
 
@@ -24,10 +24,10 @@ typedef struct {
     char *word;  //  of the step that leads here; owned, NULL: * or # or free
     size_t word_size;
     uint32_t parent;
-    uint32_t star, hash;    //  children; 0: none
-    uint32_t children;      //  by a word
-    trn_numbers_t targets;  //  headers: filters
-    bool many;              //  a # leads here
+    uint32_t star, hash;   //  children; 0: none
+    uint32_t children;     //  by a word
+    trn_idlist_t targets;  //  headers: filters
+    bool many;             //  a # leads here
 } trn_router_node_t;
 
 typedef struct {
@@ -50,8 +50,8 @@ struct trn_router {
     //  Scratch.
     uint64_t *marks;  //  per node: the set it was last put into
     uint64_t mark;
-    trn_numbers_t now, next;  //  sets of nodes
-    trn_numbers_t found;      //  targets
+    trn_idlist_t now, next;  //  sets of nodes
+    trn_idlist_t found;      //  targets
 };
 
 //  router_trie.c -----------------------------------------------------------

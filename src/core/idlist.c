@@ -1,8 +1,8 @@
-//  core/numbers.c - a list of numbers, ascending or not
+//  core/idlist.c - a list of numbers, ascending or not
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "core/numbers.h"
+#include "core/idlist.h"
 
 #include "base/memory.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 void
-trn_numbers_reserve (trn_numbers_t *self, size_t more)
+trn_idlist_reserve (trn_idlist_t *self, size_t more)
 {
     if (self->count + more > self->capacity) {
         self->capacity = 2 * (self->count + more);
@@ -19,10 +19,10 @@ trn_numbers_reserve (trn_numbers_t *self, size_t more)
 }
 
 void
-trn_numbers_append_all (trn_numbers_t *self, const trn_numbers_t *other)
+trn_idlist_append_all (trn_idlist_t *self, const trn_idlist_t *other)
 {
     if (other->count) {
-        trn_numbers_reserve (self, other->count);
+        trn_idlist_reserve (self, other->count);
         memcpy (self->at + self->count, other->at,
                 other->count * sizeof *self->at);
         self->count += other->count;
@@ -31,7 +31,7 @@ trn_numbers_append_all (trn_numbers_t *self, const trn_numbers_t *other)
 
 //  Where number is in an ascending list, or would be.
 static size_t
-s_place (const trn_numbers_t *self, uint32_t number)
+s_place (const trn_idlist_t *self, uint32_t number)
 {
     size_t low = 0;
     size_t high = self->count;
@@ -47,13 +47,13 @@ s_place (const trn_numbers_t *self, uint32_t number)
 }
 
 void
-trn_numbers_add (trn_numbers_t *self, uint32_t number)
+trn_idlist_add (trn_idlist_t *self, uint32_t number)
 {
     const size_t at = s_place (self, number);
     if (at < self->count && self->at[at] == number) {
         return;
     }
-    trn_numbers_reserve (self, 1);
+    trn_idlist_reserve (self, 1);
     memmove (self->at + at + 1, self->at + at,
              (self->count - at) * sizeof *self->at);
     self->at[at] = number;
@@ -61,7 +61,7 @@ trn_numbers_add (trn_numbers_t *self, uint32_t number)
 }
 
 bool
-trn_numbers_remove (trn_numbers_t *self, uint32_t number)
+trn_idlist_remove (trn_idlist_t *self, uint32_t number)
 {
     const size_t at = s_place (self, number);
     if (at == self->count || self->at[at] != number) {
@@ -82,7 +82,7 @@ s_order (const void *one, const void *other)
 }
 
 void
-trn_numbers_sort (trn_numbers_t *self)
+trn_idlist_sort (trn_idlist_t *self)
 {
     size_t sorted = 1;
     while (sorted < self->count && self->at[sorted - 1] < self->at[sorted]) {
@@ -102,7 +102,7 @@ trn_numbers_sort (trn_numbers_t *self)
 }
 
 void
-trn_numbers_pick (trn_numbers_t *self, uint32_t number)
+trn_idlist_pick (trn_idlist_t *self, uint32_t number)
 {
     for (size_t index = 0; index < self->count; index++) {
         if (self->at[index] == number) {
