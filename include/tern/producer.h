@@ -5,6 +5,10 @@
 //
 //      written     in the file: survives kill -9
 //      synced      on the disk: survives power loss
+//      stored      on the disk of a consumer that keeps an inbox, too (and so
+//                  is everything before it, or settled): survives the loss of
+//                  this one.  A report: it does not release the message.  Of an
+//                  exchange: a consumer of each queue that gets it
 //      processed   accepted by a consumer (and everything before it settled)
 //
 //  Sending is pipelined: send many, then wait for the last seq once.
@@ -27,7 +31,7 @@ typedef struct tern_producer tern_producer_t;
 typedef enum {
     TERN_WRITTEN = 1,
     TERN_SYNCED = 2,
-    TERN_STORED = 3,  //  on the consumer's disk too; not offered yet
+    TERN_STORED = 3,
     TERN_PROCESSED = 4
 } tern_level_t;
 
@@ -160,8 +164,9 @@ tern_producer_number (tern_producer_t *self);
 //      TERN_ETIMEOUT   not yet; it goes on, so wait again or leave it
 //      TERN_EIO        the log failed: whether seq survives is unknown until
 //                      the peer is opened again
-//      TERN_EINVAL     seq was never given out here
-//      TERN_ENOTSUP    TERN_STORED
+//      TERN_EINVAL     seq was never given out here, or no such level
+//  TERN_STORED comes only from consumers that keep an inbox, see
+//  tern_producer_stores (), or with TERN_PROCESSED.
 TERN_EXPORT TERN_MUST_CHECK int
 tern_producer_wait (tern_producer_t *self, uint64_t seq, tern_level_t level,
                     int timeout_ms);
@@ -176,6 +181,11 @@ tern_producer_reached (tern_producer_t *self, tern_level_t level);
 //  processed.
 TERN_EXPORT int
 tern_producer_level (tern_producer_t *self, uint64_t seq);
+
+//  Is there a consumer, connected now, that keeps an inbox and tells what it has
+//  stored?
+TERN_EXPORT bool
+tern_producer_stores (tern_producer_t *self);
 
 //  Readable, level-triggered, while there is room to send: a send that finds
 //  none ends that, and it comes back with the room.  Do not read or close it.

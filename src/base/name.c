@@ -56,12 +56,21 @@ trn_place_valid (const char *name, size_t size)
 }
 
 bool
+trn_subscribed_valid (const char *name, size_t size)
+{
+    if (name && size > 1 && name[0] == TRN_INBOX_MARK) {
+        return trn_name_valid (name + 1, size - 1);
+    }
+    return trn_queue_valid (name, size);
+}
+
+bool
 trn_outbox_valid (const char *name, size_t size)
 {
     if (name && size > 1 && name[0] == '#') {
         return trn_name_valid (name + 1, size - 1);
     }
-    return trn_queue_valid (name, size);
+    return trn_subscribed_valid (name, size);
 }
 
 bool

@@ -25,7 +25,22 @@ trn_queue_valid (const char *name, size_t size);
 bool
 trn_place_valid (const char *name, size_t size);
 
-//  An outbox is named like its queue, or '#' and the name of its exchange.
+//  What a subscription is of: a queue, or the inbox of a named one, which is the
+//  mark and its name.  An inbox is consumed by the peer that keeps it, never by
+//  another.
+#define TRN_INBOX_MARK '+'
+
+bool
+trn_subscribed_valid (const char *name, size_t size);
+
+//  The queue of an inbox; of anything else the name itself.
+static inline const char *
+trn_inbox_of (const char *name)
+{
+    return name + (name[0] == TRN_INBOX_MARK);
+}
+
+//  An outbox is named like what it is of, or '#' and the name of its exchange.
 bool
 trn_outbox_valid (const char *name, size_t size);
 

@@ -114,8 +114,8 @@ s_check (cli_bench_t *self)
     } else if (strcmp (self->wait, "processed") == 0) {
         self->level = TERN_PROCESSED;
     } else if (strcmp (self->wait, "stored") == 0) {
-        return cli_fail (CLI_USAGE, "--wait stored: not offered yet; use "
-                                    "synced or processed");
+        return cli_fail (CLI_USAGE, "--wait stored: its consumers keep no "
+                                    "inbox; use synced or processed");
     } else {
         return cli_fail (CLI_USAGE,
                          "--wait: \"%s\" is not written, synced or processed",

@@ -50,6 +50,8 @@ typedef struct {
     bool raw;
     bool no_ack;
     const char *large_to;  //  folder for large bodies
+    bool inbox;            //  --inbox, --settle-early
+    bool early;
 
     tern_peer_t *peer;
     tern_consumer_t *consumer;
@@ -339,7 +341,9 @@ s_open_and_run (recv_t *self)
         return code;
     }
     const tern_consumer_options_t options
-        = {.prefetch = (uint32_t) self->prefetch};
+        = {.prefetch = (uint32_t) self->prefetch,
+           .inbox = self->inbox,
+           .settle_early = self->early};
     const int rc = tern_consumer_open (&self->consumer, self->peer, self->queue,
                                        &options);
     if (rc) {
@@ -387,6 +391,10 @@ cli_recv (int argc, char **argv)
          "--bind: new (default), earliest, number or time", 0, 0},
         {"large-to", 0, CLI_TEXT, &self.large_to, "DIR",
          "large bodies: a file each, and its path as the line", 0, 0},
+        {"inbox", 0, CLI_FLAG, &self.inbox, NULL,
+         "keep what comes on the own disk until it is done", 0, 0},
+        {"settle-early", 0, CLI_FLAG, &self.early, NULL,
+         "--inbox: take it over as soon as it is there", 0, 0},
         {"no-ack", 0, CLI_FLAG, &self.no_ack, NULL, "only look: settle nothing",
          0, 0},
     };
@@ -420,6 +428,9 @@ cli_recv (int argc, char **argv)
     if ((self.type || self.from) && self.binds.count == 0) {
         return cli_fail (CLI_USAGE, "--%s: only with --bind",
                          self.type ? "type" : "from");
+    }
+    if (self.early && !self.inbox) {
+        return cli_fail (CLI_USAGE, "--settle-early: only with --inbox");
     }
     code = s_bind_all (&self, NULL);
     if (code != CLI_DONE) {

@@ -151,7 +151,8 @@ cli_seat_adopt (tern_peer_t **peer_p, const cli_common_t *common,
     return rc ? cli_fail_tern (rc, path, why) : CLI_DONE;
 }
 
-//  Dead letters wait for somebody to look at them, not for us.
+//  Dead letters wait for somebody to look at them, and what is in an inbox for the
+//  consumer that has taken it in, not for us.
 
 static bool
 s_is_work (const tern_stats_t *row)
@@ -159,7 +160,8 @@ s_is_work (const tern_stats_t *row)
     const size_t size = strlen (row->queue);
     const bool letters
         = size > 5 && strcmp (row->queue + size - 5, ".dead") == 0;
-    return row->role == TERN_ROLE_PUBLISHER && (!letters || row->consumers > 0);
+    return row->role == TERN_ROLE_PUBLISHER && row->queue[0] != '+'
+           && (!letters || row->consumers > 0);
 }
 
 cli_seat_work_t

@@ -62,14 +62,12 @@ s_parse_level (send_t *self)
     for (int level = TERN_WRITTEN; level <= TERN_PROCESSED; level++) {
         if (strcmp (self->wait, s_level_names[level]) == 0) {
             self->level = (tern_level_t) level;
-            return level == TERN_STORED
-                       ? cli_fail (CLI_USAGE, "--wait stored: not offered "
-                                              "yet; use synced or processed")
-                       : CLI_DONE;
+            return CLI_DONE;
         }
     }
     return cli_fail (CLI_USAGE,
-                     "--wait: \"%s\" is not written, synced or processed",
+                     "--wait: \"%s\" is not written, synced, stored or "
+                     "processed",
                      self->wait);
 }
 
@@ -394,6 +392,22 @@ s_check_dead (const send_t *self)
                            : CLI_DONE;
 }
 
+//  Why it may take long, in words that go on; "" if nothing is known.
+
+static const char *
+s_obstacle (const send_t *self, tern_level_t level)
+{
+    if (level < TERN_STORED) {
+        return "";
+    }
+    if (s_consumers (self) == 0) {
+        return "; nobody consumes this queue now";
+    }
+    return level == TERN_STORED && !tern_producer_stores (self->producer)
+               ? "; no consumer of the queue keeps an inbox"
+               : "";
+}
+
 //  Until the last message has reached the level: CLI_DONE, CLI_TIMEOUT, or
 //  CLI_FAILED at a signal.  patience_ms counts from now.
 
@@ -417,9 +431,7 @@ s_await (send_t *self, tern_level_t level, uint64_t patience_ms)
             said = true;
             cli_hint ("%s: waiting until %" PRIu64 " are %s%s", self->queue,
                       self->sent, s_level_names[level],
-                      level == TERN_PROCESSED && s_consumers (self) == 0
-                          ? "; nobody consumes this queue now"
-                          : "");
+                      s_obstacle (self, level));
         }
         s_draw_progress (self);
     }
@@ -491,8 +503,8 @@ static tern_level_t
 s_reached (const send_t *self)
 {
     static const tern_level_t levels[]
-        = {TERN_PROCESSED, TERN_SYNCED, TERN_WRITTEN};
-    for (size_t index = 0; index < 3; index++) {
+        = {TERN_PROCESSED, TERN_STORED, TERN_SYNCED, TERN_WRITTEN};
+    for (size_t index = 0; index < sizeof levels / sizeof *levels; index++) {
         if (tern_producer_reached (self->producer, levels[index])
             >= self->last_seq) {
             return levels[index];
@@ -516,10 +528,12 @@ s_run (send_t *self, char **words, size_t count)
         s_report (self, s_reached (self), seconds);
         if (waited == CLI_TIMEOUT) {
             cli_fail (CLI_TIMEOUT,
-                      "%s: not all %s within %" PRIu64 " ms; what is stored "
+                      "%s: not all %s within %" PRIu64 " ms%s; what is stored "
                       "stays",
-                      self->queue, s_level_names[self->level],
-                      self->timeout_ms);
+                      self->queue, s_level_names[self->level], self->timeout_ms,
+                      self->level == TERN_STORED
+                          ? s_obstacle (self, self->level)
+                          : "");
         }
         if (waited == CLI_DONE && self->level < TERN_PROCESSED
             && self->form.delay_ms < LINGER_MS && s_consumers (self) > 0) {
@@ -608,7 +622,7 @@ cli_send (int argc, char **argv)
         {"order-key", 0, CLI_TEXT, &self.form.order_key, "KEY",
          "one at a time and in order with others of this key", 0, 0},
         {"wait", 0, CLI_TEXT, &self.wait, "LEVEL",
-         "written, synced or processed (default)", 0, 0},
+         "written, synced, stored or processed (default)", 0, 0},
         {"timeout", 't', CLI_NUMBER, &self.timeout_ms, "MS",
          "wait no longer than this", 0, INT32_MAX},
     };

@@ -123,6 +123,20 @@ trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token)
     }
 }
 
+void
+trn_dedup_store (trn_dedup_t *self, uint32_t consumer, uint64_t from,
+                 uint64_t to)
+{
+    assert (self && from <= to);
+    s_split (self, from);
+    s_split (self, to + 1);
+    trn_hand_at_t at;
+    for (trn_hand_t *hand = trn_hands_find (&self->hand, from, &at);
+         hand && hand->from <= to; hand = trn_hands_next (&self->hand, &at)) {
+        hand->stored = hand->stored || hand->consumer == consumer;
+    }
+}
+
 bool
 trn_dedup_release (trn_dedup_t *self, uint32_t consumer, uint64_t from,
                    uint64_t to, trn_hand_t *part)

@@ -60,6 +60,11 @@ trn_dedup_take (trn_dedup_t *self, const trn_hand_t *hand);
 void
 trn_dedup_adopt (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token);
 
+//  Those of from..to that are in this consumer's hand are durable here.
+void
+trn_dedup_store (trn_dedup_t *self, uint32_t consumer, uint64_t from,
+                 uint64_t to);
+
 //  Take the first part of from..to that this consumer holds out of its hand:
 //  false if there is none.
 bool

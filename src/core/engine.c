@@ -144,6 +144,7 @@ trn_engine_identity (const trn_engine_t *self)
         .name = trn_text (self->name),
         .incarnation = self->config.incarnation,
         .random = self->config.random,
+        .features = TRN_FEATURE_STORED,
         .frame_max = TRN_FRAME_MAX,
     };
     memcpy (who.store_uuid, self->config.store_uuid, sizeof who.store_uuid);
@@ -324,7 +325,9 @@ trn_consumer_id_t
 trn_engine_add_consumer (trn_engine_t *self, const char *queue,
                          uint32_t prefetch, uint32_t bytes, int64_t now_ms)
 {
-    assert (self && queue && trn_place_valid (queue, strlen (queue)));
+    assert (self && queue);
+    assert (trn_place_valid (queue, strlen (queue))
+            || trn_subscribed_valid (queue, strlen (queue)));
     trn_engine_advance (self, now_ms);
     return trn_intake_add_consumer (self, queue, prefetch, bytes)->id;
 }
@@ -409,6 +412,57 @@ trn_engine_on_settle (trn_engine_t *self, trn_consumer_id_t consumer_id,
     } else {
         self->stats.unknown += to - from + 1;
     }
+}
+
+void
+trn_engine_resize_consumer (trn_engine_t *self, trn_consumer_id_t consumer_id,
+                            uint32_t prefetch, uint32_t bytes, int64_t now_ms)
+{
+    assert (self);
+    trn_engine_advance (self, now_ms);
+    trn_consumer_t *consumer
+        = trn_table_get (&self->consumers_by_id, consumer_id);
+    if (consumer) {
+        consumer->prefetch = prefetch ? prefetch : 1;
+        consumer->bytes = bytes ? bytes : 1;
+        consumer->intake->dirty = true;
+    }
+}
+
+void
+trn_engine_keep_consumer (trn_engine_t *self, trn_consumer_id_t consumer_id)
+{
+    assert (self);
+    trn_consumer_t *consumer
+        = trn_table_get (&self->consumers_by_id, consumer_id);
+    if (consumer) {
+        consumer->keeps = true;
+    }
+}
+
+void
+trn_engine_on_stored (trn_engine_t *self, trn_consumer_id_t consumer_id,
+                      uint32_t flow, uint64_t from, uint64_t to, int64_t now_ms)
+{
+    assert (self && from <= to);
+    trn_engine_advance (self, now_ms);
+    trn_stream_t *stream = trn_table_get (&self->streams_by_handle, flow);
+    if (stream) {
+        trn_inflow_store (self, stream, consumer_id, from, to);
+    }
+}
+
+bool
+trn_engine_leased (const trn_engine_t *self, trn_consumer_id_t consumer,
+                   uint32_t flow, uint64_t seq)
+{
+    assert (self);
+    const trn_stream_t *stream = trn_table_get (&self->streams_by_handle, flow);
+    trn_hand_at_t at;
+    const trn_hand_t *hand
+        = stream ? trn_hands_find (&stream->dedup.hand, seq, &at) : NULL;
+    return hand && hand->from <= seq && hand->token
+           && hand->consumer == consumer;
 }
 
 //  Links --------------------------------------------------------------------
@@ -523,6 +577,48 @@ trn_engine_on_garbage (trn_engine_t *self, trn_route_t route, bool run,
     }
 }
 
+//  What this stream of ours has settled, though the frame that says so will not
+//  arrive any more.
+static void
+s_settle_own_stream (trn_engine_t *self, const trn_stream_t *stream,
+                     trn_subscription_t *sub)
+{
+    trn_range_t part;
+    for (uint64_t from = 1;
+         trn_seqset_first_in (&stream->dedup.settled, from, TRN_SEQ_MAX, &part);
+         from = part.to + 1) {
+        for (size_t index = 0; index < sub->flows.count; index++) {
+            trn_flow_t *flow = sub->flows.at[index];
+            if (strcmp (flow->link->name, self->name) == 0) {
+                trn_flow_settled (self, flow, part.from, part.to);
+            }
+        }
+        trn_subscription_resume (sub, part.from, part.to,
+                                 sub->publication->high);
+        trn_publication_touch (self, sub->publication);
+    }
+}
+
+//  What we consume of ourselves.
+static void
+s_settle_own (trn_engine_t *self)
+{
+    const trn_known_t *me = trn_known_find (self, self->config.store_uuid);
+    for (size_t index = 0; me && index < me->streams.count; index++) {
+        const trn_stream_t *stream = me->streams.at[index];
+        for (size_t at = 0; at < self->publications.count; at++) {
+            trn_publication_t *publication = self->publications.at[at];
+            for (size_t queue = 0; queue < publication->subs.count; queue++) {
+                trn_subscription_t *sub = publication->subs.at[queue];
+                if (strcmp (publication->name, stream->outbox) == 0
+                    && strcmp (sub->queue, stream->queue) == 0) {
+                    s_settle_own_stream (self, stream, sub);
+                }
+            }
+        }
+    }
+}
+
 void
 trn_engine_on_close (trn_engine_t *self, int64_t now_ms)
 {
@@ -532,6 +628,7 @@ trn_engine_on_close (trn_engine_t *self, int64_t now_ms)
         return;
     }
     trn_inflow_run (self);
+    s_settle_own (self);
     self->closed = true;
     while (self->inbounds.count) {
         trn_link_in_close (self, self->inbounds.at[0], "closing");

@@ -100,7 +100,7 @@ typedef enum {
     TRN_DO_DROP_ROUTE,  //  route: forget it, ignore what it still says
     TRN_DO_DELIVER,     //  consumer: part of the run just given to inbound
     TRN_DO_SAVE,        //  outbox: ask trn_engine_state () and save it
-    TRN_DO_PROGRESS,    //  outbox: processed moved (all up to it settled)
+    TRN_DO_PROGRESS,    //  outbox: processed or stored moved, see there
     TRN_DO_CALL,        //  link: frame (CALL) and the record of call.number
     TRN_DO_ANSWERED,    //  call.number: the record just given to on_answered ()
     TRN_DO_CALL_OVER,   //  call.number: no (more) answers; call.end, words
@@ -152,6 +152,7 @@ typedef struct {
         size_t words_size;
     } call;
     uint64_t processed;  //  PROGRESS
+    uint64_t stored;     //  PROGRESS: the same, or on a consumer's disk
     struct {
         uint32_t number;  //  of the queue in its outbox
         const char *queue;
@@ -249,6 +250,15 @@ trn_engine_settled (const trn_engine_t *self, trn_outbox_id_t outbox,
 bool
 trn_engine_settled_for_good (const trn_engine_t *self, trn_outbox_id_t outbox,
                              uint64_t seq);
+
+//  Is it settled, or on the disk of a consumer of each queue that it goes to?
+bool
+trn_engine_stored (const trn_engine_t *self, trn_outbox_id_t outbox,
+                   uint64_t seq);
+
+//  Does a consumer that is connected now tell what it has stored?
+bool
+trn_engine_stores (const trn_engine_t *self, trn_outbox_id_t outbox);
 
 //  Rules and queues of an outbox ------------------------------------------
 //
@@ -376,6 +386,28 @@ trn_engine_remove_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
 void
 trn_engine_pause_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
                            bool paused, int64_t now_ms);
+
+//  It holds more, or less, from now on.
+void
+trn_engine_resize_consumer (trn_engine_t *self, trn_consumer_id_t consumer,
+                            uint32_t prefetch, uint32_t bytes, int64_t now_ms);
+
+//  This consumer keeps what it is given on its own disk, and will say
+//  on_stored ().  Before the shell announces the queue.
+void
+trn_engine_keep_consumer (trn_engine_t *self, trn_consumer_id_t consumer);
+
+//  from..to of a delivery are durable here.  They stay in hand; a report to the
+//  publisher, if it wants any, and nothing else.
+void
+trn_engine_on_stored (trn_engine_t *self, trn_consumer_id_t consumer,
+                      uint32_t flow, uint64_t from, uint64_t to,
+                      int64_t now_ms);
+
+//  Is this one in the consumer's hand, under a lease that can be answered?
+bool
+trn_engine_leased (const trn_engine_t *self, trn_consumer_id_t consumer,
+                   uint32_t flow, uint64_t seq);
 
 //  The application (or the shell, for RELEASED) settled from..to of a delivery.
 //  Unknown or already settled numbers are ignored and counted.

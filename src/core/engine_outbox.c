@@ -83,8 +83,8 @@ trn_engine_add_outbox (trn_engine_t *self, const char *name, const char *queue,
                        trn_outbox_id_t *outbox_p)
 {
     assert (self && name && queue && outbox_p && high < TRN_SEQ_MAX);
-    assert (trn_queue_valid (name, strlen (name)));
-    assert (trn_queue_valid (queue, strlen (queue)));
+    assert (trn_subscribed_valid (name, strlen (name)));
+    assert (trn_subscribed_valid (queue, strlen (queue)));
     int rc = 0;
     trn_publication_t *publication
         = s_open (self, name, high, clean, state, size, &rc);
@@ -245,4 +245,35 @@ trn_engine_settled_for_good (const trn_engine_t *self, trn_outbox_id_t outbox,
         }
     }
     return true;
+}
+
+bool
+trn_engine_stored (const trn_engine_t *self, trn_outbox_id_t outbox,
+                   uint64_t seq)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        if (!trn_seqset_has (&sub->settled, seq)
+            && !trn_seqset_has (&sub->stored, seq)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+trn_engine_stores (const trn_engine_t *self, trn_outbox_id_t outbox)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        for (size_t at = 0; at < sub->flows.count; at++) {
+            const trn_flow_t *flow = sub->flows.at[at];
+            if (flow->stores) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

@@ -191,6 +191,7 @@ trn_flow_on_accept (trn_engine_t *engine, trn_flow_t *self,
             trn_publication_touch (engine, publication);
         }
     }
+    self->stores = (frame->accept.flags & TRN_ACCEPT_STORES) != 0;
     self->state = TRN_FLOW_OPEN;
     trn_dispatch_join (engine, self);
     return true;
@@ -268,7 +269,28 @@ s_settle_part (trn_engine_t *engine, trn_flow_t *self, const trn_lease_t *lease,
         trn_report_number (report, "count", count);
         break;
     }
+    case TRN_STORED: break;  //  settles nothing, see s_store_entry ()
     }
+}
+
+//  They have these on their disk.  They hold them as before; of what they do not
+//  hold any more they need not speak.
+static void
+s_store_entry (trn_engine_t *engine, trn_flow_t *self,
+               const trn_settle_t *entry)
+{
+    const trn_lease_t *lease = trn_leases_find (&self->leases, entry->token);
+    if (!lease) {
+        return;
+    }
+    uint64_t from = entry->from > lease->first ? entry->from : lease->first;
+    const uint64_t to = entry->to < lease->last ? entry->to : lease->last;
+    trn_range_t part;
+    while (from <= to && trn_ranges_first_out (&lease->done, from, to, &part)) {
+        trn_subscription_store (self->sub, part.from, part.to);
+        from = part.to + 1;
+    }
+    trn_publication_look (engine, self->sub->publication);
 }
 
 #ifdef TERN_BUG_16
@@ -330,6 +352,23 @@ s_settle_entry (trn_engine_t *engine, trn_flow_t *self,
     }
 }
 
+void
+trn_flow_settled (trn_engine_t *engine, trn_flow_t *self, uint64_t from,
+                  uint64_t to)
+{
+    assert (engine && self && from <= to);
+    for (size_t index = self->leases.head; index < self->leases.count;
+         index++) {
+        trn_lease_t *lease = &self->leases.at[index];
+        trn_range_t part;
+        while (lease->open
+               && trn_leases_settle (&self->leases, lease, from, to, &part)) {
+            s_settle_part (engine, self, lease, TRN_ACCEPTED, &part);
+        }
+    }
+    trn_leases_tidy (&self->leases);
+}
+
 bool
 trn_flow_on_settle (trn_engine_t *engine, trn_flow_t *self,
                     const trn_frame_t *frame)
@@ -339,7 +378,12 @@ trn_flow_on_settle (trn_engine_t *engine, trn_flow_t *self,
         return self->state == TRN_FLOW_REFUSED;
     }
     for (uint32_t index = 0; index < frame->settle.count; index++) {
-        s_settle_entry (engine, self, &frame->settle.entries[index]);
+        const trn_settle_t *entry = &frame->settle.entries[index];
+        if (entry->outcome == TRN_STORED) {
+            s_store_entry (engine, self, entry);
+        } else {
+            s_settle_entry (engine, self, entry);
+        }
     }
     //  What was settled may have filled the window.
     trn_dispatch_touch (engine, self->sub);

@@ -29,6 +29,11 @@ bool
 trn_flow_on_credit (trn_engine_t *engine, trn_flow_t *self,
                     const trn_frame_t *frame);
 
+//  Whatever it has of from..to is accepted.
+void
+trn_flow_settled (trn_engine_t *engine, trn_flow_t *self, uint64_t from,
+                  uint64_t to);
+
 bool
 trn_flow_on_settle (trn_engine_t *engine, trn_flow_t *self,
                     const trn_frame_t *frame);

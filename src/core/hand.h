@@ -19,6 +19,8 @@ typedef struct {
     uint64_t token;     //  0: no lease now
     uint32_t consumer;  //  who holds it
     uint32_t each;      //  about so many bytes per message
+    bool stored;        //  durable here: every publisher is told, again if
+                        //  it gives them a new lease
 } trn_hand_t;
 
 typedef struct trn_hand_block trn_hand_block_t;

@@ -10,6 +10,7 @@
 #include "core/inflow.h"
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "core/intake.h"
 #include "core/known.h"
 #include "core/link_in.h"
@@ -111,6 +112,41 @@ trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
     engine->stats.unknown += left;
 }
 
+//  Tell what of from..to is durable here, under the leases that hold now.
+static void
+s_tell_stored (trn_engine_t *engine, trn_stream_t *stream, uint64_t from,
+               uint64_t to)
+{
+    trn_inflow_t *flow = stream->flow;
+    if (!flow || !flow->inbound->told_stored) {
+        return;
+    }
+    trn_hand_at_t at;
+    for (const trn_hand_t *hand
+         = trn_hands_find (&stream->dedup.hand, from, &at);
+         hand && hand->from <= to;
+         hand = trn_hands_next (&stream->dedup.hand, &at)) {
+        if (hand->stored && hand->token) {
+            const trn_settle_t entry = {
+                .token = hand->token,
+                .outcome = TRN_STORED,
+                .from = hand->from > from ? hand->from : from,
+                .to = hand->to < to ? hand->to : to,
+            };
+            s_answer (engine, flow, &entry);
+        }
+    }
+}
+
+void
+trn_inflow_store (trn_engine_t *engine, trn_stream_t *stream,
+                  trn_consumer_id_t consumer, uint64_t from, uint64_t to)
+{
+    assert (engine && stream && from <= to);
+    trn_dedup_store (&stream->dedup, consumer, from, to);
+    s_tell_stored (engine, stream, from, to);
+}
+
 void
 trn_inflow_give_back (trn_engine_t *engine, trn_stream_t *stream,
                       trn_consumer_t *consumer)
@@ -188,7 +224,7 @@ s_told (const trn_stream_t *stream)
 }
 
 static void
-s_accept (trn_engine_t *engine, trn_inflow_t *self)
+s_accept (trn_engine_t *engine, trn_inflow_t *self, const trn_intake_t *intake)
 {
     const trn_dedup_t *dedup = &self->stream->dedup;
     trn_frame_t *frame = trn_link_in_send (engine, self->inbound, TRN_ACCEPT);
@@ -204,6 +240,10 @@ s_accept (trn_engine_t *engine, trn_inflow_t *self)
     }
     frame->accept.range_count = count;
     frame->accept.told = s_told (self->stream);
+    frame->accept.flags
+        = intake && trn_intake_keeps (intake) && self->inbound->told_stored
+              ? TRN_ACCEPT_STORES
+              : 0;
 }
 
 //  The same flow offered again says that messages wait without credit.
@@ -246,6 +286,16 @@ s_goes_back (uint64_t offered, uint64_t known)
     return offered < known;
 }
 
+//  What lies in an inbox is between us and ourselves.
+static bool
+s_may_offer (const trn_engine_t *engine, const trn_inbound_t *inbound,
+             const trn_frame_t *frame)
+{
+    return frame->offer.queue.at[0] != TRN_INBOX_MARK
+           || memcmp (inbound->store->store_uuid, engine->config.store_uuid, 16)
+                  == 0;
+}
+
 trn_inflow_verdict_t
 trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
                      const trn_frame_t *frame)
@@ -263,7 +313,7 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
     }
     inbound->flow_number = number;
     trn_intake_t *intake = trn_intake_find (engine, frame->offer.queue);
-    if (!intake || engine->closed) {
+    if (!intake || engine->closed || !s_may_offer (engine, inbound, frame)) {
         return s_cancel (engine, inbound, number);
     }
     trn_stream_t *stream
@@ -290,12 +340,12 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         stream->went_back = true;
         //  Our answer tells it; nothing is granted, so nothing may come.
         s_report_back (engine, stream, frame->offer.low, frame->offer.high);
-        s_accept (engine, s_new_flow (engine, inbound, stream, number));
+        s_accept (engine, s_new_flow (engine, inbound, stream, number), NULL);
         return TRN_INFLOW_FINE;
     }
     trn_dedup_raise (dedup, frame->offer.low);
     trn_inflow_t *self = s_new_flow (engine, inbound, stream, number);
-    s_accept (engine, self);
+    s_accept (engine, self, intake);
     trn_intake_join (engine, intake, self);
     return TRN_INFLOW_FINE;
 }
@@ -405,6 +455,7 @@ s_take_run (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
             break;
         case TRN_SEQ_IN_HAND:
             trn_dedup_adopt (dedup, from, to, frame->data.token);
+            s_tell_stored (engine, self->stream, from, to);
             break;
         case TRN_SEQ_SETTLED: {
             const trn_settle_t again

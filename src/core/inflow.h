@@ -44,6 +44,11 @@ trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
                    trn_consumer_t *consumer, uint64_t from, uint64_t to,
                    trn_outcome_t outcome);
 
+//  What this consumer holds of from..to is durable here.
+void
+trn_inflow_store (trn_engine_t *engine, trn_stream_t *stream,
+                  trn_consumer_id_t consumer, uint64_t from, uint64_t to);
+
 //  Everything this consumer holds of the stream goes back.
 void
 trn_inflow_give_back (trn_engine_t *engine, trn_stream_t *stream,

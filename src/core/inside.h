@@ -65,6 +65,7 @@ typedef struct trn_publication {
     size_t hold_count, hold_capacity;
     bool urgent;         //  what came back waits for the next state
     uint64_t processed;  //  as last told
+    uint64_t stored;     //  the same, never below processed
     bool touched;        //  something was settled since the last look
     bool unsaved;        //  ... since the last state was made
     bool saving;         //  a state was asked for and is not durable yet
@@ -86,6 +87,7 @@ typedef struct trn_flow {
     trn_flow_state_t state;
     uint64_t credit_messages, credit_bytes;  //  since ACCEPT, absolute
     uint64_t sent_messages, sent_bytes;      //  since ACCEPT
+    bool stores;                             //  they tell what they have stored
     bool paused;     //  something was RELEASED; until the next CREDIT
     bool told_more;  //  they know that more waits; until the next CREDIT
     trn_leases_t leases;
@@ -138,6 +140,7 @@ typedef struct {
     uint32_t prefetch, bytes;   //  at most
     uint64_t held, held_bytes;  //  unsettled here
     bool paused;                //  nothing more for now
+    bool keeps;                 //  will say what it has stored
 } trn_consumer_t;
 
 typedef struct trn_intake {
@@ -185,6 +188,7 @@ typedef struct trn_inbound {
     trn_route_t route;
     uint64_t connection;
     trn_known_t *store;
+    bool told_stored;  //  it wants to be told what is STORED
     int64_t heard_ms, sent_ms;
     trn_list_t flows;      //  of trn_inflow_t; owned
     uint32_t flow_number;  //  highest one offered

@@ -75,6 +75,19 @@ trn_intake_remove_consumer (trn_engine_t *engine, trn_consumer_t *consumer)
     free (consumer);
 }
 
+bool
+trn_intake_keeps (const trn_intake_t *self)
+{
+    assert (self);
+    for (size_t index = 0; index < self->consumers.count; index++) {
+        const trn_consumer_t *consumer = self->consumers.at[index];
+        if (consumer->keeps) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 trn_intake_pause (trn_consumer_t *consumer, bool paused)
 {

@@ -26,6 +26,10 @@ trn_intake_add_consumer (trn_engine_t *engine, const char *queue,
 void
 trn_intake_remove_consumer (trn_engine_t *engine, trn_consumer_t *consumer);
 
+//  Does one of its consumers say what it has stored?
+bool
+trn_intake_keeps (const trn_intake_t *self);
+
 //  A paused one gets no credit, and what it had is taken back.
 void
 trn_intake_pause (trn_consumer_t *consumer, bool paused);

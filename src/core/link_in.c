@@ -225,6 +225,7 @@ s_on_hello (trn_engine_t *engine, trn_route_t route, const trn_frame_t *frame)
     trn_inbound_t *self = trn_alloc (sizeof *self);
     self->route = route;
     self->store = store;
+    self->told_stored = (who->features & TRN_FEATURE_STORED) != 0;
     self->heard_ms = engine->now_ms;
     do {
         self->connection = trn_rng_next (&engine->rng);

@@ -75,15 +75,22 @@ trn_publication_low (const trn_publication_t *self)
 }
 
 void
+trn_publication_look (trn_engine_t *engine, trn_publication_t *self)
+{
+    assert (engine && self);
+    if (!self->touched) {
+        self->touched = true;
+        trn_list_add (&engine->touched, self);
+    }
+}
+
+void
 trn_publication_touch (trn_engine_t *engine, trn_publication_t *self)
 {
     assert (engine && self);
     self->unsaved = true;
     trn_engine_stale (engine, self);
-    if (!self->touched) {
-        self->touched = true;
-        trn_list_add (&engine->touched, self);
-    }
+    trn_publication_look (engine, self);
 }
 
 int64_t
@@ -154,6 +161,24 @@ trn_publication_add_queue (trn_publication_t *self, const char *queue,
 
 //  Progress -----------------------------------------------------------------
 
+//  The last seq that every queue has settled or stored, together with all before
+//  it.  Where nobody stores that is processed, and is not looked for.
+static uint64_t
+s_stored (const trn_publication_t *self, uint64_t processed)
+{
+    uint64_t low = self->high + 1;
+    bool any = false;
+    for (size_t index = 0; index < self->subs.count; index++) {
+        const trn_subscription_t *sub = self->subs.at[index];
+        any = any || trn_seqset_total (&sub->stored);
+    }
+    for (size_t index = 0; any && index < self->subs.count; index++) {
+        const uint64_t other = trn_subscription_stored (self->subs.at[index]);
+        low = other < low ? other : low;
+    }
+    return any && low - 1 > processed ? low - 1 : processed;
+}
+
 void
 trn_publication_run (trn_engine_t *engine)
 {
@@ -162,12 +187,15 @@ trn_publication_run (trn_engine_t *engine)
         trn_publication_t *self = engine->touched.at[index];
         self->touched = false;
         const uint64_t processed = trn_publication_low (self) - 1;
-        if (processed > self->processed) {
+        const uint64_t stored = s_stored (self, processed);
+        if (processed > self->processed || stored > self->stored) {
             self->processed = processed;
+            self->stored = stored > self->stored ? stored : self->stored;
             trn_action_t *action
                 = trn_actions_add (&engine->actions, TRN_DO_PROGRESS);
             action->outbox = self->id;
             action->processed = processed;
+            action->stored = self->stored;
         }
         if (trn_publication_deadline (engine, self) <= engine->now_ms) {
             trn_engine_stale (engine, self);

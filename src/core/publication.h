@@ -21,6 +21,10 @@ trn_publication_low (const trn_publication_t *self);
 void
 trn_publication_touch (trn_engine_t *engine, trn_publication_t *self);
 
+//  Something may have moved that no state has to say.
+void
+trn_publication_look (trn_engine_t *engine, trn_publication_t *self);
+
 //  Say what the touched ones have to say.
 void
 trn_publication_run (trn_engine_t *engine);

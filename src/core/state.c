@@ -361,7 +361,8 @@ s_take_queue (s_reader_t *reader, char buffer[TRN_NAME_MAX + 2])
     }
     memcpy (buffer, s_take (reader, size), size);
     buffer[size] = '\0';
-    return !reader->failed && trn_queue_valid (buffer, size) ? buffer : NULL;
+    return !reader->failed && trn_subscribed_valid (buffer, size) ? buffer
+                                                                  : NULL;
 }
 
 static bool

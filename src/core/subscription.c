@@ -47,7 +47,7 @@ trn_subscription_destroy (trn_subscription_t **self_p)
     trn_seqset_t *const sets[] = {
         &self->settled,  &self->foreign,    &self->leased, &self->parked,
         &self->aside,    &self->unripe,     &self->held,   &self->uncounted,
-        &self->counting, &self->ruled_seqs,
+        &self->counting, &self->ruled_seqs, &self->stored,
     };
     for (size_t index = 0; index < sizeof sets / sizeof *sets; index++) {
         trn_seqset_clear (sets[index]);
@@ -110,6 +110,9 @@ s_settle (trn_subscription_t *self, uint64_t from, uint64_t to)
     }
     if (self->counts.total) {
         trn_counts_set (&self->counts, from, to, 0);
+    }
+    if (trn_seqset_total (&self->stored)) {
+        trn_seqset_remove (&self->stored, from, to);
     }
     s_forget_ruled (self, from, to);
     trn_lost_settle (&self->lost, from, to, false);
@@ -468,6 +471,32 @@ trn_subscription_settled_for_good (const trn_subscription_t *self, uint64_t seq)
     assert (self);
     return seq < self->durable_low || trn_ranges_has (&self->durable, seq)
            || trn_seqset_has (&self->foreign, seq);
+}
+
+//  Stored -------------------------------------------------------------------
+
+void
+trn_subscription_store (trn_subscription_t *self, uint64_t from, uint64_t to)
+{
+    assert (self && from <= to);
+    trn_seqset_add (&self->stored, from, to);
+}
+
+uint64_t
+trn_subscription_stored (const trn_subscription_t *self)
+{
+    assert (self);
+    uint64_t seq = self->low;
+    trn_range_t part;
+    //  Settled and stored are disjoint, so they take turns.
+    while (trn_seqset_first_out (&self->stored, seq, TRN_SEQ_MAX, &part)
+           && (part.from > seq || trn_seqset_has (&self->settled, part.from))) {
+        seq = part.from;
+        if (trn_seqset_first_out (&self->settled, seq, TRN_SEQ_MAX, &part)) {
+            seq = part.from;
+        }
+    }
+    return seq;
 }
 
 uint64_t

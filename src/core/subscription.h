@@ -78,6 +78,8 @@ typedef struct {
     trn_seqset_t foreign;        //  settled because it was never for this queue
     trn_seqset_t leased;
     trn_seqset_t parked;  //  dead, not buried yet
+    trn_seqset_t stored;  //  from low on: a consumer has it on its disk.  Says
+                          //  nothing of its state
 
     //  Ready, but for the plain ones.
     trn_seqset_t again[TRN_PRIORITIES], fresh[TRN_PRIORITIES];
@@ -239,6 +241,14 @@ trn_subscription_saved (trn_subscription_t *self);
 bool
 trn_subscription_settled_for_good (const trn_subscription_t *self,
                                    uint64_t seq);
+
+//  A consumer has these on its disk.
+void
+trn_subscription_store (trn_subscription_t *self, uint64_t from, uint64_t to);
+
+//  The first seq that is neither settled nor stored.
+uint64_t
+trn_subscription_stored (const trn_subscription_t *self);
 
 //  Waiting messages, exactly: neither settled nor leased nor dead.
 uint64_t

@@ -18,6 +18,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/actor.h"
+#include "peer/inbox.h"
 
 #include "io/clock.h"
 
@@ -80,6 +81,15 @@ trn_actor_call (tern_peer_t *self, trn_command_fn *fn, void *arg)
     pthread_mutex_unlock (&self->lock);
 }
 
+static void
+s_announce (tern_peer_t *self)
+{
+    if (self->queues_changed) {
+        self->queues_changed = false;
+        trn_nodes_announce (self, trn_clock_ms ());
+    }
+}
+
 //  Run what is queued; it counts as done when its actions are carried out.
 static void
 s_run_commands (tern_peer_t *self)
@@ -95,10 +105,7 @@ s_run_commands (tern_peer_t *self)
     for (trn_command_t *at = commands; at; at = at->next) {
         at->fn (self, at->arg);
     }
-    if (self->queues_changed) {
-        self->queues_changed = false;
-        trn_nodes_announce (self, trn_clock_ms ());
-    }
+    s_announce (self);
     trn_actor_drain (self);
     pthread_mutex_lock (&self->lock);
     while (commands) {
@@ -118,8 +125,12 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
 {
     trn_box_t *box = self->boxes[action->outbox - 1];
     atomic_store (&box->processed, action->processed);
+    atomic_store (&box->stored, action->stored);
     trn_outbox_settled (box->outbox, action->processed + 1);
     trn_room_look (box);
+    if (box->inbox) {
+        trn_inbox_progress (box->inbox);
+    }
     if (atomic_load (&box->waiters)) {
         self->progressed = true;
     }
@@ -148,7 +159,11 @@ trn_actor_drain (tern_peer_t *self)
             break;
         case TRN_DO_DROP_ROUTE:
             break;  //  the engine ignores what it still says
-        case TRN_DO_DELIVER: trn_consumer_deliver (self, action); break;
+        case TRN_DO_DELIVER:
+            if (!trn_inbox_deliver (self, action)) {
+                trn_consumer_deliver (self, action);
+            }
+            break;
         case TRN_DO_CALL:
         case TRN_DO_ANSWERED:
         case TRN_DO_CALL_OVER: trn_requester_do (self, action); break;
@@ -313,6 +328,7 @@ s_run (void *arg)
         s_run_commands (self);
         trn_box_collect (self);
         trn_box_disk_news (self);
+        s_announce (self);
         trn_box_look_back (self);
         const int64_t now = trn_clock_ms ();
         trn_consumer_collect (self, now, false);

@@ -8,8 +8,10 @@
 
 #include "peer/exchange.h"
 #include "peer/large.h"
+#include "peer/inbox.h"
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "io/clock.h"
 
 #include <assert.h>
@@ -69,7 +71,10 @@ s_add (tern_peer_t *peer, void *arg)
     if (box->exchange) {
         trn_exchange_start (box);
     } else {
-        trn_box_set_policy (box, 0, box->queue);
+        trn_box_set_policy (box, 0, trn_inbox_of (box->queue));
+    }
+    if (box->inbox) {
+        trn_inbox_start (box);
     }
     trn_ruled_restore (box);
     box->seen = adding->report->high;
@@ -77,6 +82,7 @@ s_add (tern_peer_t *peer, void *arg)
     trn_engine_outbox_stats_t stats;
     trn_engine_outbox_stats (peer->engine, box->id, &stats);
     atomic_store (&box->processed, stats.processed);
+    atomic_store (&box->stored, stats.processed);
 
     pthread_mutex_lock (&peer->lock);
     assert (box->id == peer->box_count + 1);
@@ -91,6 +97,13 @@ static int
 s_identify (trn_box_t *box, s_adding_t *adding,
             const trn_exchange_spec_t *wanted)
 {
+    if (box->inbox && adding->state_size) {
+        const size_t size
+            = trn_inbox_unpack (box->inbox, adding->state, adding->state_size);
+        adding->state += size;
+        adding->state_size -= size;
+        return size ? TERN_OK : TERN_ECORRUPT;
+    }
     if (box->queue[0] != '#') {
         return TERN_OK;
     }
@@ -115,6 +128,9 @@ s_identify (trn_box_t *box, s_adding_t *adding,
 static trn_at_limit_t
 s_at_limit (const tern_config_t *config, const char *queue)
 {
+    if (queue[0] == TRN_INBOX_MARK) {
+        return TRN_AT_LIMIT_BLOCK;  //  others decide what becomes of it
+    }
     const char *set = trn_config_of_queue (config, queue, "at_limit");
     return strcmp (set, "refuse") == 0        ? TRN_AT_LIMIT_REFUSE
            : strcmp (set, "drop_oldest") == 0 ? TRN_AT_LIMIT_DROP_OLDEST
@@ -124,7 +140,8 @@ s_at_limit (const tern_config_t *config, const char *queue)
 static uint64_t
 s_limit (const tern_config_t *config, const char *queue, const char *key)
 {
-    return strtoull (trn_config_of_queue (config, queue, key), NULL, 10);
+    return strtoull (trn_config_of_queue (config, trn_inbox_of (queue), key),
+                     NULL, 10);
 }
 
 static trn_box_t *
@@ -151,6 +168,11 @@ s_new (tern_peer_t *self, const char *queue)
     box->producers = 1;
     box->room_fd = -1;
     pthread_mutex_init (&box->ruling, NULL);
+    box->limit_bytes = s_limit (self->config, queue, "limit_bytes");
+    box->limit_messages = s_limit (self->config, queue, "limit_messages");
+    if (queue[0] == TRN_INBOX_MARK) {
+        box->inbox = trn_inbox_new (box);
+    }
     return box;
 }
 
@@ -192,10 +214,12 @@ s_create (tern_peer_t *self, const char *queue,
     const trn_log_config_t config = {
         .unwritten_max = memory / 3,
         .kept_max = memory - memory / 3,
-        .limit_bytes = s_limit (self->config, queue, "limit_bytes"),
-        .limit_messages = s_limit (self->config, queue, "limit_messages"),
+        .limit_bytes = box->limit_bytes,
+        .limit_messages = box->limit_messages,
         .at_limit = s_at_limit (self->config, queue),
-        .on_ruled = trn_dead_name (queue) ? trn_grave_found : trn_ruled_found,
+        .on_ruled = box->inbox              ? trn_inbox_found
+                    : trn_dead_name (queue) ? trn_grave_found
+                                            : trn_ruled_found,
         .on_ruled_arg = box,
         .wall_us = trn_clock_wall_us,
     };
@@ -335,6 +359,7 @@ trn_box_destroy (trn_box_t **box_p)
         }
         trn_past_clear (*box_p);
         trn_exchange_destroy (&(*box_p)->exchange);
+        trn_inbox_destroy (&(*box_p)->inbox);
         pthread_mutex_destroy (&(*box_p)->ruling);
         free (*box_p);
         *box_p = NULL;
@@ -621,6 +646,9 @@ trn_box_disk_news (tern_peer_t *self)
         }
         s_tell_status (box);
         trn_room_look (box);
+        if (box->inbox) {
+            trn_inbox_look (box->inbox);
+        }
         if (atomic_load (&box->ruled)) {
             //  What has a number may be synced now.
             trn_box_appended (box, trn_ruled_collect (box), now);
@@ -654,7 +682,8 @@ trn_box_save (trn_box_t *box, bool closing)
     const size_t head
         = box->exchange
               ? trn_exchange_pack (trn_exchange_spec (box->exchange), state)
-              : 0;
+          : box->inbox ? trn_inbox_pack (box->inbox, state)
+                       : 0;
     trn_ruled_save (box);
     const size_t size
         = trn_engine_state (box->peer->engine, box->id, closing, state + head,

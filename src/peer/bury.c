@@ -88,6 +88,7 @@ trn_dead_name (const char *queue)
 void
 trn_dead_queue (const char *queue, char name[TRN_NAME_MAX + 2])
 {
+    queue = trn_inbox_of (queue);
     const size_t room = TRN_NAME_MAX - strlen (SUFFIX);
     const size_t size = strlen (queue);
     if (size <= room) {
@@ -148,20 +149,6 @@ s_keeps (const trn_prop_t *prop)
     return false;
 }
 
-static int
-s_keep (trn_propset_t *to, const trn_prop_t *prop)
-{
-    switch (prop->kind) {
-    case TRN_PROP_TEXT: return trn_propset_text (to, prop->key, prop->text);
-    case TRN_PROP_NUMBER:
-        return trn_propset_number (to, prop->key, prop->number);
-    case TRN_PROP_FLAG: return trn_propset_flag (to, prop->key, prop->flag);
-    case TRN_PROP_BYTES:
-    default:
-        return trn_propset_bytes (to, prop->key, prop->bytes, prop->bytes_size);
-    }
-}
-
 static void
 s_say (trn_propset_t *to, const char *key, const char *value)
 {
@@ -198,7 +185,7 @@ s_inscribe (const s_death_t *death, const trn_record_t *record,
         snprintf (id, sizeof id, "%.*s", (int) prop.text.size, prop.text.at);
     }
     s_say (to, TRN_OWN_DEAD_ID, id);
-    s_say (to, TRN_OWN_DEAD_QUEUE, death->queue);
+    s_say (to, TRN_OWN_DEAD_QUEUE, trn_inbox_of (death->queue));
     s_say (to, TRN_OWN_DEAD_REASON, death->reason);
     s_say_number (to, TRN_OWN_DEAD_COUNT, death->deliveries);
     s_say (to, TRN_OWN_DEAD_CONSUMER, death->consumer);
@@ -207,7 +194,7 @@ s_inscribe (const s_death_t *death, const trn_record_t *record,
     s_say_number (to, TRN_OWN_DEAD_SEQ, death->seq);
     while (has_props && trn_props_next (&props, &prop)) {
         if (s_keeps (&prop)) {
-            const int rc = s_keep (to, &prop);
+            const int rc = trn_propset_add (to, &prop);
             (void) rc;
         }
     }
@@ -406,13 +393,23 @@ s_hand_over (struct trn_burial *self, s_death_t *death)
     return room;
 }
 
+//  The body is with its publisher, who has not let go of the message.
+static bool
+s_is_elsewhere (const s_death_t *death)
+{
+    trn_record_t record;
+    return death->bytes && death->box->inbox
+           && trn_record_peek (death->bytes, death->size, &record) > 0
+           && (record.flags & TRN_RECORD_LARGE);
+}
+
 //  True if it goes on with this one; else it stays sought.
 static bool
 s_seek (tern_peer_t *peer, s_death_t *death)
 {
     const trn_run_answer_t answer
         = death->bytes ? TRN_RUN_READY : s_find (death);
-    if (answer == TRN_RUN_GONE) {
+    if (answer == TRN_RUN_GONE || s_is_elsewhere (death)) {
         trn_engine_on_buried (peer->engine, death->box->id, death->number,
                               death->seq, 0, 0, trn_clock_ms ());
         s_free (death);
@@ -568,7 +565,7 @@ s_restore (tern_peer_t *peer, const trn_box_t *letters,
          box
          && trn_engine_queue_at (peer->engine, box->id, index, &queue, &number);
          index++) {
-        if (strcmp (queue, grave->queue) == 0) {
+        if (strcmp (trn_inbox_of (queue), grave->queue) == 0) {
             trn_engine_on_buried (peer->engine, box->id, number, grave->seq,
                                   letters->id, grave->letter, trn_clock_ms ());
         }

@@ -35,6 +35,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -57,11 +58,16 @@ trn_consumer_queue (const tern_consumer_t *self)
     return self->queue;
 }
 
+trn_inbox_t *
+trn_consumer_inbox (const tern_consumer_t *self)
+{
+    return self->inbox;
+}
+
 //  Open and close ----------------------------------------------------------
 
 typedef struct {
     tern_consumer_t *consumer;
-    uint32_t prefetch, bytes;
     int result;
 } s_opening_t;
 
@@ -74,9 +80,15 @@ s_open (tern_peer_t *peer, void *arg)
         opening->result = TERN_ETOOBIG;
         return;
     }
-    const int64_t now = trn_clock_ms ();
+    if (self->inbox) {
+        opening->result = trn_inbox_join (self->inbox, &self->terms);
+        if (opening->result != TERN_OK) {
+            return;
+        }
+    }
     self->id = trn_engine_add_consumer (peer->engine, self->queue,
-                                        opening->prefetch, opening->bytes, now);
+                                        self->terms.prefetch, self->terms.bytes,
+                                        trn_clock_ms ());
     self->next = peer->consumers;
     peer->consumers = self;
     peer->consumer_count++;
@@ -105,34 +117,31 @@ s_free (tern_consumer_t **self_p)
     if (self->fd >= 0) {
         close (self->fd);
     }
+    if (self->box) {
+        trn_box_leave (self->box);
+    }
     pthread_cond_destroy (&self->arrived);
     pthread_mutex_destroy (&self->lock);
     free (self);
     *self_p = NULL;
 }
 
-int
-tern_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
-                    const char *queue, const tern_consumer_options_t *options)
+static tern_consumer_t *
+s_new (tern_peer_t *peer, const char *queue,
+       const tern_consumer_options_t *options)
 {
-    assert (self_p && peer && queue);
-    *self_p = NULL;
-    return trn_queue_valid (queue, strlen (queue))
-               ? trn_consumer_open (self_p, peer, queue, options)
-               : TERN_ENAME;
-}
-
-int
-trn_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
-                   const char *queue, const tern_consumer_options_t *options)
-{
-    uint32_t prefetch = options ? options->prefetch : 0;
-    uint32_t bytes = options ? options->prefetch_bytes : 0;
-    prefetch = prefetch ? prefetch : PREFETCH;
-    bytes = bytes ? bytes : PREFETCH_BYTES;
-
+    const uint32_t prefetch
+        = options && options->prefetch ? options->prefetch : PREFETCH;
+    const uint32_t bytes = options && options->prefetch_bytes
+                               ? options->prefetch_bytes
+                               : PREFETCH_BYTES;
     tern_consumer_t *self = trn_alloc (sizeof *self);
     self->peer = peer;
+    self->terms = (trn_inbox_terms_t) {
+        .prefetch = prefetch < PREFETCH_MAX ? prefetch : PREFETCH_MAX,
+        .bytes = bytes < PREFETCH_BYTES_MAX ? bytes : PREFETCH_BYTES_MAX,
+        .early = options && options->settle_early,
+    };
     memcpy (self->queue, queue, strlen (queue));
     self->queue_last = &self->queue_first;
     pthread_mutex_init (&self->lock, NULL);
@@ -142,13 +151,51 @@ trn_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
     pthread_cond_init (&self->arrived, &attributes);
     pthread_condattr_destroy (&attributes);
     self->fd = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return self;
+}
 
-    s_opening_t opening = {
-        .consumer = self,
-        .prefetch = prefetch < PREFETCH_MAX ? prefetch : PREFETCH_MAX,
-        .bytes = bytes < PREFETCH_BYTES_MAX ? bytes : PREFETCH_BYTES_MAX,
-    };
-    opening.result = self->fd < 0 ? TERN_ETOOBIG : TERN_OK;
+//  Take from the inbox instead of from publishers.
+static int
+s_open_inbox (tern_consumer_t *self)
+{
+    char place[TRN_NAME_MAX + 2];
+    if (self->queue[0] == '@') {
+        return TERN_ENAME;
+    }
+    snprintf (place, sizeof place, "%c%.63s", TRN_INBOX_MARK, self->queue);
+    memcpy (self->queue, place, sizeof place);
+    const int rc = trn_box_open (self->peer, place, &self->box, NULL, 0);
+    if (rc == TERN_OK) {
+        self->inbox = self->box->inbox;
+    }
+    return rc;
+}
+
+int
+tern_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
+                    const char *queue, const tern_consumer_options_t *options)
+{
+    assert (self_p && peer && queue);
+    *self_p = NULL;
+    const bool inbox = options && options->inbox;
+    if (options && options->settle_early && !inbox) {
+        return TERN_EINVAL;
+    }
+    return trn_queue_valid (queue, strlen (queue))
+               ? trn_consumer_open (self_p, peer, queue, options)
+               : TERN_ENAME;
+}
+
+int
+trn_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
+                   const char *queue, const tern_consumer_options_t *options)
+{
+    const bool inbox = options && options->inbox;
+    tern_consumer_t *self = s_new (peer, queue, options);
+    s_opening_t opening = {.consumer = self};
+    opening.result = self->fd < 0 ? TERN_ETOOBIG
+                     : inbox      ? s_open_inbox (self)
+                                  : TERN_OK;
     if (opening.result == TERN_OK) {
         trn_actor_call (peer, s_open, &opening);
     }
@@ -200,6 +247,12 @@ s_close (tern_peer_t *peer, void *arg)
     s_remove (&peer->watched, self, true);
     s_give_back (self, now);
     trn_engine_remove_consumer (peer->engine, self->id, now);
+    if (self->inbox) {
+        if (atomic_load (&self->paused)) {
+            trn_inbox_pause (self->inbox, false);
+        }
+        trn_inbox_leave (self->inbox, &self->terms);
+    }
     s_remove (&peer->consumers, self, false);
     peer->consumer_count--;
     peer->queues_changed = true;
@@ -223,7 +276,9 @@ s_pause (tern_peer_t *peer, void *arg)
 {
     tern_consumer_t *self = arg;
     const int64_t now = trn_clock_ms ();
-    atomic_store (&self->paused, true);
+    if (!atomic_exchange (&self->paused, true) && self->inbox) {
+        trn_inbox_pause (self->inbox, true);
+    }
     trn_engine_pause_consumer (peer->engine, self->id, true, now);
     pthread_mutex_lock (&self->lock);
     trn_parcel_t *waiting = self->queue_first;
@@ -267,7 +322,9 @@ s_resume (tern_peer_t *peer, void *arg)
 {
     tern_consumer_t *self = arg;
     if (!atomic_load (&self->ended)) {
-        atomic_store (&self->paused, false);
+        if (atomic_exchange (&self->paused, false) && self->inbox) {
+            trn_inbox_pause (self->inbox, false);
+        }
         trn_engine_pause_consumer (peer->engine, self->id, false,
                                    trn_clock_ms ());
     }
@@ -317,7 +374,9 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     memcpy (parcel->store_uuid, peer->inrun_store, sizeof parcel->store_uuid);
     memcpy (parcel->publisher, peer->inrun_publisher, sizeof parcel->publisher);
     memcpy (parcel->outbox, peer->inrun_outbox, sizeof parcel->outbox);
-    memcpy (parcel->queue, self->queue, sizeof parcel->queue);
+    parcel->copied = self->inbox != NULL;
+    memcpy (parcel->queue, trn_inbox_of (self->queue),
+            strlen (trn_inbox_of (self->queue)));
     const uint64_t count = parcel->to - parcel->from + 1;
     self->received += count;
     self->redelivered += parcel->redelivered ? count : 0;
@@ -647,8 +706,13 @@ s_tell (tern_consumer_t *self, uint32_t flow, uint64_t from, uint64_t to,
     self->settled += count;
     self->accepted += outcome == TRN_ACCEPTED ? count : 0;
     self->rejected += outcome == TRN_REJECTED ? count : 0;
-    trn_engine_on_settle (self->peer->engine, self->id, flow, from, to, outcome,
+    if (self->inbox) {
+        trn_inbox_settle (self->inbox, self->id, flow, from, to, outcome,
                           now_ms);
+    } else {
+        trn_engine_on_settle (self->peer->engine, self->id, flow, from, to,
+                              outcome, now_ms);
+    }
 }
 
 //  Actor: what one parcel has accepted since the last look.

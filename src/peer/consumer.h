@@ -5,6 +5,7 @@
 #ifndef TRN_CONSUMER_H
 #define TRN_CONSUMER_H
 
+#include "peer/inbox.h"
 #include "peer/message.h"
 #include "peer/peer.h"
 
@@ -18,7 +19,10 @@ typedef struct {
 struct tern_consumer {
     tern_peer_t *peer;
     trn_consumer_id_t id;
-    char queue[TRN_NAME_MAX + 2];
+    char queue[TRN_NAME_MAX + 2];  //  or of its inbox
+    trn_inbox_t *inbox;            //  NULL: none
+    trn_box_t *box;                //  ... that it is of
+    trn_inbox_terms_t terms;
 
     //  Actor only.
     tern_consumer_t *next;  //  of the peer's

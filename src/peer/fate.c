@@ -5,10 +5,12 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "base/name.h"
 #include "core/counts.h"
 #include "core/publication.h"
 #include "core/state.h"
 #include "peer/exchange.h"
+#include "peer/inbox.h"
 #include "peer/manifest.h"
 #include "peer/message.h"
 #include "peer/ruling.h"
@@ -69,7 +71,7 @@ tern_store_rules (const tern_store_message_t *message,
 
 //  State ---------------------------------------------------------------------
 
-//  What an exchange remembers of itself stands before the engine's state.
+//  What an exchange or an inbox remembers of itself stands before the engine's state.
 static int
 s_decode (trn_publication_t *publication, const trn_log_state_t *state)
 {
@@ -77,6 +79,12 @@ s_decode (trn_publication_t *publication, const trn_log_state_t *state)
     if (publication->name[0] == '#' && state->blob_size) {
         trn_exchange_spec_t spec;
         before = trn_exchange_unpack (&spec, state->blob, state->blob_size);
+        if (!before) {
+            return TERN_ECORRUPT;
+        }
+    }
+    if (publication->name[0] == TRN_INBOX_MARK && state->blob_size) {
+        before = trn_inbox_unpack (NULL, state->blob, state->blob_size);
         if (!before) {
             return TERN_ECORRUPT;
         }

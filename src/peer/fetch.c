@@ -14,6 +14,7 @@
 
 #include "peer/large.h"
 #include "peer/manifest.h"
+#include "peer/origin.h"
 #include "peer/parcel.h"
 #include "peer/service.h"
 
@@ -173,7 +174,7 @@ trn_fetchers_free (tern_peer_t *peer)
 
 typedef struct {
     tern_requester_t *requester;
-    const uint8_t *store_uuid;
+    uint8_t store_uuid[16];
     trn_manifest_t manifest;
     uint64_t offset;  //  what is wanted
     size_t size;
@@ -297,8 +298,13 @@ s_begin (s_piece_t *self, tern_peer_t *peer, const tern_msg_t *msg,
     if (timeout_ms > 0) {
         self->until_ms = trn_clock_ms () + timeout_ms;
     }
-    self->store_uuid = msg->parcel->store_uuid;
-    const int rc = s_acquire (peer, msg->parcel->publisher, fetcher_p);
+    trn_origin_t origin;
+    const bool copied
+        = msg->parcel->copied && trn_origin_read (&msg->record, &origin);
+    memcpy (self->store_uuid,
+            copied ? origin.store_uuid : msg->parcel->store_uuid, 16);
+    const int rc = s_acquire (
+        peer, copied ? origin.publisher : msg->parcel->publisher, fetcher_p);
     if (rc == TERN_OK) {
         self->requester = (*fetcher_p)->requester;
     }

@@ -103,6 +103,9 @@ void
 trn_large_refer (trn_box_t *box, uint64_t seq, uint64_t body, uint64_t size)
 {
     assert (box && seq && body);
+    if (box->inbox) {
+        return;  //  a copy: the body is with its publisher
+    }
     trn_table_t *by_id = &box->peer->large->by_id;
     s_body_t *found = trn_table_get (by_id, body);
     if (!found) {

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/name.h"
 #include "core/policy.h"
+#include "peer/origin.h"
 #include "peer/parcel.h"
 #include "peer/ruling.h"
 #include "wire/props.h"
@@ -514,6 +515,13 @@ s_first (const tern_msg_t *self, s_identity_t *identity)
     return s_parse_id (id.text, identity);
 }
 
+//  Out of an inbox: what it is a copy of.  Never of others.
+static bool
+s_origin (const tern_msg_t *self, trn_origin_t *origin)
+{
+    return self->parcel->copied && trn_origin_read (&self->record, origin);
+}
+
 static char *
 s_text_dup (trn_text_t text)
 {
@@ -570,8 +578,11 @@ const char *
 tern_msg_exchange (const tern_msg_t *self)
 {
     assert (self);
-    const bool through = self->parcel && self->parcel->outbox[0] == '#';
-    return through ? self->parcel->outbox + 1 : NULL;
+    trn_origin_t origin;
+    const char *outbox = !self->parcel              ? ""
+                         : s_origin (self, &origin) ? origin.outbox
+                                                    : self->parcel->outbox;
+    return outbox[0] == '#' ? outbox + 1 : NULL;
 }
 
 //  The first message is what died, or what that was a replay of.
@@ -640,7 +651,9 @@ const char *
 tern_msg_publisher (const tern_msg_t *self)
 {
     assert (self && self->parcel);
-    return self->parcel->publisher;
+    trn_origin_t origin;
+    return s_origin (self, &origin) ? origin.publisher
+                                    : self->parcel->publisher;
 }
 
 const char *
@@ -650,11 +663,21 @@ tern_msg_queue (const tern_msg_t *self)
     return self->parcel->queue;
 }
 
+//  A replay stands in no order with what its outbox holds.
 uint64_t
 tern_msg_floor (const tern_msg_t *self)
 {
     assert (self && self->parcel);
     s_identity_t first;
+    trn_origin_t origin;
+    if (s_origin (self, &origin)) {
+        return s_first (self, &first)
+                       && memcmp (first.store_uuid, origin.store_uuid, 16) == 0
+                       && first.seq == origin.seq
+                       && trn_text_is (first.outbox, origin.outbox)
+                   ? origin.floor
+                   : 0;
+    }
     return s_first (self, &first) ? 0 : self->parcel->floor;
 }
 
@@ -662,7 +685,8 @@ uint64_t
 tern_msg_time_us (const tern_msg_t *self)
 {
     assert (self && self->parcel);
-    return self->record.stamp_us;
+    trn_origin_t origin;
+    return s_origin (self, &origin) ? origin.stamp_us : self->record.stamp_us;
 }
 
 uint64_t
@@ -670,19 +694,25 @@ tern_msg_missed (const tern_msg_t *self)
 {
     assert (self && self->parcel);
     const trn_parcel_t *parcel = self->parcel;
-    return self->record.seq == parcel->from ? parcel->missed : 0;
+    trn_origin_t origin;
+    return (self->record.seq == parcel->from ? parcel->missed : 0)
+           + (s_origin (self, &origin) ? origin.missed : 0);
 }
 
 uint32_t
 tern_msg_deliveries (const tern_msg_t *self)
 {
     assert (self && self->parcel);
-    return self->parcel->deliveries;
+    trn_origin_t origin;
+    const bool before = s_origin (self, &origin) && origin.deliveries > 0;
+    return self->parcel->deliveries + (before ? origin.deliveries - 1 : 0);
 }
 
 bool
 tern_msg_redelivered (const tern_msg_t *self)
 {
     assert (self && self->parcel);
-    return self->parcel->redelivered;
+    trn_origin_t origin;
+    return self->parcel->redelivered
+           || (s_origin (self, &origin) && origin.redelivered);
 }

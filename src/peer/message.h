@@ -22,6 +22,7 @@
 #define TRN_OWN_ID "tern.id"
 #define TRN_OWN_STORE "tern.store"
 #define TRN_OWN_LARGE "tern.large"
+#define TRN_OWN_ORIGIN "tern.in"
 #define TRN_OWN_DEAD "tern.dead."
 #define TRN_OWN_DEAD_ID "tern.dead.id"
 #define TRN_OWN_DEAD_QUEUE "tern.dead.queue"

@@ -8,8 +8,10 @@
 
 #include "peer/actor.h"
 #include "peer/exchange.h"
+#include "peer/inbox.h"
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "io/clock.h"
 #include "io/socket.h"
 
@@ -234,23 +236,45 @@ trn_nodes_note (tern_peer_t *self, int64_t now_ms, bool closing)
     free (view);
 }
 
+static size_t
+s_add_queue (const char **queues, size_t count, const char *queue)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (strcmp (queues[index], queue) == 0) {
+            return count;
+        }
+    }
+    queues[count] = queue;
+    return count + 1;
+}
+
+//  Others hear of queues, we also of the inboxes that are in between.
 void
 trn_nodes_announce (tern_peer_t *self, int64_t now_ms)
 {
-    const char *queues[TRN_QUEUES_MAX];
+    const char *queues[2 * TRN_QUEUES_MAX];
     size_t count = 0;
     for (const tern_consumer_t *at = self->consumers; at;
          at = trn_consumer_next (at)) {
-        const char *queue = trn_consumer_queue (at);
-        bool known = false;
-        for (size_t index = 0; index < count && !known; index++) {
-            known = strcmp (queues[index], queue) == 0;
-        }
-        if (!known && count < TRN_QUEUES_MAX) {
-            queues[count++] = queue;
+        if (!trn_consumer_inbox (at)) {
+            count = s_add_queue (queues, count, trn_consumer_queue (at));
         }
     }
-    trn_roster_on_queues (self->roster, queues, count, now_ms);
+    for (uint32_t index = 0; self->inboxes && index < self->box_count;
+         index++) {
+        const trn_box_t *box = self->boxes[index];
+        if (box->inbox && trn_inbox_takes (box->inbox)) {
+            count = s_add_queue (queues, count, trn_inbox_of (box->queue));
+        }
+    }
+    const size_t known = count < TRN_QUEUES_MAX ? count : TRN_QUEUES_MAX;
+    trn_roster_on_queues (self->roster, queues, known, now_ms);
+    for (const tern_consumer_t *at = self->consumers; at;
+         at = trn_consumer_next (at)) {
+        if (trn_consumer_inbox (at)) {
+            count = s_add_queue (queues, count, trn_consumer_queue (at));
+        }
+    }
     trn_engine_on_peer (self->engine, self->name,
                         trn_store_incarnation (self->store), self->endpoint,
                         queues, count, now_ms);

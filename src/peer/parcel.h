@@ -48,6 +48,7 @@ struct trn_parcel {
     uint64_t floor;                 //  the publisher never sends below again
     uint32_t deliveries;
     bool redelivered;
+    bool copied;                //  out of an inbox, see origin.h
     uint64_t missed;            //  lost, and not told before `from`
     struct trn_served *served;  //  a light request, one reference, or NULL
     uint8_t store_uuid[16];

@@ -386,7 +386,8 @@ tern_peer_open (tern_peer_t **peer_p, const tern_config_t *config, char *why,
 
 //  Closing -----------------------------------------------------------------
 
-//  Messages that nobody has settled, but for dead letters, which wait for people.
+//  Messages that nobody has settled, but for dead letters, which wait for people,
+//  and for what lies in our inboxes, which waits for us.
 //  Actor, or after its end.
 static uint64_t
 s_unsettled (tern_peer_t *self)
@@ -394,7 +395,7 @@ s_unsettled (tern_peer_t *self)
     uint64_t total = 0;
     for (uint32_t index = 0; index < self->box_count; index++) {
         const trn_box_t *box = self->boxes[index];
-        if (!trn_dead_name (box->queue)) {
+        if (!trn_dead_name (box->queue) && !box->inbox) {
             trn_engine_outbox_stats_t stats;
             trn_engine_outbox_stats (self->engine, box->id, &stats);
             total += stats.waiting + stats.in_flight + stats.parked;
@@ -414,7 +415,7 @@ s_linger (tern_peer_t *self, int linger_ms)
     for (uint32_t index = 0; index < self->box_count; index++) {
         trn_box_t *box = self->boxes[index];
         const trn_log_t *log = trn_outbox_log (box->outbox);
-        int rc = trn_dead_name (box->queue);
+        int rc = trn_dead_name (box->queue) || box->inbox;
         atomic_fetch_add (&box->waiters, 1);
         pthread_mutex_lock (&self->lock);
         while (atomic_load (&box->processed) < trn_log_appended (log)

@@ -61,6 +61,9 @@ typedef struct trn_exchange_spec trn_exchange_spec_t;
 //  A queue of it that begins in the past, see past.c.
 typedef struct trn_past trn_past_t;
 
+//  What makes an outbox an inbox, see inbox.h.
+typedef struct trn_inbox trn_inbox_t;
+
 //  Bindings as they are listed, see bind.c.
 typedef struct trn_bound_wait trn_bound_wait_t;
 typedef struct trn_shown trn_shown_t;
@@ -77,11 +80,13 @@ typedef struct trn_box {
     trn_outbox_t *outbox;  //  the store's
     trn_outbox_id_t id;    //  the engine's
     char queue[TRN_NAME_MAX + 2];
-    uint64_t opened_at;            //  last seq before this opening
-    uint32_t producers;            //  open handles; the peer's lock
-    bool large_refuses;            //  beyond large_limit, instead of waiting
-    trn_exchange_t *exchange;      //  NULL: of a queue
-    struct trn_box *unnamed_next;  //  in the peer's list
+    uint64_t opened_at;        //  last seq before this opening
+    uint32_t producers;        //  open handles; the peer's lock
+    bool large_refuses;        //  beyond large_limit, instead of waiting
+    trn_exchange_t *exchange;  //  NULL: of a queue
+    trn_inbox_t *inbox;        //  NULL: of our own messages
+    uint64_t limit_bytes, limit_messages;  //  0 none
+    struct trn_box *unnamed_next;          //  in the peer's list
 
     //  Application threads and actor.
     atomic_bool queued;  //  on the dirty list
@@ -90,7 +95,8 @@ typedef struct trn_box {
     atomic_uint_fast64_t helped_us;  //  when a publisher last sent by itself
     atomic_uint_fast64_t helped;     //  how often
     atomic_uint_fast64_t processed;  //  all up to here settled
-    atomic_uint waiters;             //  in tern_producer_wait () for processed
+    atomic_uint_fast64_t stored;     //  ... or on a consumer's disk
+    atomic_uint waiters;             //  in tern_producer_wait () for these two
 
     //  Ruled messages, see ruled.c.
     atomic_bool ruled;       //  there has been one since opening
@@ -186,6 +192,7 @@ struct tern_peer {
     trn_shown_t *shown;
     struct trn_burial *burial;   //  NULL before the first death
     bool buries_no_more;         //  the peer closes
+    uint32_t inboxes;            //  boxes that are one
     tern_consumer_t *consumers;  //  all of them
     tern_consumer_t *watched;    //  settling: looked at every millisecond
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
@@ -457,6 +464,11 @@ int
 trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
                 int timeout_ms, trn_sent_t *sent);
 
+//  Actor: append the copy of a message, whose properties say its rule.  As
+//  trn_outbox_append () without waiting.
+int
+trn_ruled_copy (trn_box_t *box, trn_record_t *record, uint64_t *seq_p);
+
 //  The highest number that the application gave.
 uint64_t
 trn_ruled_number (trn_box_t *box);
@@ -510,8 +522,12 @@ trn_service_do (tern_peer_t *self, const trn_action_t *action);
 tern_consumer_t *
 trn_consumer_next (const tern_consumer_t *self);
 
+//  As the engine knows it: that of its inbox, if it has one.
 const char *
 trn_consumer_queue (const tern_consumer_t *self);
+
+trn_inbox_t *
+trn_consumer_inbox (const tern_consumer_t *self);
 
 //  nodes.c -----------------------------------------------------------------
 

@@ -386,10 +386,12 @@ tern_producer_set_policy (tern_producer_t *self, const tern_policy_t *policy)
     return trn_box_policy (self->box, policy);
 }
 
+//  Wait until the number, processed or stored, is at least seq.
 static int
-s_wait_processed (trn_box_t *box, uint64_t seq, int timeout_ms)
+s_wait_for (trn_box_t *box, const atomic_uint_fast64_t *number, uint64_t seq,
+            int timeout_ms)
 {
-    if (atomic_load (&box->processed) >= seq) {
+    if (atomic_load (number) >= seq) {
         return TERN_OK;
     }
     const struct timespec until
@@ -398,14 +400,30 @@ s_wait_processed (trn_box_t *box, uint64_t seq, int timeout_ms)
     int rc = timeout_ms == 0;
     atomic_fetch_add (&box->waiters, 1);
     pthread_mutex_lock (&peer->lock);
-    while (atomic_load (&box->processed) < seq && rc == 0) {
+    while (atomic_load (number) < seq && rc == 0) {
         rc = timeout_ms < 0
                  ? pthread_cond_wait (&peer->changed, &peer->lock)
                  : pthread_cond_timedwait (&peer->changed, &peer->lock, &until);
     }
     pthread_mutex_unlock (&peer->lock);
     atomic_fetch_sub (&box->waiters, 1);
-    return atomic_load (&box->processed) >= seq ? TERN_OK : TERN_ETIMEOUT;
+    return atomic_load (number) >= seq ? TERN_OK : TERN_ETIMEOUT;
+}
+
+//  On both disks: a consumer may be faster than our own.
+static int
+s_wait_stored (trn_box_t *box, uint64_t seq, int timeout_ms)
+{
+    const int64_t began_ms = trn_clock_ms ();
+    const int rc = s_wait_for (box, &box->stored, seq, timeout_ms);
+    if (rc != TERN_OK || atomic_load (&box->processed) >= seq) {
+        return rc;
+    }
+    const int64_t left_ms = timeout_ms - (trn_clock_ms () - began_ms);
+    return trn_outbox_wait (box->outbox, seq, true,
+                            timeout_ms < 0 ? -1
+                            : left_ms > 0  ? (int) left_ms
+                                           : 0);
 }
 
 int
@@ -422,10 +440,21 @@ tern_producer_wait (tern_producer_t *self, uint64_t seq, tern_level_t level,
         return trn_outbox_wait (box->outbox, seq, false, timeout_ms);
     case TERN_SYNCED:
         return trn_outbox_wait (box->outbox, seq, true, timeout_ms);
-    case TERN_PROCESSED: return s_wait_processed (box, seq, timeout_ms);
-    case TERN_STORED:
-    default: return TERN_ENOTSUP;
+    case TERN_STORED: return s_wait_stored (box, seq, timeout_ms);
+    case TERN_PROCESSED:
+        return s_wait_for (box, &box->processed, seq, timeout_ms);
+    default: return TERN_EINVAL;
     }
+}
+
+static uint64_t
+s_stored (const trn_box_t *box)
+{
+    const uint64_t processed = atomic_load (&box->processed);
+    const uint64_t stored = atomic_load (&box->stored);
+    const uint64_t synced = trn_log_synced (trn_outbox_log (box->outbox));
+    const uint64_t both = stored < synced ? stored : synced;
+    return both > processed ? both : processed;
 }
 
 uint64_t
@@ -436,8 +465,8 @@ tern_producer_reached (tern_producer_t *self, tern_level_t level)
     switch (level) {
     case TERN_WRITTEN: return trn_log_written (log);
     case TERN_SYNCED: return trn_log_synced (log);
+    case TERN_STORED: return s_stored (self->box);
     case TERN_PROCESSED: return atomic_load (&self->box->processed);
-    case TERN_STORED:
     default: return 0;
     }
 }
@@ -456,7 +485,7 @@ typedef struct {
     const char *queue;  //  NULL: all
     uint64_t seq;
     uint64_t count;
-    bool found;
+    bool found, stored;
 } s_asking_t;
 
 static void
@@ -465,6 +494,24 @@ s_settled (tern_peer_t *peer, void *arg)
     s_asking_t *asking = arg;
     asking->found
         = trn_engine_settled (peer->engine, asking->box->id, asking->seq);
+    asking->stored
+        = trn_engine_stored (peer->engine, asking->box->id, asking->seq);
+}
+
+static void
+s_stores (tern_peer_t *peer, void *arg)
+{
+    s_asking_t *asking = arg;
+    asking->found = trn_engine_stores (peer->engine, asking->box->id);
+}
+
+bool
+tern_producer_stores (tern_producer_t *self)
+{
+    assert (self);
+    s_asking_t asking = {.box = self->box};
+    trn_actor_call (self->box->peer, s_stores, &asking);
+    return asking.found;
 }
 
 int
@@ -481,8 +528,9 @@ tern_producer_level (tern_producer_t *self, uint64_t seq)
     } else {
         asking.found = true;
     }
-    return asking.found                   ? TERN_PROCESSED
-           : trn_log_synced (log) >= seq  ? TERN_SYNCED
+    const bool synced = trn_log_synced (log) >= seq;
+    return asking.found ? TERN_PROCESSED
+           : synced     ? asking.stored ? TERN_STORED : TERN_SYNCED
            : trn_log_written (log) >= seq ? TERN_WRITTEN
                                           : 0;
 }

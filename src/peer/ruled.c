@@ -171,6 +171,18 @@ trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
     return rc;
 }
 
+int
+trn_ruled_copy (trn_box_t *box, trn_record_t *record, uint64_t *seq_p)
+{
+    assert (box && record && seq_p);
+    trn_ruling_t ruling;
+    trn_ruling_read (record, &ruling);
+    const bool rule = s_is_rule (&ruling.rule);
+    free (ruling.targets);
+    return rule ? s_append (box, record, 0, seq_p)
+                : trn_outbox_append (box->outbox, record, 0, seq_p);
+}
+
 uint64_t
 trn_ruled_number (trn_box_t *box)
 {

@@ -9,6 +9,7 @@
 #include "peer/large.h"
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "io/clock.h"
 
 #include <assert.h>
@@ -112,7 +113,8 @@ s_consumer_row (const tern_consumer_t *consumer, tern_stats_t *row)
 {
     *row = (tern_stats_t) {.role = TERN_ROLE_CONSUMER};
     snprintf (row->peer, sizeof row->peer, "%s", consumer->peer->name);
-    snprintf (row->queue, sizeof row->queue, "%s", consumer->queue);
+    snprintf (row->queue, sizeof row->queue, "%s",
+              trn_inbox_of (consumer->queue));
     row->transmitted = s_rate (&consumer->received_rate, consumer->received);
     row->consumed = s_rate (&consumer->accepted_rate, consumer->accepted);
     row->rejected = consumer->rejected;

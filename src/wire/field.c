@@ -41,6 +41,12 @@ trn_field_place (trn_unpack_t *in)
 }
 
 trn_text_t
+trn_field_subscribed (trn_unpack_t *in)
+{
+    return s_checked (in, TRN_NAME_MAX + 1, trn_subscribed_valid);
+}
+
+trn_text_t
 trn_field_outbox (trn_unpack_t *in)
 {
     return s_checked (in, TRN_NAME_MAX + 1, trn_outbox_valid);

@@ -20,7 +20,11 @@ trn_field_queue (trn_unpack_t *in);
 trn_text_t
 trn_field_place (trn_unpack_t *in);
 
-//  An outbox's name: a queue's, or '#' and a name.
+//  Of what a subscription is of: a queue's, or '+' and a name.
+trn_text_t
+trn_field_subscribed (trn_unpack_t *in);
+
+//  An outbox's name: that, or '#' and a name.
 trn_text_t
 trn_field_outbox (trn_unpack_t *in);
 

@@ -122,7 +122,7 @@ static void
 s_unpack_offer (trn_unpack_t *in, trn_frame_t *frame)
 {
     frame->offer.flow = trn_field_u32 (in, 0, UINT32_MAX);
-    frame->offer.queue = trn_field_queue (in);
+    frame->offer.queue = trn_field_subscribed (in);
     frame->offer.outbox = trn_field_outbox (in);
     frame->offer.low = trn_field_seq (in, 1);
     frame->offer.high = trn_field_seq (in, 0);
@@ -134,19 +134,24 @@ s_pack_accept (trn_packer_t *out, const trn_frame_t *frame)
     trn_pack_uint (out, frame->accept.flow);
     trn_pack_uint (out, frame->accept.seen);
     s_pack_ranges (out, frame->accept.ranges, frame->accept.range_count);
-    if (frame->accept.told) {
+    if (frame->accept.told || frame->accept.flags) {
         trn_pack_uint (out, frame->accept.told);
+    }
+    if (frame->accept.flags) {
+        trn_pack_uint (out, frame->accept.flags);
     }
 }
 
-//  fields: how many follow, of which the last may be absent.
+//  fields: how many follow, of which the last two may be absent.
 static void
 s_unpack_accept (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
 {
     frame->accept.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->accept.seen = trn_field_seq (in, 0);
     frame->accept.range_count = s_unpack_ranges (in, 1, frame->accept.ranges);
-    frame->accept.told = fields > ACCEPT_FIELDS ? trn_field_seq (in, 1) : 0;
+    frame->accept.told = fields > ACCEPT_FIELDS ? trn_field_seq (in, 0) : 0;
+    frame->accept.flags
+        = fields > ACCEPT_FIELDS + 1 ? trn_field_u32 (in, 0, UINT32_MAX) : 0;
 }
 
 static void
@@ -236,7 +241,7 @@ s_unpack_settle (trn_unpack_t *in, trn_frame_t *frame)
         const uint32_t more = trn_unpack_fields (in, 4);
         entry->token = trn_field_u64 (in);
         entry->outcome
-            = (trn_outcome_t) trn_unpack_uint (in, TRN_ACCEPTED, TRN_RELEASED);
+            = (trn_outcome_t) trn_unpack_uint (in, TRN_ACCEPTED, TRN_STORED);
         entry->from = trn_field_seq (in, 1);
         entry->to = trn_field_seq (in, entry->from);
         trn_unpack_skip (in, more);
@@ -417,6 +422,8 @@ s_count (const trn_frame_t *frame)
 {
     uint32_t more = 0;
     if (frame->type == TRN_DATA && frame->data.missed) {
+        more = 2;
+    } else if (frame->type == TRN_ACCEPT && frame->accept.flags) {
         more = 2;
     } else if (frame->type == TRN_ACCEPT && frame->accept.told) {
         more = 1;

@@ -72,8 +72,12 @@ typedef enum {
     TRN_ACCEPTED = 1,  //  done: never send it again
     TRN_REQUEUED = 2,  //  not done: deliver it again, to anybody
     TRN_REJECTED = 3,  //  cannot be done by anybody: set it aside
-    TRN_RELEASED = 4   //  never given to the application: no delivery happened
+    TRN_RELEASED = 4,  //  never given to the application: no delivery happened
+    TRN_STORED = 5     //  no settlement: it is on the consumer's disk too
 } trn_outcome_t;
+
+//  Bits of an identity's features.
+#define TRN_FEATURE_STORED 1u  //  may be told STORED
 
 typedef enum {
     TRN_REFUSE_VERSION = 1,  //  no common version
@@ -137,7 +141,8 @@ typedef struct {
                                    //  lives of this store, 0 none
             uint32_t range_count;  //  settled here at or above low
             trn_range_t ranges[TRN_RANGES_MAX];  //  ascending, disjoint
-            uint64_t told;  //  as in DATA, with what is settled here
+            uint64_t told;   //  as in DATA, with what is settled here
+            uint32_t flags;  //  TRN_ACCEPT_STORES; absent: 0
         } accept;
         struct {
             uint32_t flow;
@@ -213,6 +218,7 @@ typedef struct {
     };
 } trn_frame_t;
 
+#define TRN_ACCEPT_STORES 1u  //  STORED will be told of this flow
 #define TRN_DATA_REDELIVERED 1u
 #define TRN_DATA_MORE 2u      //  more messages wait than credit allows
 #define TRN_CALL_REPEATED 1u  //  another server may have seen it

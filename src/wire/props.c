@@ -284,6 +284,22 @@ trn_propset_bytes (trn_propset_t *self, trn_text_t key, const void *bytes,
     return s_finish_pair (self, key, &out);
 }
 
+int
+trn_propset_add (trn_propset_t *self, const trn_prop_t *prop)
+{
+    assert (self && prop);
+    switch (prop->kind) {
+    case TRN_PROP_TEXT: return trn_propset_text (self, prop->key, prop->text);
+    case TRN_PROP_NUMBER:
+        return trn_propset_number (self, prop->key, prop->number);
+    case TRN_PROP_FLAG: return trn_propset_flag (self, prop->key, prop->flag);
+    case TRN_PROP_BYTES:
+    default:
+        return trn_propset_bytes (self, prop->key, prop->bytes,
+                                  prop->bytes_size);
+    }
+}
+
 bool
 trn_propset_remove (trn_propset_t *self, trn_text_t key)
 {

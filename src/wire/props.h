@@ -88,6 +88,10 @@ int
 trn_propset_bytes (trn_propset_t *self, trn_text_t key, const void *bytes,
                    size_t size);
 
+//  One that was read, whatever it is.
+int
+trn_propset_add (trn_propset_t *self, const trn_prop_t *prop);
+
 //  Was it there?
 bool
 trn_propset_remove (trn_propset_t *self, trn_text_t key);

@@ -781,6 +781,7 @@ sim_ledger_settle (sim_ledger_t *self, const uint8_t store_uuid[16],
         message->unopened = true;
         message->handed--;
         break;
+    case TRN_STORED: assert (false);  //  settles nothing
     }
 }
 

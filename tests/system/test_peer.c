@@ -466,7 +466,10 @@ test_levels_rise_and_unknown_numbers_are_refused (void **state)
         tern_producer_wait (pair.producer, seq + 1, TERN_SYNCED, 0),
         TERN_EINVAL);
     assert_int_equal (tern_producer_wait (pair.producer, seq, TERN_STORED, 0),
-                      TERN_ENOTSUP);
+                      TERN_ETIMEOUT);
+    assert_int_equal (
+        tern_producer_wait (pair.producer, seq, (tern_level_t) 5, 0),
+        TERN_EINVAL);
     tern_msg_t *msg = scene_expect (pair.consumer, "one");
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     scene_settled (pair.producer, seq);

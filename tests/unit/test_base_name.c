@@ -150,6 +150,25 @@ an_outbox_is_a_queue_or_hash_and_a_name (void **state)
     assert_false (trn_outbox_valid (text, TRN_NAME_MAX + 2));
 }
 
+//  T-2
+static void
+an_inbox_is_subscribed_to_and_no_queue (void **state)
+{
+    (void) state;
+    assert_true (trn_subscribed_valid ("+hello", 6));
+    assert_true (trn_subscribed_valid ("hello", 5));
+    assert_true (s_outbox ("+hello"));
+    assert_false (s_queue ("+hello"));
+    assert_false (s_outbox ("+"));
+    assert_false (s_outbox ("+@a"));
+    assert_false (s_outbox ("+#a"));
+    assert_false (s_outbox ("++a"));
+    assert_false (trn_subscribed_valid ("#a", 2));
+    assert_false (trn_subscribed_valid (NULL, 0));
+    assert_string_equal (trn_inbox_of ("+hello"), "hello");
+    assert_string_equal (trn_inbox_of ("hello"), "hello");
+}
+
 //  T-3
 static void
 an_endpoint_has_a_known_scheme_and_no_blank (void **state)
@@ -218,6 +237,7 @@ main (void)
         cmocka_unit_test (a_queue_is_a_name_or_at_and_a_name),
         cmocka_unit_test (a_place_is_a_queue_or_percent_and_a_name),
         cmocka_unit_test (an_outbox_is_a_queue_or_hash_and_a_name),
+        cmocka_unit_test (an_inbox_is_subscribed_to_and_no_queue),
         cmocka_unit_test (an_endpoint_has_a_known_scheme_and_no_blank),
         cmocka_unit_test (foreign_text_is_shown_without_control_characters),
         cmocka_unit_test (the_longest_escape_fits_and_is_cut_after_128_bytes),

@@ -31,6 +31,9 @@ typedef struct {
     uint64_t delivered;  //  messages
     uint64_t sent;       //  messages, by DATA
     int runs_out;
+    struct {
+        uint64_t processed, stored;
+    } progress;
 } side_t;
 
 static side_t s_side;
@@ -99,6 +102,9 @@ s_drain (void)
         } else if (action->type == TRN_DO_SEND_RUN) {
             s_side.sent += action->run.count;
             s_side.runs_out--;
+        } else if (action->type == TRN_DO_PROGRESS) {
+            s_side.progress.processed = action->processed;
+            s_side.progress.stored = action->stored;
         }
         assert_true (s_side.count < SAID_MAX);
         s_side.said[s_side.count].type = action->type;
@@ -307,6 +313,90 @@ a_queue_that_nobody_consumes_is_cancelled (void **state)
     assert_non_null (s_said (TRN_CREDIT));
 }
 
+//  T-189
+static void
+what_is_stored_is_told_to_whoever_wants_it (void **state)
+{
+    (void) state;
+    const trn_consumer_id_t keeper = trn_engine_add_consumer (
+        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    trn_engine_keep_consumer (s_side.engine, keeper);
+    for (unsigned wants = 0; wants < 2; wants++) {
+        trn_frame_t hello
+            = s_hello (wants ? "new" : "old", (uint8_t) (1 + wants), 1);
+        hello.hello.who.features = wants ? TRN_FEATURE_STORED : 0;
+        const trn_route_t route = 1 + wants;
+        s_hear (route, &hello, 0);
+        const uint64_t connection = s_said (TRN_WELCOME)->connection;
+        s_hear_offer (route, connection, 1, "jobs");
+        assert_int_equal (s_said (TRN_ACCEPT)->accept.flags,
+                          wants ? TRN_ACCEPT_STORES : 0);
+        s_hear_data (route, connection, 1, 3);
+        trn_engine_on_stored (s_side.engine, keeper, 1 + wants, 1, 2,
+                              s_side.now_ms);
+        s_drain ();
+        const trn_frame_t *said = s_said (TRN_SETTLE);
+        assert_true ((said != NULL) == (wants != 0));
+        if (said) {
+            assert_int_equal (said->settle.count, 1);
+            assert_int_equal (said->settle.entries[0].outcome, TRN_STORED);
+            assert_int_equal (said->settle.entries[0].from, 1);
+            assert_int_equal (said->settle.entries[0].to, 2);
+        }
+        assert_true (trn_engine_leased (s_side.engine, keeper, 1 + wants, 2));
+        trn_engine_on_settle (s_side.engine, keeper, 1 + wants, 1, 3,
+                              TRN_ACCEPTED, s_side.now_ms);
+        s_drain ();
+        assert_non_null (s_said (TRN_SETTLE));
+        const trn_frame_t bye = {.type = TRN_BYE, .connection = connection};
+        s_hear (route, &bye, 0);
+    }
+}
+
+//  T-189, T-32
+static void
+a_new_lease_is_told_what_is_stored (void **state)
+{
+    (void) state;
+    const trn_consumer_id_t keeper = trn_engine_add_consumer (
+        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    trn_engine_keep_consumer (s_side.engine, keeper);
+    trn_frame_t hello = s_hello ("far", 1, 1);
+    hello.hello.who.features = TRN_FEATURE_STORED;
+    for (trn_route_t route = 1; route <= 2; route++) {
+        s_hear (route, &hello, 0);
+        const uint64_t connection = s_said (TRN_WELCOME)->connection;
+        s_hear_offer (route, connection, 1, "jobs");
+        s_hear_data (route, connection, 1, 3);
+        if (route == 1) {
+            trn_engine_on_stored (s_side.engine, keeper, 1, 1, 3,
+                                  s_side.now_ms);
+            s_drain ();
+        }
+        assert_non_null (s_said (TRN_SETTLE));
+        assert_int_equal (s_said (TRN_SETTLE)->settle.entries[0].outcome,
+                          TRN_STORED);
+        assert_int_equal (s_said (TRN_SETTLE)->settle.entries[0].to, 3);
+    }
+    assert_int_equal (s_side.delivered, 3);
+}
+
+//  T-190
+static void
+an_inbox_is_nobody_elses (void **state)
+{
+    (void) state;
+    trn_engine_add_consumer (s_side.engine, "+jobs", 10, 65536, s_side.now_ms);
+    const uint64_t far = s_open (1, "far", 1, 1);
+    s_hear_offer (1, far, 1, "+jobs");
+    assert_non_null (s_said (TRN_CANCEL));
+    trn_frame_t mine = s_hello ("me", 9, 5);
+    mine.hello.who.random = 7;
+    s_hear (2, &mine, 0);
+    s_hear_offer (2, s_said (TRN_WELCOME)->connection, 1, "+jobs");
+    assert_non_null (s_said (TRN_ACCEPT));
+}
+
 //  T-50, T-55
 static void
 who_sends_beyond_credit_loses_the_connection (void **state)
@@ -430,6 +520,63 @@ credit_is_a_limit_that_may_fall (void **state)
     assert_non_null (s_said (TRN_PONG));
 }
 
+//  Of seqs from..to under the lease of a token.
+static void
+s_answer_settle (uint64_t token, trn_outcome_t outcome, uint64_t from,
+                 uint64_t to)
+{
+    trn_frame_t frame = {.type = TRN_SETTLE, .connection = 42};
+    frame.settle.flow = 1;
+    frame.settle.count = 1;
+    frame.settle.entries[0] = (trn_settle_t) {token, outcome, from, to};
+    s_answer (&frame);
+}
+
+//  T-189
+static void
+what_is_stored_is_neither_settled_nor_released (void **state)
+{
+    (void) state;
+    s_publish (10);
+    s_answer_welcome ();
+    const trn_frame_t accept
+        = {.type = TRN_ACCEPT,
+           .connection = 42,
+           .accept = {.flow = 1, .flags = TRN_ACCEPT_STORES}};
+    assert_false (trn_engine_stores (s_side.engine, 1));
+    s_answer (&accept);
+    assert_true (trn_engine_stores (s_side.engine, 1));
+    s_answer_credit (1, 6);
+    const uint64_t token = s_said (TRN_DATA)->data.token;
+
+    //  Only what is leased, whatever they say.
+    s_answer_settle (token, TRN_STORED, 2, 100);
+    assert_false (trn_engine_stored (s_side.engine, 1, 1));
+    assert_true (trn_engine_stored (s_side.engine, 1, 2));
+    assert_true (trn_engine_stored (s_side.engine, 1, 6));
+    assert_false (trn_engine_stored (s_side.engine, 1, 7));
+    assert_false (trn_engine_settled (s_side.engine, 1, 2));
+    assert_false (s_did (TRN_DO_PROGRESS));
+
+    //  All up to six now, but nothing is settled.
+    s_answer_settle (token, TRN_ACCEPTED, 3, 3);
+    s_answer_settle (token, TRN_STORED, 1, 1);
+    assert_int_equal (s_side.progress.stored, 6);
+    assert_int_equal (s_side.progress.processed, 0);
+    trn_engine_outbox_stats_t stats;
+    trn_engine_outbox_stats (s_side.engine, 1, &stats);
+    assert_int_equal (stats.in_flight, 5);
+    assert_int_equal (stats.stale, 0);
+
+    //  Of another lease nothing is believed; what was said stays said.
+    s_answer_settle (token + 1, TRN_STORED, 7, 7);
+    assert_false (trn_engine_stored (s_side.engine, 1, 7));
+    s_answer_settle (token, TRN_REQUEUED, 1, 6);
+    assert_true (trn_engine_stored (s_side.engine, 1, 1));
+    assert_int_equal (s_side.progress.stored, 6);
+    assert_int_equal (s_side.progress.processed, 0);
+}
+
 //  T-18
 static void
 what_was_cancelled_is_offered_again_as_another_flow (void **state)
@@ -531,6 +678,10 @@ main (void)
         TEST (my_name_and_the_name_of_a_known_store_are_taken),
         TEST (one_store_has_one_connection_and_the_later_one_counts),
         TEST (a_queue_that_nobody_consumes_is_cancelled),
+        TEST (what_is_stored_is_told_to_whoever_wants_it),
+        TEST (a_new_lease_is_told_what_is_stored),
+        TEST (an_inbox_is_nobody_elses),
+        TEST (what_is_stored_is_neither_settled_nor_released),
         TEST (who_sends_beyond_credit_loses_the_connection),
         TEST (a_damaged_run_ends_the_connection_undelivered),
         TEST (a_frame_that_only_a_consumer_says_ends_an_incoming_connection),

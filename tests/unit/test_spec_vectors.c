@@ -195,6 +195,9 @@ s_show_frame (vector_t *out, const trn_frame_t *frame)
         if (frame->accept.told) {
             s_number (out, "told", frame->accept.told);
         }
+        if (frame->accept.flags) {
+            s_number (out, "flags", frame->accept.flags);
+        }
         break;
     case TRN_CREDIT:
         s_number (out, "flow", frame->credit.flow);

@@ -57,6 +57,7 @@ s_sample (trn_frame_t *frame, trn_frame_type_t type)
         frame->accept.ranges[0] = (trn_range_t) {10, 20};
         frame->accept.ranges[1] = (trn_range_t) {22, 22};
         frame->accept.told = 5;
+        frame->accept.flags = TRN_ACCEPT_STORES;
         break;
     case TRN_CREDIT:
         frame->credit.flow = 3;
@@ -249,6 +250,9 @@ a_missing_field_is_refused (void **state)
     static test_packed_t whole, packed;
     for (trn_frame_type_t type = TRN_HELLO; type <= TRN_FRAME_LAST; type++) {
         s_sample (&frame, type);
+        if (type == TRN_ACCEPT) {
+            frame.accept.flags = 0;  //  may be missing: told comes before
+        }
         s_pack (&whole, &frame);
         for (uint32_t keep = 0; keep < test_packed_count (&whole); keep++) {
             packed = whole;
@@ -330,7 +334,7 @@ static const struct {
     {TRN_ACCEPT, {{4, 1, -1}}, 10, 21, TERN_EPROTO},
     {TRN_ACCEPT, {{4, 2, -1}}, 21, 22, TERN_EPROTO},
     {TRN_ACCEPT, {{4, 3, -1}}, 22, SEQ, TERN_EPROTO},
-    {TRN_ACCEPT, {{5, -1}}, 1, SEQ, TERN_EPROTO},
+    {TRN_ACCEPT, {{5, -1}}, 0, SEQ, TERN_EPROTO},
     {TRN_CREDIT, {{2, -1}}, 0, U32, TERN_EPROTO},
     {TRN_CREDIT, {{3, -1}}, 0, SEQ, TERN_EPROTO},
     {TRN_CREDIT, {{4, -1}}, 0, SEQ, TERN_EPROTO},
@@ -347,7 +351,7 @@ static const struct {
     {TRN_DATA, {{12, -1}}, 0, 9, TERN_EPROTO},
     {TRN_SETTLE, {{2, -1}}, 0, U32, TERN_EPROTO},
     {TRN_SETTLE, {{3, 0, 0}}, 0, ANY, 0},
-    {TRN_SETTLE, {{3, 0, 1}}, TRN_ACCEPTED, TRN_RELEASED, TERN_EPROTO},
+    {TRN_SETTLE, {{3, 0, 1}}, TRN_ACCEPTED, TRN_STORED, TERN_EPROTO},
     {TRN_SETTLE, {{3, 0, 2}}, 1, 60, TERN_EPROTO},
     {TRN_SETTLE, {{3, 0, 3}}, 21, SEQ, TERN_EPROTO},
     {TRN_FLOOR, {{2, -1}}, 0, U32, TERN_EPROTO},
