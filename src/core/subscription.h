@@ -94,7 +94,6 @@ typedef struct {
                                             //  nothing new goes before them
     trn_seqset_t held;  //  a dead letter that has not left its queue yet
     trn_returned_t returned;
-    bool wants_save;  //  something is uncounted
 
     uint64_t cut;             //  counts from here on are in no state, or 0
     trn_counts_t counts;      //  deliveries so far, without the one of a lease
@@ -105,12 +104,14 @@ typedef struct {
     trn_graves_t asked;       //  one seq each
     int64_t bury_ms;          //  ask not before
     uint32_t bury_failures;   //  in a row
-    trn_lost_t lost;          //  to its limit or to time
+    bool wants_save;          //  something is uncounted
 
     //  A queue that no saved state knows gives nothing out: a crash would take
     //  it, and another that begins in its place would not say what was sent.
     bool unknown;
     bool introduced;  //  the state that is being saved knows it
+
+    trn_lost_t lost;  //  to its limit or to time
 
     //  What a saved state says: consumers may forget it.  And what the state
     //  says that is being saved.

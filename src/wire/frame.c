@@ -417,16 +417,15 @@ s_pack_fields (trn_packer_t *out, const trn_frame_t *frame)
 static const uint8_t s_counts[]
     = {0, 5, 4, 4, 7, 5, 5, 11, 4, 5, 3, 3, 3, 3, 3, 4, 4, 8, 5, 5, 5, 3};
 
+//  What is optional stands last, and is there if something needs it.
 static uint32_t
 s_count (const trn_frame_t *frame)
 {
     uint32_t more = 0;
-    if (frame->type == TRN_DATA && frame->data.missed) {
-        more = 2;
-    } else if (frame->type == TRN_ACCEPT && frame->accept.flags) {
-        more = 2;
-    } else if (frame->type == TRN_ACCEPT && frame->accept.told) {
-        more = 1;
+    if (frame->type == TRN_DATA) {
+        more = frame->data.missed ? 2 : 0;
+    } else if (frame->type == TRN_ACCEPT) {
+        more = frame->accept.flags ? 2 : frame->accept.told ? 1 : 0;
     }
     return s_counts[frame->type] + more;
 }
