@@ -29,7 +29,7 @@ s_tear_down (void **state)
 static void
 s_take (trn_dedup_t *self, uint64_t from, uint64_t to, uint64_t token)
 {
-    const trn_hand_t hand = {from, to, token, 1, 100};
+    const trn_hand_t hand = {from, to, token, 1, 100, false};
     trn_dedup_take (self, &hand);
 }
 
@@ -93,7 +93,7 @@ test_a_consumer_cannot_settle_what_another_holds (void **state)
 {
     trn_dedup_t *self = *state;
     s_take (self, 1, 5, 9);
-    const trn_hand_t other = {6, 8, 9, 2, 100};
+    const trn_hand_t other = {6, 8, 9, 2, 100, false};
     trn_dedup_take (self, &other);
     trn_hand_t part;
     assert_false (trn_dedup_release (self, 2, 1, 5, &part));
