@@ -9,6 +9,7 @@
 
 #include "scene.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,8 +40,9 @@ s_open (const scene_t *scene, const char *name, const char *limit)
                        "drop_oldest", "suspect_ms", "1000", NULL);
 }
 
-//  publish NAME LIMIT COUNT [leave]: send, wait until it is synced, say so; wait
-//  until all is settled, say that; stay, or leave.
+//  publish NAME LIMIT COUNT [leave|go]: send, wait until it is synced, say so;
+//  wait until all is settled, say that; stay, or leave.  Or go at once: what a
+//  limit dropped is in the saved state then, and told with what comes next.
 static int
 s_publish (const scene_t *scene, int argc, char **argv)
 {
@@ -56,11 +58,14 @@ s_publish (const scene_t *scene, int argc, char **argv)
             TERN_OK);
     }
     printf ("synced\n");
-    if (last) {
-        scene_settled (producer, last);
+    const char *then = argc == 4 ? argv[3] : "stay";
+    if (strcmp (then, "go")) {
+        if (last) {
+            scene_settled (producer, last);
+        }
+        printf ("settled\n");
     }
-    printf ("settled\n");
-    if (argc == 3) {
+    if (strcmp (then, "stay") == 0) {
         s_stay ();
     }
     tern_producer_close (&producer);
@@ -96,21 +101,21 @@ s_age (const scene_t *scene, int argc, char **argv)
     return 0;
 }
 
-//  take: say what comes, then accept it.
+//  take [COUNT]: say what comes, then accept it; of so many, then stay.
 static int
 s_take (const scene_t *scene, int argc, char **argv)
 {
-    (void) argc;
-    (void) argv;
+    unsigned long left = argc ? strtoul (argv[0], NULL, 10) : ULONG_MAX;
     tern_peer_t *peer = scene_peer (scene, "ben", "suspect_ms", "1000", NULL);
     tern_consumer_t *consumer = scene_consumer (peer, QUEUE, 10);
-    for (;;) {
+    for (; left; left--) {
         tern_msg_t *msg = tern_consumer_recv (consumer, -1);
         printf ("%s %llu %llu\n", tern_msg_publisher (msg),
                 (unsigned long long) tern_msg_seq (msg),
                 (unsigned long long) tern_msg_missed (msg));
         tern_consumer_accept (consumer, msg);
     }
+    s_stay ();
     return 0;
 }
 
@@ -161,6 +166,14 @@ s_known (const notes_t *self, const char *publisher)
 }
 
 static void
+s_take_lines (notes_t *notes, scene_child_t *taker, unsigned count)
+{
+    for (; count; count--) {
+        s_note (notes, scene_line (taker));
+    }
+}
+
+static void
 s_take_until (notes_t *notes, scene_child_t *taker, const char *publisher,
               unsigned long long known)
 {
@@ -181,6 +194,17 @@ s_kill_taker (notes_t *notes, scene_child_t *taker)
     scene_kill (taker);
 }
 
+//  A whole life of a publisher, whatever was dropped in it or in one before.
+static void
+s_publish_and_go (const scene_t *scene, const char *name, const char *limit,
+                  const char *count)
+{
+    scene_child_t child;
+    scene_start (scene, &child, "publish", name, limit, count, "go", NULL);
+    scene_says (&child, "synced");
+    assert_int_equal (scene_ended (&child), 0);
+}
+
 //  Stories --------------------------------------------------------------------
 
 static void
@@ -194,22 +218,23 @@ test_what_a_limit_dropped_is_told_exactly_whatever_is_killed (void **state)
     scene_start (scene, &anna, "publish", "anna", "200", "1000", NULL);
     scene_says (&anna, "synced");
     scene_kill (&anna);
+    s_publish_and_go (scene, "anna", "200", "0");
+    s_publish_and_go (scene, "bob", "100", "1500");
     scene_start (scene, &anna, "publish", "anna", "200", "0", NULL);
-    scene_start (scene, &bob, "publish", "bob", "100", "1500", NULL);
+    scene_start (scene, &bob, "publish", "bob", "100", "0", NULL);
     scene_says (&bob, "synced");
 
     //  The subscriber is killed, and then a publisher again, in the middle.
-    scene_start (scene, &ben, "take", NULL);
-    for (unsigned count = 0; count < 60; count++) {
-        s_note (notes, scene_line (&ben));
-    }
+    scene_start (scene, &ben, "take", "60", NULL);
+    s_take_lines (notes, &ben, 60);
     s_kill_taker (notes, &ben);
-    scene_start (scene, &ben, "take", NULL);
-    for (unsigned count = 0; count < 60; count++) {
-        s_note (notes, scene_line (&ben));
-    }
+    scene_start (scene, &ben, "take", "150", NULL);
+    s_take_lines (notes, &ben, 60);
     scene_kill (&anna);
     scene_start (scene, &anna, "publish", "anna", "200", "0", NULL);
+    s_take_lines (notes, &ben, 90);
+    s_kill_taker (notes, &ben);
+    scene_start (scene, &ben, "take", NULL);
     s_take_until (notes, &ben, "anna", 1000);
     s_take_until (notes, &ben, "bob", 1500);
     scene_says (&bob, "settled");
@@ -222,7 +247,8 @@ test_what_a_limit_dropped_is_told_exactly_whatever_is_killed (void **state)
     scene_says (&bob, "settled");
     assert_int_equal (scene_ended (&bob), 0);
     s_kill_taker (notes, &ben);
-    scene_start (scene, &bob, "publish", "bob", "100", "700", NULL);
+    s_publish_and_go (scene, "bob", "100", "700");
+    scene_start (scene, &bob, "publish", "bob", "100", "0", NULL);
     scene_says (&bob, "synced");
     scene_start (scene, &ben, "take", NULL);
     s_take_until (notes, &ben, "bob", 2200);
