@@ -98,10 +98,19 @@ s_open (worker_t *self, const char *folder, const char *directory)
     const char *const settings[][2] = {{"name", self->name},
                                        {"data", path},
                                        {"directory", directory},
-                                       {"limit_messages", "2000"}};
+                                       {"limit_messages", "2000"},
+                                       //  Killed with too many consumers is
+                                       //  dead; of these nothing may die.
+                                       {"queue/keyed/max_deliveries", "0"},
+                                       {"queue/echo/max_deliveries", "0"},
+                                       {"queue/news/max_deliveries", "0"},
+                                       {"queue/sub-1/max_deliveries", "0"},
+                                       {"queue/sub-2/max_deliveries", "0"},
+                                       {"queue/sub-3/max_deliveries", "0"}};
     tern_config_t *config = tern_config_new ();
     int rc = TERN_OK;
-    for (size_t index = 0; index < 4 && rc == TERN_OK; index++) {
+    for (size_t index = 0;
+         index < sizeof settings / sizeof *settings && rc == TERN_OK; index++) {
         rc = tern_config_set (config, settings[index][0], settings[index][1],
                               why, sizeof why);
     }
@@ -290,16 +299,27 @@ s_take_replies (publisher_t *self, int timeout_ms)
     }
 }
 
+static int64_t
+s_now_ms (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 //  Until nothing of this peer waits anywhere, dead letters included.
 static int
 s_drain (publisher_t *self)
 {
     tern_stats_t rows[16];
     uint64_t depth = 1;
-    for (int slice = 0; depth && slice < LEFT_MS / SLICE_MS; slice++) {
+    size_t count = 0;
+    const int64_t until = s_now_ms () + LEFT_MS;
+    while (depth && s_now_ms () < until) {
         depth = 0;
-        const size_t count = tern_peer_stats (self->worker->peer, rows, 16);
-        for (size_t index = 0; index < count && index < 16; index++) {
+        count = tern_peer_stats (self->worker->peer, rows, 16);
+        count = count < 16 ? count : 16;
+        for (size_t index = 0; index < count; index++) {
             depth += rows[index].role == TERN_ROLE_PUBLISHER ? rows[index].depth
                                                              : 0;
         }
@@ -308,7 +328,7 @@ s_drain (publisher_t *self)
                                 depth ? SLICE_MS : 0);
         s_note_synced (self);
     }
-    for (size_t index = 0; depth && index < 16; index++) {
+    for (size_t index = 0; depth && index < count; index++) {
         fprintf (stderr,
                  "%s: %s depth=%" PRIu64 " in_flight=%" PRIu64
                  " parked=%" PRIu64 " delayed=%" PRIu64 " consumers=%u\n",
