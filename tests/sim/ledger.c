@@ -687,6 +687,11 @@ s_check_order (sim_ledger_t *self, s_stream_t *stream,
                bool redelivered)
 {
     s_reader_t *reader = s_reader (stream, life);
+    //  A letter comes when a durable state says that its message has left: one
+    //  may have to wait for that while a later one needs not.
+    if (message->of_seq) {
+        return;
+    }
     if (!redelivered && !message->unopened && !stream->ruled) {
         if (message->seq <= reader->first_delivery) {
             sim_fail (self->world,
