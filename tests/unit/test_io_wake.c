@@ -52,7 +52,7 @@ s_producer (void *arg)
 {
     pair_t *pair = arg;
     for (unsigned round = 1; round <= ROUNDS; round++) {
-        atomic_store_explicit (&pair->work, round, memory_order_release);
+        atomic_store (&pair->work, round);
         trn_wake_up (&pair->wake);
         while (atomic_load (&pair->work) == round) {
             sched_yield ();
