@@ -19,8 +19,14 @@
 #define FIXED 38u  //  of a subscription, without its queue's name and policy
 #define VARINT_MAX 10u
 
-//  Seqs of one count in a row: a damaged state must not cost all memory.
+//  Seqs that counts of one kind are kept for: a damaged state must not cost all
+//  memory.
 #define COUNTED_MAX (64u * 1024 * 1024)
+
+//  Counts that are alike are written as one over so many settled seqs between
+//  them.  Not over more: where the settled ones do not fit into the state, those
+//  between have a count as well.
+#define BRIDGED_MAX 4096u
 
 enum {
     EXCHANGE = 1,
@@ -93,6 +99,20 @@ s_put_ranges (uint8_t *at, trn_subscription_t *sub, const uint8_t *end)
     return at;
 }
 
+//  Are these alike, with nothing but settled ones between them?
+static bool
+s_may_bridge (const trn_subscription_t *sub, const trn_counted_t *part,
+              const trn_counted_t *more)
+{
+    const uint64_t between = more->from - part->to - 1;
+    trn_range_t open;
+    return more->count == part->count && between <= BRIDGED_MAX
+           && more->to - part->from < COUNTED_MAX
+           && (!between
+               || !trn_seqset_first_out (&sub->settled, part->to + 1,
+                                         more->from - 1, &open));
+}
+
 //  Counts from..to that are one, with what is settled between them.
 static bool
 s_next_counted (const trn_subscription_t *sub, uint64_t from,
@@ -102,13 +122,12 @@ s_next_counted (const trn_subscription_t *sub, uint64_t from,
         return false;
     }
     trn_counted_t more;
-    trn_range_t open;
     while (trn_counts_next (&sub->counts, found->to + 1, TRN_SEQ_MAX, &more)
-           && more.count == found->count
-           && (more.from == found->to + 1
-               || !trn_seqset_first_out (&sub->settled, found->to + 1,
-                                         more.from - 1, &open))) {
+           && s_may_bridge (sub, found, &more)) {
         found->to = more.to;
+    }
+    if (found->to - found->from >= COUNTED_MAX) {
+        found->to = found->from + COUNTED_MAX - 1;
     }
     return true;
 }
@@ -314,8 +333,10 @@ s_take_counts (s_reader_t *reader, trn_subscription_t *sub, uint64_t high)
             return false;
         }
         const uint64_t times = s_take_varint (reader);
+        const uint64_t settled
+            = trn_seqset_count (&sub->settled, range.from, range.to);
         if (reader->failed || !times || times > TRN_COUNT_MAX
-            || range.to - range.from >= COUNTED_MAX) {
+            || range.to - range.from - settled >= COUNTED_MAX) {
             return false;
         }
         trn_subscription_add_count (sub, range.from, range.to,

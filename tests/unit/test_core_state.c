@@ -225,6 +225,82 @@ test_counts_that_do_not_fit_are_named (void **state)
     trn_publication_destroy (&second);
 }
 
+//  Each unclean opening gives up a million seqs: counts of many lives lie far
+//  apart, with nothing but settled ones between them.
+#define FAR 759169024u
+
+static void
+test_counts_of_many_lives_come_back (void **state)
+{
+    (void) state;
+    trn_publication_t *first = trn_publication_new (1, "orders", FAR);
+    trn_publication_add_queue (first, "jobs", 1, 1);
+    trn_subscription_t *sub = first->subs.at[0];
+    trn_subscription_add_settled (sub, 3, FAR - 1);
+    trn_subscription_add_count (sub, 2, 2, 7);
+    trn_subscription_add_count (sub, FAR, FAR, 7);
+    uint8_t blob[TRN_STATE_MAX];
+    const size_t size = trn_state_encode (first, blob, sizeof blob);
+    trn_publication_t *second = trn_publication_new (1, "orders", FAR);
+    assert_int_equal (trn_state_decode (second, true, blob, size), 0);
+    const trn_subscription_t *again = second->subs.at[0];
+    uint64_t to = 2;
+    assert_int_equal (trn_counts_get (&again->counts, 2, &to), 7);
+    to = FAR;
+    assert_int_equal (trn_counts_get (&again->counts, FAR, &to), 7);
+    assert_int_equal (again->counts.total, 2);
+    trn_publication_destroy (&first);
+    trn_publication_destroy (&second);
+}
+
+//  low 2, 3 .. FAR - 1 settled, counted 7 in one: 2 .. FAR.
+static size_t
+s_put_bridged (uint8_t *blob, bool settled)
+{
+    static const uint8_t queue[] = {4, 'j', 'o', 'b', 's', 1, 0, 0, 0, 0};
+    static const uint8_t ranges[] = {1, 0, 0, 0, 1, 0xfc, 0xff, 0xff, 0xe9, 2};
+    static const uint8_t counts[]
+        = {1, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xe9, 2, 7};
+    trn_policy_t policy;
+    trn_policy_default (&policy);
+    uint8_t *at = blob;
+    memset (at, 0, 16);
+    at[0] = 2;
+    at[2] = at[4] = 1;
+    at += 16;
+    at += trn_policy_encode (&policy, at);
+    memcpy (at, queue, sizeof queue);
+    at += sizeof queue;
+    memset (at, 0, 16);
+    trn_put_u64 (at + 16, 2);
+    at += 24;
+    memcpy (at, ranges, sizeof ranges);
+    at[0] = settled;
+    at += settled ? sizeof ranges : 4;
+    memcpy (at, counts, sizeof counts);
+    return (size_t) (at - blob) + sizeof counts;
+}
+
+static void
+test_counts_over_settled_ones_cost_nothing (void **state)
+{
+    (void) state;
+    uint8_t blob[256];
+    size_t size = s_put_bridged (blob, true);
+    trn_publication_t *one = trn_publication_new (1, "orders", FAR);
+    assert_int_equal (trn_state_decode (one, true, blob, size), 0);
+    const trn_subscription_t *sub = one->subs.at[0];
+    assert_int_equal (trn_seqset_count (&sub->settled, 3, FAR - 1), FAR - 3);
+    assert_int_equal (sub->counts.total, 2);
+    trn_publication_destroy (&one);
+
+    size = s_put_bridged (blob, false);
+    trn_publication_t *other = trn_publication_new (1, "orders", FAR);
+    assert_int_equal (trn_state_decode (other, true, blob, size),
+                      TERN_ECORRUPT);
+    trn_publication_destroy (&other);
+}
+
 //  What the first version wrote: one queue, next 90, low 5, and 10..12 settled.
 static void
 test_a_state_of_the_first_version_is_read (void **state)
@@ -334,6 +410,8 @@ main (void)
         cmocka_unit_test (test_another_version_is_refused),
         cmocka_unit_test (test_counts_and_policies_come_back),
         cmocka_unit_test (test_counts_that_do_not_fit_are_named),
+        cmocka_unit_test (test_counts_of_many_lives_come_back),
+        cmocka_unit_test (test_counts_over_settled_ones_cost_nothing),
         cmocka_unit_test (test_a_state_of_the_first_version_is_read),
         cmocka_unit_test (test_a_damaged_blob_is_refused_or_harmless),
         cmocka_unit_test (test_a_state_ahead_of_its_log_is_refused),
