@@ -100,7 +100,7 @@ typedef enum {
     TRN_DO_DROP_ROUTE,  //  route: forget it, ignore what it still says
     TRN_DO_DELIVER,     //  consumer: part of the run just given to inbound
     TRN_DO_SAVE,        //  outbox: ask trn_engine_state () and save it
-    TRN_DO_PROGRESS,    //  outbox: processed or stored moved, see there
+    TRN_DO_PROGRESS,    //  outbox: processed, stored or ahead moved
     TRN_DO_CALL,        //  link: frame (CALL) and the record of call.number
     TRN_DO_ANSWERED,    //  call.number: the record just given to on_answered ()
     TRN_DO_CALL_OVER,   //  call.number: no (more) answers; call.end, words
@@ -153,6 +153,7 @@ typedef struct {
     } call;
     uint64_t processed;  //  PROGRESS
     uint64_t stored;     //  PROGRESS: the same, or on a consumer's disk
+    uint64_t ahead;      //  PROGRESS: settled above processed, at least
     struct {
         uint32_t number;  //  of the queue in its outbox
         const char *queue;

@@ -66,6 +66,7 @@ typedef struct trn_publication {
     bool urgent;         //  what came back waits for the next state
     uint64_t processed;  //  as last told
     uint64_t stored;     //  the same, never below processed
+    uint64_t ahead;      //  the same: settled above processed
     bool touched;        //  something was settled since the last look
     bool unsaved;        //  ... since the last state was made
     bool saving;         //  a state was asked for and is not durable yet

@@ -179,6 +179,20 @@ s_stored (const trn_publication_t *self, uint64_t processed)
     return any && low - 1 > processed ? low - 1 : processed;
 }
 
+//  How many above processed every queue has settled, at least.  Of a message that
+//  several queues have, each counts as one that is open.
+static uint64_t
+s_ahead (const trn_publication_t *self, uint64_t processed)
+{
+    uint64_t open = 0;
+    for (size_t index = 0; index < self->subs.count; index++) {
+        const trn_subscription_t *sub = self->subs.at[index];
+        open += self->high - trn_seqset_total (&sub->settled);
+    }
+    const uint64_t all = self->high - processed;
+    return all > open ? all - open : 0;
+}
+
 void
 trn_publication_run (trn_engine_t *engine)
 {
@@ -188,7 +202,9 @@ trn_publication_run (trn_engine_t *engine)
         self->touched = false;
         const uint64_t processed = trn_publication_low (self) - 1;
         const uint64_t stored = s_stored (self, processed);
-        if (processed > self->processed || stored > self->stored) {
+        const uint64_t ahead = s_ahead (self, processed);
+        if (processed > self->processed || stored > self->stored
+            || ahead > self->ahead) {
             self->processed = processed;
             self->stored = stored > self->stored ? stored : self->stored;
             trn_action_t *action
@@ -196,6 +212,7 @@ trn_publication_run (trn_engine_t *engine)
             action->outbox = self->id;
             action->processed = processed;
             action->stored = self->stored;
+            action->ahead = self->ahead = ahead;
         }
         if (trn_publication_deadline (engine, self) <= engine->now_ms) {
             trn_engine_stale (engine, self);

@@ -126,7 +126,7 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
     trn_box_t *box = self->boxes[action->outbox - 1];
     atomic_store (&box->processed, action->processed);
     atomic_store (&box->stored, action->stored);
-    trn_outbox_settled (box->outbox, action->processed + 1);
+    trn_outbox_settled (box->outbox, action->processed + 1, action->ahead);
     trn_room_look (box);
     if (box->inbox) {
         trn_inbox_progress (box->inbox);

@@ -353,12 +353,21 @@ trn_log_move_backlog (trn_log_t *self, uint64_t low)
     }
 }
 
+//  What is settled behind one that is not does not count; gaps are settled as
+//  well, if the owner tells of any.  How many these are may have been told for a
+//  lower or a higher low than ours: then it is too few, but for what DROP_OLDEST
+//  has just dropped, which the owner tells of next.
 static uint64_t
 s_backlog_messages (const trn_log_t *self)
 {
-    return self->next_seq > self->backlog_low
-               ? self->next_seq - self->backlog_low - self->backlog_gaps
-               : 0;
+    if (self->next_seq <= self->backlog_low) {
+        return 0;
+    }
+    const uint64_t ahead = s_load (&self->ahead);
+    const uint64_t least
+        = ahead > self->backlog_gaps ? ahead : self->backlog_gaps;
+    const uint64_t all = self->next_seq - self->backlog_low;
+    return all > least ? all - least : 0;
 }
 
 static bool
@@ -450,9 +459,11 @@ s_check_limits (trn_log_t *self, uint32_t size)
 }
 
 void
-trn_log_settled (trn_log_t *self, uint64_t low)
+trn_log_settled (trn_log_t *self, uint64_t low, uint64_t ahead)
 {
     assert (self);
+    //  In this order: who sees the low sees what belongs to it, or to one above.
+    atomic_store_explicit (&self->ahead, ahead, memory_order_release);
     s_raise (&self->settled, low);
 }
 

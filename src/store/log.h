@@ -171,10 +171,12 @@ trn_log_yield (trn_log_t *self);
 int
 trn_log_find_time (trn_log_t *self, uint64_t wall_us, uint64_t *seq_p);
 
-//  Nothing below low is needed any more, though that is not durable yet: it no
-//  longer counts towards the limits.  Any thread.
+//  Nothing below low is needed any more, though that is not durable yet, nor at
+//  least so many seqs at or above it, gaps among them: messages that no longer
+//  count towards the limit.  What lies on the disk from low on counts in bytes.
+//  One thread.
 void
-trn_log_settled (trn_log_t *self, uint64_t low);
+trn_log_settled (trn_log_t *self, uint64_t low, uint64_t ahead);
 
 //  How far things are.  Any thread, no lock.
 uint64_t

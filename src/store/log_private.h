@@ -119,6 +119,7 @@ struct trn_log {
     atomic_uint_least64_t synced;
     atomic_uint_least64_t proved;  //  as synced, but never inside a gap
     atomic_uint_least64_t settled;
+    atomic_uint_least64_t ahead;  //  settled behind that
     atomic_uint_least64_t floor;
     atomic_uint_least64_t syncs;
     atomic_uint_least64_t sync_us_last;

@@ -147,7 +147,11 @@ s_replace_state (trn_log_t *self, const trn_log_state_t *state)
     while (floor < least
            && !atomic_compare_exchange_weak (&self->floor, &floor, least)) {
     }
-    trn_log_settled (self, state->low);
+    uint64_t settled = atomic_load (&self->settled);
+    while (settled < state->low
+           && !atomic_compare_exchange_weak (&self->settled, &settled,
+                                             state->low)) {
+    }
     s_trim (self, state->first_segment);
     return 0;
 }

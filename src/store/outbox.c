@@ -276,10 +276,10 @@ trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced, int timeout_ms)
 }
 
 void
-trn_outbox_settled (trn_outbox_t *self, uint64_t low)
+trn_outbox_settled (trn_outbox_t *self, uint64_t low, uint64_t ahead)
 {
     assert (self);
-    trn_log_settled (self->log, low);
+    trn_log_settled (self->log, low, ahead);
     trn_outbox_progress (self);
 }
 

@@ -111,11 +111,11 @@ trn_outbox_wait_room (trn_outbox_t *self, uint32_t size, int timeout_ms);
 int
 trn_outbox_wait (trn_outbox_t *self, uint64_t seq, bool synced, int timeout_ms);
 
-//  Nothing below low is needed any more, though no state says so yet: it stops
-//  counting towards the limits, and appenders that wait for them look again.
-//  Any thread.
+//  Nothing below low is needed any more, nor so many behind it, though no state
+//  says so yet: they stop counting towards the limits (log.h), and appenders that
+//  wait for them look again.  Actor.
 void
-trn_outbox_settled (trn_outbox_t *self, uint64_t low);
+trn_outbox_settled (trn_outbox_t *self, uint64_t low, uint64_t ahead);
 
 //  Queue a state to be saved; a newer one replaces one that still waits.
 //  stamp comes back from trn_outbox_saved () once it is durable.  Actor.

@@ -354,7 +354,7 @@ s_act (sim_peer_t *self, const trn_action_t *action)
         const sim_outbox_t *outbox = s_outbox (self, action->outbox);
         sim_trace (world, "%-5s has settled %s up to %" PRIu64, self->name,
                    outbox->queue, action->processed);
-        trn_log_settled (outbox->log, action->processed + 1);
+        trn_log_settled (outbox->log, action->processed + 1, action->ahead);
         unsigned stream;
         for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
             sim_ledger_progress (world->ledger, stream, action->processed);

@@ -66,6 +66,48 @@ test_a_full_outbox_blocks_until_something_is_settled (void **state)
     assert_int_equal (tern_peer_close (&orders, 0), 0);
 }
 
+//  One that somebody holds, or that waits for its time, is one message, however
+//  many were sent and settled since.
+static void
+s_settle_behind_one (const scene_t *scene, const char *at_limit)
+{
+    tern_peer_t *orders = scene_peer (scene, "orders-1", "limit_messages",
+                                      "100", "at_limit", at_limit, NULL);
+    tern_producer_t *producer = scene_producer (orders, QUEUE);
+    tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
+    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 10);
+    scene_send (producer, "held");
+    tern_msg_t *held = tern_msg_dup (scene_expect (consumer, "held"));
+    for (unsigned number = 1; number <= 250; number++) {
+        char text[64];
+        snprintf (text, sizeof text, "job %u", number);
+        scene_send (producer, text);
+        s_take_numbers (consumer, "job", number, number);
+    }
+    assert_int_equal (tern_consumer_accept (consumer, held), TERN_OK);
+    tern_msg_destroy (&held);
+    scene_settled (producer, tern_producer_last (producer));
+    const tern_stats_t stats = scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER);
+    assert_int_equal (stats.refused, 0);
+    assert_int_equal (stats.dropped, 0);
+    tern_producer_close (&producer);
+    tern_consumer_close (&consumer);
+    tern_peer_close (&payment, 0);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_what_is_settled_behind_one_that_is_not_makes_room (void **state)
+{
+    s_settle_behind_one (*state, "block");
+}
+
+static void
+test_one_that_is_held_is_not_dropped_for_what_is_settled (void **state)
+{
+    s_settle_behind_one (*state, "drop_oldest");
+}
+
 static void
 test_a_full_outbox_refuses_when_told_to (void **state)
 {
@@ -297,6 +339,8 @@ main (int argc, char **argv)
     cmocka_unit_test_setup_teardown (name, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         CLAIM (test_a_full_outbox_blocks_until_something_is_settled),
+        CLAIM (test_what_is_settled_behind_one_that_is_not_makes_room),
+        CLAIM (test_one_that_is_held_is_not_dropped_for_what_is_settled),
         CLAIM (test_a_full_outbox_refuses_when_told_to),
         CLAIM (test_a_full_outbox_drops_the_oldest_when_told_to),
         CLAIM (test_a_full_disk_loses_nothing_and_can_be_drained),

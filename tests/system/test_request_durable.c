@@ -372,6 +372,56 @@ test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later (void **state)
     tern_peer_close (&shop, 0);
 }
 
+//  Only so many are kept, from whatever servers: the oldest make room.
+#define SERVERS 3
+#define EACH 1000
+#define KEPT 512
+
+static void
+s_reply_to_earlier_lives (tern_peer_t *peer)
+{
+    tern_producer_t *producer = NULL;
+    assert_int_equal (tern_producer_open (&producer, peer, "@shop-1", NULL, 0),
+                      TERN_OK);
+    for (unsigned count = 0; count < EACH; count++) {
+        tern_msg_t *msg = tern_msg_new ("1.50", 4);
+        char correlation[32];
+        snprintf (correlation, sizeof correlation, "0.%u", count);
+        assert_int_equal (tern_msg_set_correlation (msg, correlation), TERN_OK);
+        assert_int_equal (
+            tern_producer_send_msg (producer, msg, PATIENCE, NULL), TERN_OK);
+        tern_msg_destroy (&msg);
+    }
+    tern_producer_close (&producer);
+}
+
+static void
+test_many_replies_to_earlier_lives_hold_nothing_up (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_requester_t *requester = s_requester (shop);
+    tern_peer_t *depots[SERVERS];
+    for (unsigned index = 0; index < SERVERS; index++) {
+        char name[16];
+        snprintf (name, sizeof name, "depot-%u", index + 1);
+        depots[index] = scene_peer (*state, name, NULL);
+        s_reply_to_earlier_lives (depots[index]);
+    }
+    drops_t drops = {shop, SERVERS * EACH - KEPT};
+    scene_until (shop, s_has_dropped, &drops, "the oldest dropped");
+    const uint64_t id = s_begin (requester, "apples", NULL);
+    tern_service_t *service = s_service (depots[0]);
+    tern_msg_t *request = s_take (service, "apples");
+    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+    s_expect (requester, id, "2.50", true);
+    tern_service_close (&service);
+    for (unsigned index = 0; index < SERVERS; index++) {
+        tern_peer_close (&depots[index], 0);
+    }
+    tern_requester_close (&requester);
+    tern_peer_close (&shop, 0);
+}
+
 static void
 test_a_light_requester_cannot_resume (void **state)
 {
@@ -413,6 +463,7 @@ main (int argc, char **argv)
         IN_SCENE (test_a_requester_that_died_gets_its_reply_in_its_next_life),
         IN_SCENE (
             test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later),
+        IN_SCENE (test_many_replies_to_earlier_lives_hold_nothing_up),
         IN_SCENE (test_a_light_requester_cannot_resume),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -350,9 +350,28 @@ test_block_waits_until_something_is_settled (void **state)
     s_fill (self, 10, 10);
     assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
     assert_false (trn_log_room (self->log, 56));
-    trn_log_settled (self->log, 4);
+    trn_log_settled (self->log, 4, 0);
     assert_true (trn_log_room (self->log, 56));
     for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal (trn_disk_log_append (self, 10), 0);
+    }
+    assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
+    trn_disk_log_destroy (&self);
+}
+
+static void
+test_what_is_settled_behind_the_oldest_makes_room (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_open_with (s_block_at_ten);
+    s_fill (self, 10, 10);
+    trn_log_settled (self->log, 1, 2);
+    assert_int_equal (trn_disk_log_append (self, 10), 0);
+    assert_int_equal (trn_disk_log_append (self, 10), 0);
+    assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
+    //  All but the last two: those behind the oldest are no longer behind.
+    trn_log_settled (self->log, 11, 0);
+    for (unsigned i = 0; i < 8; i++) {
         assert_int_equal (trn_disk_log_append (self, 10), 0);
     }
     assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
@@ -518,6 +537,7 @@ main (void)
             test_seqs_beyond_the_reservation_wait_for_the_next_sync),
         cmocka_unit_test (test_unwritten_bytes_are_bounded),
         cmocka_unit_test (test_block_waits_until_something_is_settled),
+        cmocka_unit_test (test_what_is_settled_behind_the_oldest_makes_room),
         cmocka_unit_test (test_refuse_says_full),
         cmocka_unit_test (test_drop_oldest_raises_the_floor_and_counts),
         cmocka_unit_test (test_a_gap_does_not_count_towards_the_limit),
