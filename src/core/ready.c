@@ -262,14 +262,17 @@ trn_ready_ripen (trn_subscription_t *self, int64_t now_ms)
 
 //  Doubt --------------------------------------------------------------------
 
-//  An earlier life may have delivered from..to: count it, or it is spent.
+//  An earlier life may have delivered from..to: count it, or it is spent.  What
+//  was spent before was not delivered again.
 static void
 s_count_doubt (trn_subscription_t *self, uint64_t from, uint64_t to)
 {
+    const uint32_t most = self->policy.max_deliveries;
     while (from <= to) {
         uint64_t last = to;
-        const uint32_t count = trn_counts_get (&self->counts, from, &last) + 1;
-        if (count >= self->policy.max_deliveries) {
+        uint32_t count = trn_counts_get (&self->counts, from, &last);
+        count += count < most;
+        if (count >= most) {
             trn_counts_set (&self->counts, from, last, count);
             trn_subscription_park (self, from, last, TRN_DEAD_SPENT, 0);
         } else {

@@ -326,9 +326,7 @@ s_on_line (judge_t *self, const line_t *line)
         const int read
             = sscanf (rest, "%31s %" SCNu64 " %" SCNu64, from, &n, &more);
         self->dead++;
-        //  What a publisher that crashed may have sent counts once more.
-        if (read != 3 || more < MIXED_DELIVERIES
-            || more > MIXED_DELIVERIES + 1) {
+        if (read != 3 || more != MIXED_DELIVERIES) {
             s_count (self, &self->spared, "spared", from, n, rest);
         }
     } else if (strcmp (op, "serve") == 0

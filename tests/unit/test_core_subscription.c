@@ -178,6 +178,24 @@ test_what_an_earlier_life_sent_is_flagged (void **state)
     assert_false (s_assign (self, 100, 11, 100).redelivered);
 }
 
+//  Each life that ends in a crash may have sent what it could still send, once.
+static void
+test_what_is_spent_is_counted_no_further (void **state)
+{
+    trn_subscription_t *self = *state;
+    self->policy.max_deliveries = 3;
+    self->doubt = 10;
+    trn_subscription_add_count (self, 1, 2, 3);
+    trn_subscription_add_count (self, 3, 4, 2);
+    //  5 .. 10 have to be counted first.
+    trn_chance_t none;
+    assert_false (trn_ready_chance (self, HIGH, &none));
+    uint64_t to = 4;
+    assert_int_equal (trn_counts_get (&self->counts, 1, &to), 3);
+    assert_int_equal (to, 4);
+    assert_int_equal (trn_seqset_count (&self->parked, 1, 4), 4);
+}
+
 static void
 test_resuming_settles_only_what_nobody_holds (void **state)
 {
@@ -395,6 +413,7 @@ main (void)
         TEST (test_a_requeued_message_waits_for_its_time),
         TEST (test_a_parked_message_is_neither_settled_nor_given_out),
         TEST (test_gaps_are_stepped_over),
+        TEST (test_what_is_spent_is_counted_no_further),
         TEST (test_what_an_earlier_life_sent_is_flagged),
         TEST (test_resuming_settles_only_what_nobody_holds),
         TEST (test_resuming_stops_at_the_end_of_the_log),
