@@ -68,6 +68,9 @@ typedef struct {
     trn_policy_t policy;
     bool ruled;         //  not all are plain
     uint32_t reopened;  //  how often
+    bool restored;      //  from a copy of a store ...
+    unsigned future;    //  ... that went on as this stream
+    uint32_t opened;    //  so often since
     s_message_t *messages;
     size_t count, capacity;
     size_t audited;  //  messages below are known to be settled
@@ -239,6 +242,7 @@ sim_ledger_reopen (sim_ledger_t *self, unsigned number, sim_survival_t survival,
 {
     s_stream_t *stream = &self->streams[number];
     stream->reopened++;
+    stream->opened++;
     for (size_t at = 0; at < stream->count; at++) {
         s_message_t *message = &stream->messages[at];
         const bool there
@@ -328,6 +332,8 @@ sim_ledger_fork (sim_ledger_t *self, unsigned number, uint64_t high)
     s_stream_t *stream = &self->streams[fork];
     stream->ruled = old->ruled;
     stream->reopened = old->reopened;
+    stream->restored = true;
+    stream->future = number;
     for (size_t at = 0; at < old->count && old->messages[at].seq <= high;
          at++) {
         //  The copy was made before its last messages were synced, perhaps.
@@ -799,6 +805,38 @@ s_is_over (const s_stream_t *stream, const s_message_t *message)
            || (message->rejected && stream->policy.terminal);
 }
 
+//  Was this number accepted by any life, as another message?
+static bool
+s_is_mistaken (const s_message_t *other, const s_message_t *message)
+{
+    bool accepted = false;
+    for (unsigned index = 0; other && index < other->touch_count; index++) {
+        accepted = accepted || other->touches[index].state == ACCEPTED;
+    }
+    return accepted && other->print != message->print;
+}
+
+//  A store that was put back in time gives numbers of its lost future away again.
+//  If it is opened once more before it meets somebody who has accepted those, it
+//  has passed them, nobody sees anything wrong, and new messages are taken for
+//  old ones: the one thing about restored stores that is not found out.
+static bool
+s_is_taken_for_old (const sim_ledger_t *self, const s_stream_t *stream,
+                    const s_message_t *message)
+{
+    if (!stream->restored || stream->opened < 2 || message->forked) {
+        return false;
+    }
+    const s_stream_t *future = stream;
+    while (future->restored) {
+        future = &self->streams[future->future];
+        if (s_is_mistaken (s_message (future, message->seq), message)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 //  Settled at the publisher: then some application accepted it, or it is dead.
 static void
 s_check_settled (sim_ledger_t *self, const s_stream_t *stream,
@@ -806,6 +844,12 @@ s_check_settled (sim_ledger_t *self, const s_stream_t *stream,
 {
     if (stream->policy.drop_expired && s_is_expired (self, message)) {
         message->dropped = true;
+    }
+    if (!s_is_over (stream, message)
+        && s_is_taken_for_old (self, stream, message)) {
+        sim_trace (self->world, "%s %" PRIu64 " is taken for an old one",
+                   stream->outbox, message->seq);
+        message->gone = true;
     }
     if (!s_is_over (stream, message)) {
         sim_fail (self->world,
