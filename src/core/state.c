@@ -168,8 +168,10 @@ s_put_doubt (uint8_t *at, const trn_subscription_t *sub)
                                 &ruled)) {
         from = ruled.from < from ? ruled.from : from;
     }
-    trn_put_u64 (at, from);
-    trn_put_u64 (at + 8, from <= sub->doubt ? sub->doubt : 0);
+    from = from > sub->low ? from : sub->low;
+    const bool any = from <= sub->doubt;
+    trn_put_u64 (at, any ? from : 0);
+    trn_put_u64 (at + 8, any ? sub->doubt : 0);
 }
 
 //  One subscription; spare is the room for ranges and counts.
@@ -335,7 +337,12 @@ s_take_counts (s_reader_t *reader, trn_subscription_t *sub, uint64_t high)
         const uint64_t times = s_take_varint (reader);
         const uint64_t settled
             = trn_seqset_count (&sub->settled, range.from, range.to);
-        if (reader->failed || !times || times > TRN_COUNT_MAX
+#ifdef TERN_BUG_27
+        const uint64_t most = 2;
+#else
+        const uint64_t most = TRN_COUNT_MAX;
+#endif
+        if (reader->failed || !times || times > most
             || range.to - range.from - settled >= COUNTED_MAX) {
             return false;
         }

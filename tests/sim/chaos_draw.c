@@ -40,7 +40,8 @@ s_draw_timing (sim_world_t *world, sim_peer_t *peer)
     peer->timing.redeliver_max_ms = (uint32_t) CHAOS_PICK (world, 100, 1000);
     peer->logging.segment_min = (uint32_t) CHAOS_PICK (world, 4096, 16384);
     peer->logging.segment_max = (uint32_t) CHAOS_PICK (world, 16384, 65536);
-    peer->logging.reserve = (uint32_t) CHAOS_PICK (world, 8, 64, 1000);
+    peer->logging.reserve
+        = (uint32_t) CHAOS_PICK (world, 8, 64, 1000, 1 << 22, 1 << 24);
     peer->logging.unwritten_max = (uint32_t) CHAOS_PICK (world, 4096, 65536);
     peer->logging.kept_max = (uint32_t) CHAOS_PICK (world, 1024, 16384, 262144);
     peer->disk_us = (int64_t) CHAOS_PICK (world, 50, 300, 3000);

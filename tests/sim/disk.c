@@ -172,6 +172,7 @@ sim_outbox_take_state (sim_outbox_t *outbox, bool closing)
     outbox->state_size = trn_engine_state (
         outbox->peer->engine, outbox->id, closing, outbox->state,
         TRN_LOG_STATE_MAX, &outbox->state_low, &outbox->state_stamp);
+    sim_outbox_check_state (outbox);
     unsigned stream;
     for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
         sim_ledger_saving (outbox->peer->world->ledger, stream, s_is_settled,

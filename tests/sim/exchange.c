@@ -128,7 +128,8 @@ s_tell_past (sim_outbox_t *outbox, const sim_branch_t *branch,
     trn_router_t *router = trn_router_new (binding->type);
     const int rc = trn_router_bind (router, binding, branch->number);
     assert (rc == 0);
-    for (uint64_t seq = from; seq <= outbox->appended; seq++) {
+    for (uint64_t seq = sim_outbox_next (outbox, from); seq <= outbox->appended;
+         seq = sim_outbox_next (outbox, seq + 1)) {
         trn_record_t record;
         trn_chunk_t *chunk = NULL;
         uint32_t targets[SIM_BRANCHES_MAX];

@@ -177,8 +177,8 @@ sim_grave_recall (sim_outbox_t *grave)
     sim_outbox_t *source = grave->source;
     sim_ledger_t *ledger = grave->peer->world->ledger;
     sim_ledger_left (ledger, source->stream, s_is_settled, source);
-    for (uint64_t seq = grave->first_seq; seq && seq <= grave->appended;
-         seq++) {
+    for (uint64_t seq = sim_outbox_next (grave, grave->first_seq);
+         seq <= grave->appended; seq = sim_outbox_next (grave, seq + 1)) {
         trn_record_t record;
         trn_chunk_t *chunk = NULL;
         const int rc = sim_outbox_read (grave, seq, &record, &chunk);

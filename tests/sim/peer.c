@@ -108,6 +108,17 @@ sim_outbox_stream (const sim_outbox_t *self, unsigned index, unsigned *stream_p)
     return self->known && index == 0;
 }
 
+uint64_t
+sim_outbox_next (const sim_outbox_t *self, uint64_t seq)
+{
+    trn_range_t part;
+    return seq <= self->appended
+                   && trn_ranges_first_out (&self->gaps, seq, self->appended,
+                                            &part)
+               ? part.from
+               : self->appended + 1;
+}
+
 sim_consumer_t *
 sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
                        uint32_t bytes)
@@ -278,16 +289,18 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
                    report.torn_bytes, report.clean ? " clean" : "");
         outbox->appended = report.high;
         outbox->first_seq = report.first_seq;
+        trn_ranges_clear (&outbox->gaps);
+        outbox->gaps = report.gaps;
+        report.gaps = (trn_ranges_t) {0};
         outbox->floor = 0;
-        rc = outbox->exchange
-                 ? trn_engine_add_exchange (
-                     self->engine, outbox->queue,
-                     outbox->exchange != TRN_EXCHANGE_FANOUT, report.high,
-                     &report.gaps, report.clean, state, state_size, &outbox->id)
-                 : trn_engine_add_outbox (self->engine, outbox->queue,
-                                          outbox->queue, report.high,
-                                          &report.gaps, report.clean, state,
-                                          state_size, &outbox->id);
+        rc = outbox->exchange ? trn_engine_add_exchange (
+                 self->engine, outbox->queue,
+                 outbox->exchange != TRN_EXCHANGE_FANOUT, report.high,
+                 &outbox->gaps, report.clean, state, state_size, &outbox->id)
+                              : trn_engine_add_outbox (
+                                  self->engine, outbox->queue, outbox->queue,
+                                  report.high, &outbox->gaps, report.clean,
+                                  state, state_size, &outbox->id);
         if (rc) {
             sim_fail (self->world, "%s/%s: the engine refuses its state: %s",
                       self->name, outbox->queue, tern_strerror (rc));
@@ -416,6 +429,7 @@ s_forget_outbox (sim_outbox_t *outbox)
     }
     free (outbox->state);
     free (outbox->burials);
+    trn_ranges_clear (&outbox->gaps);
     outbox->state = NULL;
     outbox->burials = NULL;
     outbox->burial_count = 0;

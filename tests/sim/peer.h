@@ -97,6 +97,7 @@ struct sim_outbox {
     sim_burial_t *burials;  //  owned
     unsigned burial_count;
     uint64_t first_seq;  //  of the log, when it was opened
+    trn_ranges_t gaps;   //  then; owned
     trn_log_t *log;      //  NULL while down
     trn_outbox_id_t id;
     bool known;                //  was opened once, so it has a
@@ -205,6 +206,11 @@ sim_peer_add_exchange (sim_peer_t *self, const char *name,
 bool
 sim_outbox_stream (const sim_outbox_t *self, unsigned index,
                    unsigned *stream_p);
+
+//  The next seq from here on that is no gap of earlier lives; behind the last
+//  one: one more than that.
+uint64_t
+sim_outbox_next (const sim_outbox_t *self, uint64_t seq);
 
 sim_consumer_t *
 sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
@@ -316,6 +322,10 @@ sim_outbox_save (sim_outbox_t *outbox);
 //  The engine's state as it is now; the caller frees outbox->state.
 void
 sim_outbox_take_state (sim_outbox_t *outbox, bool closing);
+
+//  state.c: can the state that was taken be read, and says it the same then?
+void
+sim_outbox_check_state (const sim_outbox_t *outbox);
 
 //  grave.c: dead letters ----------------------------------------------------
 

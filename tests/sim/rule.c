@@ -80,14 +80,15 @@ s_tell_chunk (const sim_outbox_t *outbox, const trn_chunk_t *chunk,
 bool
 sim_rule_recall (sim_outbox_t *outbox)
 {
-    for (uint64_t seq = outbox->first_seq; seq && seq <= outbox->appended;) {
+    uint64_t seq = sim_outbox_next (outbox, outbox->first_seq);
+    while (seq <= outbox->appended) {
         trn_chunk_t *chunk = NULL;
         const int rc = trn_log_read (outbox->log, seq, 65536, &chunk);
         if (rc == TERN_EIO) {
             return false;
         }
         const uint64_t next = rc ? seq + 1 : s_tell_chunk (outbox, chunk, seq);
-        seq = next > seq ? next : seq + 1;
+        seq = sim_outbox_next (outbox, next > seq ? next : seq + 1);
         trn_chunk_release (&chunk);
     }
     return true;

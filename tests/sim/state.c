@@ -1,0 +1,87 @@
+//  sim/state.c - would the next life understand what this one saves?
+//
+//  Knows: a state that was just made, read at once by an engine of its own.  It
+//  must take it, know the same messages for settled, and say the same again.
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "sim/peer.h"
+
+#include "base/memory.h"
+
+#include <tern/error.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static trn_run_answer_t
+s_no_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
+          uint32_t bytes_max, trn_engine_run_t *run)
+{
+    (void) arg;
+    (void) outbox;
+    (void) seq;
+    (void) count_max;
+    (void) bytes_max;
+    (void) run;
+    return TRN_RUN_LATER;
+}
+
+static void
+s_no_release (void *arg, void *handle)
+{
+    (void) arg;
+    (void) handle;
+}
+
+static int
+s_read (const sim_outbox_t *outbox, trn_engine_t *reader, trn_outbox_id_t *id_p)
+{
+    const bool routed = outbox->exchange != TRN_EXCHANGE_FANOUT;
+    return outbox->exchange
+               ? trn_engine_add_exchange (
+                   reader, outbox->queue, routed, outbox->appended, NULL, true,
+                   outbox->state, outbox->state_size, id_p)
+               : trn_engine_add_outbox (
+                   reader, outbox->queue, outbox->queue, outbox->appended, NULL,
+                   true, outbox->state, outbox->state_size, id_p);
+}
+
+static void
+s_compare (const sim_outbox_t *outbox, trn_engine_t *reader, trn_outbox_id_t id)
+{
+    const sim_peer_t *peer = outbox->peer;
+    uint8_t *again = trn_alloc (TRN_LOG_STATE_MAX);
+    uint64_t low;
+    uint64_t stamp;
+    const size_t size = trn_engine_state (reader, id, true, again,
+                                          TRN_LOG_STATE_MAX, &low, &stamp);
+    if (size != outbox->state_size || memcmp (again, outbox->state, size)
+        || low != outbox->state_low) {
+        sim_fail (peer->world,
+                  "L-state: %s/%s: what was saved is not what is read: %zu "
+                  "bytes, then %zu, low %" PRIu64 ", then %" PRIu64,
+                  peer->name, outbox->queue, outbox->state_size, size,
+                  outbox->state_low, low);
+    }
+    free (again);
+}
+
+void
+sim_outbox_check_state (const sim_outbox_t *outbox)
+{
+    const trn_run_source_t source = {s_no_run, s_no_release, NULL};
+    trn_engine_t *reader = trn_engine_new (&outbox->peer->timing, &source);
+    trn_outbox_id_t id = 0;
+    const int rc = s_read (outbox, reader, &id);
+    if (rc) {
+        sim_fail (outbox->peer->world,
+                  "L-state: %s/%s: a state of %zu bytes cannot be read: %s",
+                  outbox->peer->name, outbox->queue, outbox->state_size,
+                  tern_strerror (rc));
+    } else {
+        s_compare (outbox, reader, id);
+    }
+    trn_engine_destroy (&reader);
+}
