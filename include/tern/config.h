@@ -18,6 +18,10 @@
 //      suspect_ms      400..300000, default 4000
 //      limit_bytes     unsettled bytes per outbox, default 0: the disk's size
 //      limit_messages  unsettled messages per outbox, default 0: no limit
+//      limit_ruled     unsettled messages per outbox with a priority, time to
+//                      live, delay or ordering key, each counted once for every
+//                      queue that it waits for: they take memory, some 70 bytes;
+//                      1..4194304, default 4194304
 //      at_limit        block, refuse or drop_oldest; default block
 //      limit_outboxes  queues and exchanges that this peer publishes to, dead
 //                      letters and durable replies to each peer included;
@@ -40,7 +44,7 @@
 //                      ever
 //      expired         dead or drop: what becomes of it then; default dead
 //      single          yes: one active consumer; default no
-//      limit_bytes, limit_messages, at_limit
+//      limit_bytes, limit_messages, limit_ruled, at_limit
 //                      as above, for this queue
 //
 //  They hold from when the peer is opened, over what a program has set with

@@ -108,7 +108,7 @@
 #define TRN_SCATTER_PAGES (64 * 1024)
 
 //  Messages of one outbox with a priority, a time or an ordering key that are
-//  kept in memory (some 60 bytes each).
+//  kept in memory (some 70 bytes each), once for each queue that they wait for.
 #define TRN_RULED_MAX (4 * 1024 * 1024)
 
 //  Dead letters of one queue that are being written at once.

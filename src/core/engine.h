@@ -358,6 +358,19 @@ uint64_t
 trn_engine_purge (trn_engine_t *self, trn_outbox_id_t outbox, uint32_t number,
                   int64_t now_ms);
 
+//  Ruled messages that are kept, each once for every queue that it waits for, and
+//  how many queues that are.  Beyond TRN_RULED_MAX, or a lower limit, the shell
+//  takes no more of them.
+uint64_t
+trn_engine_ruled (const trn_engine_t *self, trn_outbox_id_t outbox,
+                  uint32_t *queues_p);
+
+//  Drop so many of them that nobody holds, the oldest of the queue that has most
+//  first.  Returns how many, which may be less.
+uint64_t
+trn_engine_drop_ruled (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint64_t count, int64_t now_ms);
+
 //  Numbers that the application gave (idempotent publishing): the highest one
 //  in this outbox, saved with the state.
 void
@@ -574,8 +587,7 @@ typedef struct {
     uint64_t waiting;    //  not assigned yet
     uint64_t in_flight;  //  assigned, not settled
     uint64_t parked;     //  dead, kept until the dead letters have them
-    uint64_t ruled;      //  unsettled and not plain; of all queues.  Beyond
-                         //  TRN_RULED_MAX the shell takes no more of them
+    uint64_t ruled;      //  unsettled and not plain; of all queues
     uint64_t low;        //  first seq not settled
     uint64_t processed;  //  low - 1
     uint32_t consumers;  //  flows open now

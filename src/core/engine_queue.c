@@ -252,6 +252,89 @@ trn_engine_purge (trn_engine_t *self, trn_outbox_id_t outbox, uint32_t number,
     return count;
 }
 
+//  Too many -----------------------------------------------------------------
+
+uint64_t
+trn_engine_ruled (const trn_engine_t *self, trn_outbox_id_t outbox,
+                  uint32_t *queues_p)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    assert (queues_p);
+    uint64_t count = 0;
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        const trn_subscription_t *sub = publication->subs.at[index];
+        count += sub->ruled.count;
+    }
+    *queues_p = (uint32_t) publication->subs.count;
+    return count;
+}
+
+//  The oldest ones that nobody holds; last_p: the last of them.
+static uint64_t
+s_drop_ruled (trn_subscription_t *sub, uint64_t high, uint64_t count,
+              uint64_t *last_p)
+{
+    uint64_t dropped = 0;
+    uint64_t from = sub->low;
+    trn_range_t ruled;
+    trn_range_t part;
+    while (dropped < count && from <= high
+           && trn_seqset_first_in (&sub->ruled_seqs, from, high, &ruled)) {
+        if (!trn_subscription_waits (sub, ruled.from, ruled.to, &part)) {
+            from = ruled.to + 1;
+            continue;
+        }
+        const uint64_t left = count - dropped;
+        if (part.to - part.from >= left) {
+            part.to = part.from + left - 1;
+        }
+        dropped += trn_subscription_drop (sub, part.from, part.to);
+        *last_p = part.to;
+        from = part.to + 1;
+    }
+    return dropped;
+}
+
+static uint64_t
+s_relieve (trn_engine_t *self, trn_publication_t *publication,
+           trn_subscription_t *sub, uint64_t count)
+{
+    uint64_t last = 0;
+    const uint64_t dropped
+        = s_drop_ruled (sub, publication->high, count, &last);
+    if (dropped) {
+        trn_dispatch_touch (self, sub);
+        trn_action_t *report = trn_engine_report (self, TRN_MESSAGES_DROPPED);
+        trn_report_text (report, "outbox", publication->name);
+        trn_report_text (report, "queue", sub->queue);
+        trn_report_text (report, "reason", "limit_ruled");
+        trn_report_number (report, "below", last + 1);
+        trn_report_number (report, "count", dropped);
+        trn_publication_urge (self, publication);
+    }
+    return dropped;
+}
+
+uint64_t
+trn_engine_drop_ruled (trn_engine_t *self, trn_outbox_id_t outbox,
+                       uint64_t count, int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *most = NULL;
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        most = !most || sub->ruled.count > most->ruled.count ? sub : most;
+    }
+    uint64_t dropped = most ? s_relieve (self, publication, most, count) : 0;
+    for (size_t index = 0; dropped < count && index < publication->subs.count;
+         index++) {
+        trn_subscription_t *sub = publication->subs.at[index];
+        dropped += s_relieve (self, publication, sub, count - dropped);
+    }
+    return dropped;
+}
+
 //  Policies -----------------------------------------------------------------
 
 //  What follows from a rule has to be looked at again.

@@ -136,8 +136,8 @@ s_progress (tern_peer_t *self, const trn_action_t *action)
     }
 }
 
-void
-trn_actor_drain (tern_peer_t *self)
+static void
+s_act (tern_peer_t *self)
 {
     const trn_action_t *action;
     while ((action = trn_engine_action (self->engine)) != NULL) {
@@ -183,6 +183,15 @@ trn_actor_drain (tern_peer_t *self)
             break;
         default: assert (false);
         }
+    }
+}
+
+void
+trn_actor_drain (tern_peer_t *self)
+{
+    s_act (self);
+    while (self->crowded && trn_crowd_look (self)) {
+        s_act (self);
     }
 }
 

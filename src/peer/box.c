@@ -170,6 +170,8 @@ s_new (tern_peer_t *self, const char *queue)
     pthread_mutex_init (&box->ruling, NULL);
     box->limit_bytes = s_limit (self->config, queue, "limit_bytes");
     box->limit_messages = s_limit (self->config, queue, "limit_messages");
+    box->limit_ruled = s_limit (self->config, queue, "limit_ruled");
+    box->at_limit = s_at_limit (self->config, queue);
     if (queue[0] == TRN_INBOX_MARK) {
         box->inbox = trn_inbox_new (box);
     }
@@ -216,7 +218,7 @@ s_create (tern_peer_t *self, const char *queue,
         .kept_max = memory - memory / 3,
         .limit_bytes = box->limit_bytes,
         .limit_messages = box->limit_messages,
-        .at_limit = s_at_limit (self->config, queue),
+        .at_limit = box->at_limit,
         .on_ruled = box->inbox              ? trn_inbox_found
                     : trn_dead_name (queue) ? trn_grave_found
                                             : trn_ruled_found,
@@ -225,7 +227,6 @@ s_create (tern_peer_t *self, const char *queue,
     };
     if (config.at_limit != TRN_AT_LIMIT_DROP_OLDEST) {
         box->large_limit = config.limit_bytes;
-        box->large_refuses = config.at_limit == TRN_AT_LIMIT_REFUSE;
     }
     uint8_t *state = NULL;
     size_t state_size = 0;

@@ -52,6 +52,7 @@ static const s_setting_t s_settings[] = {
     {"suspect_ms", KIND_NUMBER, 400, 300000, "4000"},
     {"limit_bytes", KIND_NUMBER, 0, UINT64_MAX / 2, "0"},
     {"limit_messages", KIND_NUMBER, 0, UINT64_MAX / 2, "0"},
+    {"limit_ruled", KIND_NUMBER, 1, TRN_RULED_MAX, "4194304"},
     {"limit_outboxes", KIND_NUMBER, 1, TRN_OUTBOXES_MAX, "4096"},
     {"at_limit", KIND_AT_LIMIT, 0, 0, "block"},
     {"memory_bytes", KIND_NUMBER, 1 << 20, 1 << 30, "25165824"},
@@ -71,6 +72,7 @@ static const s_setting_t s_queue_settings[] = {
     {"single", KIND_YES_NO, 0, 0, NULL},
     {"limit_bytes", KIND_NUMBER, 0, UINT64_MAX / 2, NULL},
     {"limit_messages", KIND_NUMBER, 0, UINT64_MAX / 2, NULL},
+    {"limit_ruled", KIND_NUMBER, 1, TRN_RULED_MAX, NULL},
     {"at_limit", KIND_AT_LIMIT, 0, 0, NULL},
 };
 

@@ -209,6 +209,7 @@ trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from)
     pthread_mutex_lock (&self->lock);
     s_note_queue (self, number, queue);
     pthread_mutex_unlock (&self->lock);
+    trn_crowd_recount (box, 0);
     return number;
 }
 
@@ -232,6 +233,7 @@ s_remove_queue (trn_box_t *box, uint32_t number)
     pthread_mutex_unlock (&self->lock);
     trn_engine_remove_queue (box->peer->engine, box->id, number,
                              trn_clock_ms ());
+    trn_crowd_recount (box, 0);
 }
 
 //  Bindings ----------------------------------------------------------------

@@ -500,7 +500,7 @@ trn_large_wait_room (trn_box_t *box, int timeout_ms)
     while (rc == TERN_OK
            && atomic_load (&box->large_bytes) >= box->large_limit) {
         const int64_t left = until - trn_clock_ms ();
-        if (box->large_refuses) {
+        if (box->at_limit == TRN_AT_LIMIT_REFUSE) {
             rc = TERN_EFULL;
         } else if (atomic_load (&peer->drains)) {
             rc = TERN_ECLOSED;

@@ -80,13 +80,14 @@ typedef struct trn_box {
     trn_outbox_t *outbox;  //  the store's
     trn_outbox_id_t id;    //  the engine's
     char queue[TRN_NAME_MAX + 2];
-    uint64_t opened_at;        //  last seq before this opening
-    uint32_t producers;        //  open handles; the peer's lock
-    bool large_refuses;        //  beyond large_limit, instead of waiting
-    trn_exchange_t *exchange;  //  NULL: of a queue
-    trn_inbox_t *inbox;        //  NULL: of our own messages
+    uint64_t opened_at;                    //  last seq before this opening
+    uint32_t producers;                    //  open handles; the peer's lock
+    trn_exchange_t *exchange;              //  NULL: of a queue
+    trn_inbox_t *inbox;                    //  NULL: of our own messages
     uint64_t limit_bytes, limit_messages;  //  0 none
-    struct trn_box *unnamed_next;          //  in the peer's list
+    uint64_t limit_ruled;                  //  see crowd.c
+    trn_at_limit_t at_limit;
+    struct trn_box *unnamed_next;  //  in the peer's list
 
     //  Application threads and actor.
     atomic_bool queued;  //  on the dirty list
@@ -104,10 +105,17 @@ typedef struct trn_box {
     trn_rulings_t rulings;   //  appended; the engine is not told yet
     uint64_t number;         //  the highest one that the application gave
 
+    //  How many of them there are, see crowd.c.
+    atomic_uint_fast64_t ruled_count;  //  kept, or more; counted anew when full
+    uint64_t ruled_untold;             //  in rulings; lock: ruling
+    atomic_uint_fast32_t queues;       //  of an exchange
+    uint32_t crowded;                  //  actor: somebody waits for so many
+
     //  Whether there is room, see room.c.
     atomic_bool room_wanted;  //  the descriptor is not readable
     int room_fd;              //  -1: nobody has asked
     uint32_t room_size;       //  of what was refused
+    uint32_t room_ruled;      //  of these, see crowd.c
 
     //  Large bodies, see large.h.
     atomic_uint_fast64_t large_bytes;  //  of those that its messages name
@@ -207,6 +215,7 @@ struct tern_peer {
     int64_t view_at;           //  the roster's view: not noted before
     bool view_wanted;          //  ... and it is to be noted
     bool progressed;           //  and those who wait for it are not told yet
+    uint32_t crowded;          //  boxes that have no room for ruled messages
     bool queues_changed;
     bool running;  //  set before the thread starts
     bool stopping;
@@ -434,9 +443,9 @@ trn_box_grew (trn_box_t *box, uint64_t seq, uint64_t now_us);
 int
 trn_room_fd (trn_box_t *box);
 
-//  A message of this size found no room.
+//  A message of this size, which is kept so often (crowd.c), found no room.
 void
-trn_room_refused (trn_box_t *box, uint32_t size);
+trn_room_refused (trn_box_t *box, uint32_t size, uint32_t ruled);
 
 //  There may be room again.
 void
@@ -456,6 +465,8 @@ typedef struct {
     uint64_t seq;  //  0: its number was known, nothing is stored
     uint64_t stamp_us;
     uint32_t size;
+    uint32_t ruled;  //  how often it is kept, see crowd.c
+    bool crowded;    //  refused for that
 } trn_sent_t;
 
 //  Append one message with its rule.  seal's time is filled in.  As
@@ -481,6 +492,32 @@ trn_ruled_collect (trn_box_t *box);
 //  Actor, before a state is made: tell the engine which number is safe.
 void
 trn_ruled_save (trn_box_t *box);
+
+//  crowd.c -----------------------------------------------------------------
+
+//  How often the engine keeps this message: for each queue that it goes to, if it
+//  has a rule.
+uint32_t
+trn_crowd_weight (const trn_box_t *box, const trn_rule_t *rule);
+
+//  Is there room for a message that is kept so often?  Any thread.
+bool
+trn_crowd_has_room (const trn_box_t *box, uint32_t weight);
+
+//  It found no room.  Wait for some, or see what at_limit says.  0: try again;
+//  TERN_ETIMEOUT, TERN_EFULL, TERN_ECLOSED.  Any thread but the actor.
+int
+trn_crowd_wait (trn_box_t *box, uint32_t weight, int timeout_ms);
+
+//  Actor: count again, queues too.  True if there is room for it now; else
+//  trn_inbox_look () is called when there is.
+bool
+trn_crowd_recount (trn_box_t *box, uint32_t weight);
+
+//  Actor, while a box is crowded: is there room again?  True if there may be
+//  actions now.
+bool
+trn_crowd_look (tern_peer_t *peer);
 
 //  consumer.c --------------------------------------------------------------
 

@@ -178,11 +178,11 @@ trn_box_grew (trn_box_t *box, uint64_t seq, uint64_t now_us)
 
 //  It was not accepted: count that, and say whether it is worth trying again.
 static int
-s_refused (trn_box_t *box, int rc, uint32_t size)
+s_refused (trn_box_t *box, int rc, uint32_t size, uint32_t ruled)
 {
     atomic_fetch_add (&box->refused, 1);
     if (rc == TERN_EAGAIN || rc == TERN_ETIMEOUT) {
-        trn_room_refused (box, size);
+        trn_room_refused (box, size, ruled);
     }
     return rc;
 }
@@ -206,7 +206,7 @@ s_send (tern_producer_t *self, trn_record_t *record, int timeout_ms,
     const int rc
         = trn_outbox_append (self->box->outbox, record, timeout_ms, &seq);
     if (rc != TERN_OK) {
-        return s_refused (self->box, rc, trn_record_size (record));
+        return s_refused (self->box, rc, trn_record_size (record), 0);
     }
     //  The consumer need not wait for the disk, so its way begins first.
     trn_box_grew (self->box, seq, record->stamp_us);
@@ -229,7 +229,7 @@ s_send_ruled (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
     }
     const int rc = trn_ruled_send (box, msg, seal, timeout_ms, &sent);
     if (rc != TERN_OK) {
-        return s_refused (box, rc, sent.size);
+        return s_refused (box, rc, sent.size, sent.ruled);
     }
     if (sent.seq) {
         trn_box_grew (box, sent.seq, sent.stamp_us);

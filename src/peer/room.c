@@ -49,7 +49,8 @@ trn_room_look (trn_box_t *box)
     if (atomic_load (&box->room_wanted)) {
         //  Asked for before looking: what comes between is told.
         trn_outbox_want_room (box->outbox);
-        if (trn_log_room (trn_outbox_log (box->outbox), box->room_size)) {
+        if (trn_log_room (trn_outbox_log (box->outbox), box->room_size)
+            && trn_crowd_has_room (box, box->room_ruled)) {
             s_set (box);
         }
     }
@@ -57,16 +58,21 @@ trn_room_look (trn_box_t *box)
 }
 
 void
-trn_room_refused (trn_box_t *box, uint32_t size)
+trn_room_refused (trn_box_t *box, uint32_t size, uint32_t ruled)
 {
     assert (box);
     pthread_mutex_lock (&box->ruling);
     const bool used = box->room_fd >= 0;
+    const bool wanted = used && atomic_load (&box->room_wanted);
     if (used) {
         uint64_t count;
         const ssize_t got = read (box->room_fd, &count, sizeof count);
         (void) got;
-        box->room_size = size;
+        //  Of several the one that wants least: it could be sent.
+        box->room_size
+            = wanted && box->room_size < size ? box->room_size : size;
+        box->room_ruled
+            = wanted && box->room_ruled < ruled ? box->room_ruled : ruled;
         atomic_store (&box->room_wanted, true);
     }
     pthread_mutex_unlock (&box->ruling);

@@ -99,35 +99,50 @@ trn_ruled_restore (trn_box_t *box)
     }
     s_tell (box, &box->rulings);
     trn_rulings_clear (&box->rulings);
+    trn_crowd_recount (box, 0);
     box->number = number;
 }
 
 //  Sending -----------------------------------------------------------------
 
+//  Lock held.
+static int
+s_append_alone (trn_box_t *box, trn_record_t *record, uint64_t number,
+                trn_ruling_t *ruling, trn_sent_t *sent)
+{
+    if (number && number <= box->number) {
+        return TERN_OK;
+    }
+    sent->crowded = !trn_crowd_has_room (box, sent->ruled);
+    if (sent->crowded) {
+        return TERN_EAGAIN;
+    }
+    atomic_store (&box->ruled, true);
+    const int rc = trn_outbox_append (box->outbox, record, 0, &sent->seq);
+    if (rc == TERN_OK) {
+        ruling->rule.seq = sent->seq;
+        trn_rulings_add (&box->rulings, ruling);
+        ruling->targets = NULL;
+        box->ruled_untold += sent->ruled;
+        atomic_fetch_add (&box->ruled_count, sent->ruled);
+        box->number = number ? number : box->number;
+    }
+    return rc;
+}
+
 //  One attempt: TERN_EAGAIN if there is no room now.
 static int
 s_append (trn_box_t *box, trn_record_t *record, uint64_t number,
-          uint64_t *seq_p)
+          trn_sent_t *sent)
 {
     trn_ruling_t ruling;
     trn_ruling_read (record, &ruling);
-    *seq_p = 0;
+    sent->seq = 0;
+    sent->ruled = trn_crowd_weight (box, &ruling.rule);
     pthread_mutex_lock (&box->ruling);
-    if (number && number <= box->number) {
-        pthread_mutex_unlock (&box->ruling);
-        free (ruling.targets);
-        return TERN_OK;
-    }
-    atomic_store (&box->ruled, true);
-    const int rc = trn_outbox_append (box->outbox, record, 0, seq_p);
-    if (rc == TERN_OK) {
-        ruling.rule.seq = *seq_p;
-        trn_rulings_add (&box->rulings, &ruling);
-        box->number = number ? number : box->number;
-    } else {
-        free (ruling.targets);
-    }
+    const int rc = s_append_alone (box, record, number, &ruling, sent);
     pthread_mutex_unlock (&box->ruling);
+    free (ruling.targets);
     return rc;
 }
 
@@ -143,9 +158,18 @@ s_try (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
     if (rc == TERN_OK) {
         record.stamp_us = sent->stamp_us;
         sent->size = trn_record_size (&record);
-        rc = s_append (box, &record, seal->number, &sent->seq);
+        rc = s_append (box, &record, seal->number, sent);
     }
     return rc;
+}
+
+//  For what was refused: of the log, or among the messages with rules.
+static int
+s_wait_room (trn_box_t *box, const trn_sent_t *sent, int timeout_ms)
+{
+    return sent->crowded
+               ? trn_crowd_wait (box, sent->ruled, timeout_ms)
+               : trn_outbox_wait_room (box->outbox, sent->size, timeout_ms);
 }
 
 int
@@ -157,18 +181,20 @@ trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
         = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
     trn_propset_t scratch = {0};
     int rc = s_try (box, msg, seal, &scratch, sent);
-    while (rc == TERN_EAGAIN && timeout_ms != 0) {
+    bool again = rc == TERN_EAGAIN;
+    while (again) {
         const int64_t left = until - trn_clock_ms ();
-        rc = trn_outbox_wait_room (box->outbox, sent->size,
-                                   timeout_ms < 0 ? -1
-                                   : left > 0     ? (int) left
-                                                  : 0);
+        rc = s_wait_room (box, sent,
+                          timeout_ms < 0 ? -1
+                          : left > 0     ? (int) left
+                                         : 0);
         if (rc == TERN_OK) {
             rc = s_try (box, msg, seal, &scratch, sent);
         }
+        again = rc == TERN_EAGAIN && timeout_ms != 0;
     }
     trn_propset_clear (&scratch);
-    return rc;
+    return rc == TERN_ETIMEOUT && timeout_ms == 0 ? TERN_EAGAIN : rc;
 }
 
 int
@@ -179,8 +205,16 @@ trn_ruled_copy (trn_box_t *box, trn_record_t *record, uint64_t *seq_p)
     trn_ruling_read (record, &ruling);
     const bool rule = s_is_rule (&ruling.rule);
     free (ruling.targets);
-    return rule ? s_append (box, record, 0, seq_p)
-                : trn_outbox_append (box->outbox, record, 0, seq_p);
+    if (!rule) {
+        return trn_outbox_append (box->outbox, record, 0, seq_p);
+    }
+    trn_sent_t sent = {0};
+    int rc = s_append (box, record, 0, &sent);
+    if (sent.crowded && trn_crowd_recount (box, sent.ruled)) {
+        rc = s_append (box, record, 0, &sent);
+    }
+    *seq_p = sent.seq;
+    return rc;
 }
 
 uint64_t
@@ -222,6 +256,7 @@ trn_ruled_collect (trn_box_t *box)
     pthread_mutex_lock (&box->ruling);
     trn_rulings_t rulings = box->rulings;
     box->rulings = (trn_rulings_t) {0};
+    box->ruled_untold = 0;
     appended = trn_log_appended (log);
     const bool numbered = box->number != 0;
     pthread_mutex_unlock (&box->ruling);
