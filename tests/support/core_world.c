@@ -320,7 +320,7 @@ s_act (peer_t *self, const trn_action_t *action)
         if (action->outbox != self->outbox) {
             break;
         }
-        assert (action->processed > self->processed || self->processed == 0);
+        assert (action->processed >= self->processed);
         self->processed = action->processed;
         break;
     case TRN_DO_BURY: s_note_bury (self, action); break;
