@@ -110,6 +110,43 @@ typedef struct {
 TERN_EXPORT TERN_MUST_CHECK int
 tern_store_large (tern_store_t *self, tern_store_large_t *large);
 
+typedef enum {
+    TERN_BODY_WHOLE = 0,
+    TERN_BODY_MISSING = 1,
+    TERN_BODY_SHORT = 2,    //  its end is missing
+    TERN_BODY_DAMAGED = 3,  //  not what was sent, or cannot be read
+    TERN_BODY_ORPHAN = 4    //  no message needs it
+} tern_body_health_t;
+
+//  A body, and a message that needs it; borrowed for the call that shows it.
+typedef struct {
+    tern_body_health_t health;
+    char file[24];       //  in the store
+    const char *outbox;  //  NULL with TERN_BODY_ORPHAN
+    uint64_t seq;
+    uint64_t size;    //  as the message says; of an orphan that of the file
+    uint64_t offset;  //  SHORT: where it ends; DAMAGED: of the first part that
+                      //  is not right
+} tern_store_body_t;
+
+//  Return non-zero to stop.
+typedef int
+tern_store_body_fn (void *arg, const tern_store_body_t *body);
+
+//  Read every body that an unsettled message of this outbox (NULL: of any) needs,
+//  compare it with the message, and show fn how it is; with NULL then the
+//  orphans, which the next opening removes: left by an upload that was not
+//  finished, or of one under way.  What stands behind damage in an outbox is not
+//  known; then there are no orphans.
+//
+//  0 at the end, a positive number that fn returned, or
+//      TERN_ENOENT     there is no such outbox
+//      TERN_ECORRUPT   an outbox is damaged, see tern_store_verify ()
+//  or as tern_store_large ().
+TERN_EXPORT TERN_MUST_CHECK int
+tern_store_verify_large (tern_store_t *self, const char *outbox,
+                         tern_store_body_fn *fn, void *arg);
+
 //  Messages ----------------------------------------------------------------
 
 //  A message as it was published; borrowed for the call that shows it.
@@ -183,6 +220,9 @@ typedef struct {
     uint64_t damaged;  //  places that could not be read
     uint64_t damaged_bytes;
     uint64_t missing;  //  seqs lost between the first and the last copied
+    uint64_t bodies;   //  of large messages, copied
+    uint64_t body_bytes;
+    uint64_t bodies_lost;  //  not whole: not copied, nor the message
 } tern_salvage_t;
 
 //  Copy every message at or above its outbox's low that is whole, also behind
@@ -191,6 +231,10 @@ typedef struct {
 //  ones, so a message that was settled out of order comes again.  The old store
 //  is left as it is.
 //
+//  A large message is copied with its body.  One whose body is not whole is not:
+//  fn (may be NULL; its result does not matter) is shown which.  Its body may be
+//  missing because it was settled out of order.
+//
 //  Returns 0 and fills *result, or with one line in why (may be NULL):
 //      TERN_EINUSE     there is a store at path already
 //      TERN_EFULL      no space; what was made so far is left behind
@@ -198,7 +242,8 @@ typedef struct {
 //      TERN_EIO        the disk failed
 TERN_EXPORT TERN_MUST_CHECK int
 tern_store_salvage (tern_store_t *self, const char *path,
-                    tern_salvage_t *result, char *why, size_t why_size);
+                    tern_store_body_fn *fn, void *arg, tern_salvage_t *result,
+                    char *why, size_t why_size);
 
 TERN_END_DECLS
 

@@ -142,6 +142,109 @@ s_verify (outbox_t *self, const tern_outbox_info_t *info)
     return CLI_DONE;
 }
 
+//  verify, behind the outboxes: bodies of large messages, of all of them.
+
+typedef struct {
+    outbox_t *outbox;
+    uint64_t whole, bytes, orphans;
+    int code;
+} s_bodies_t;
+
+static const char *
+s_body_health (const tern_store_body_t *body)
+{
+    switch (body->health) {
+    case TERN_BODY_WHOLE: return "whole";
+    case TERN_BODY_MISSING: return "missing";
+    case TERN_BODY_SHORT: return "short";
+    case TERN_BODY_DAMAGED: return "damaged";
+    case TERN_BODY_ORPHAN: return "orphan";
+    }
+    return "unknown";
+}
+
+static void
+s_print_body_json (outbox_t *self, const tern_store_body_t *body)
+{
+    cli_json_t json;
+    cli_json_init (&json, &self->output);
+    cli_json_open (&json, NULL, '{');
+    cli_json_text (&json, "store", self->path);
+    cli_json_text (&json, "peer", tern_store_name (self->store));
+    cli_json_text (&json, "body", body->file);
+    cli_json_text (&json, "health", s_body_health (body));
+    if (body->outbox) {
+        cli_json_text (&json, "queue", body->outbox);
+        cli_json_count (&json, "seq", body->seq);
+    }
+    cli_json_count (&json, "bytes", body->size);
+    if (body->health == TERN_BODY_SHORT || body->health == TERN_BODY_DAMAGED) {
+        cli_json_count (&json, "offset", body->offset);
+    }
+    cli_json_close (&json);
+}
+
+//  What is wrong with it, in words, behind the name of its file.
+static int
+s_fail_body (const outbox_t *self, const tern_store_body_t *body)
+{
+    char where[64] = "";
+    if (body->health == TERN_BODY_SHORT) {
+        snprintf (where, sizeof where, ", ends at %" PRIu64, body->offset);
+    } else if (body->health == TERN_BODY_DAMAGED) {
+        snprintf (where, sizeof where, ", in the part at %" PRIu64,
+                  body->offset);
+    }
+    return cli_fail (
+        CLI_CORRUPT,
+        "%s: %s: %s%s: the body, %" PRIu64 " bytes, of message %s/%s/%" PRIu64,
+        self->path, body->file, s_body_health (body), where, body->size,
+        tern_store_name (self->store), body->outbox, body->seq);
+}
+
+static int
+s_on_body (void *arg, const tern_store_body_t *body)
+{
+    s_bodies_t *bodies = arg;
+    outbox_t *self = bodies->outbox;
+    const bool orphan = body->health == TERN_BODY_ORPHAN;
+    const bool whole = body->health == TERN_BODY_WHOLE;
+    bodies->whole += whole;
+    bodies->bytes += whole ? body->size : 0;
+    bodies->code = whole || orphan ? bodies->code : CLI_CORRUPT;
+    cli_text_t text;
+    if (self->common.json) {
+        s_print_body_json (self, body);
+    } else if (orphan) {
+        printf ("%s: %s: %s that no message needs: an upload under way, or "
+                "what the next opening removes\n",
+                self->path, body->file, cli_format_bytes (&text, body->size));
+    } else if (!whole) {
+        s_fail_body (self, body);
+    }
+    return cli_stop_asked ();
+}
+
+static int
+s_verify_large (outbox_t *self)
+{
+    s_bodies_t bodies = {.outbox = self, .code = CLI_DONE};
+    cli_progress ("%s: large bodies", self->path);
+    const int rc = tern_store_verify_large (self->store, self->queue, s_on_body,
+                                            &bodies);
+    //  What is wrong with an outbox has been said.
+    if (rc < 0 && rc != TERN_ECORRUPT && rc != TERN_ENOENT) {
+        return cli_fail_tern (rc, self->path, NULL);
+    }
+    if (bodies.whole > 0 && !self->common.json) {
+        cli_text_t a, b;
+        printf ("%s: %s large bodies, %s, whole\n", self->path,
+                cli_format_count (&a, bodies.whole),
+                cli_format_bytes (&b, bodies.bytes));
+    }
+    return bodies.code;
+}
+
 //  peek ----------------------------------------------------------------------
 
 //  For people: what a terminal might take for a command becomes '.'.
@@ -306,10 +409,10 @@ s_each_outbox (outbox_t *self, outbox_fn *fn)
         worst = code > worst ? code : worst;
         self->outboxes++;
     }
-    if (fn == s_list && !self->queue) {
-        const int code = s_list_large (self);
-        worst = code > worst ? code : worst;
-    }
+    const int code = fn == s_list && !self->queue ? s_list_large (self)
+                     : fn == s_verify             ? s_verify_large (self)
+                                                  : CLI_DONE;
+    worst = code > worst ? code : worst;
     return worst;
 }
 
@@ -401,6 +504,13 @@ s_report_salvage (const outbox_t *self, const tern_salvage_t *result,
                 cli_format_count (&a, result->damaged),
                 cli_format_bytes (&b, result->damaged_bytes),
                 cli_format_count (&c, result->missing));
+        if (result->bodies + result->bodies_lost > 0) {
+            printf ("%s: %s large bodies, %s, copied; %s not whole, not "
+                    "copied, nor their messages\n",
+                    from, cli_format_count (&a, result->bodies),
+                    cli_format_bytes (&b, result->body_bytes),
+                    cli_format_count (&c, result->bodies_lost));
+        }
         return CLI_DONE;
     }
     cli_output_t output;
@@ -416,12 +526,23 @@ s_report_salvage (const outbox_t *self, const tern_salvage_t *result,
     cli_json_count (&json, "damaged", result->damaged);
     cli_json_count (&json, "damaged_bytes", result->damaged_bytes);
     cli_json_count (&json, "missing", result->missing);
+    cli_json_count (&json, "bodies", result->bodies);
+    cli_json_count (&json, "body_bytes", result->body_bytes);
+    cli_json_count (&json, "bodies_lost", result->bodies_lost);
     cli_json_close (&json);
     return cli_output_end (&output);
 }
 
+//  A large message that stays behind.
 static int
-s_salvage (const outbox_t *self, char **folders, size_t count)
+s_on_lost (void *arg, const tern_store_body_t *body)
+{
+    (void) s_fail_body (arg, body);
+    return 0;
+}
+
+static int
+s_salvage (outbox_t *self, char **folders, size_t count)
 {
     if (count != 2) {
         return cli_fail (CLI_USAGE, "salvage: name the store and the place of "
@@ -432,17 +553,18 @@ s_salvage (const outbox_t *self, char **folders, size_t count)
         return cli_fail (CLI_USAGE, "--queue: salvage takes all of a store");
     }
     char why[256] = "";
-    tern_store_t *store = NULL;
     tern_salvage_t result;
-    int rc = tern_store_open (&store, folders[0], why, sizeof why);
+    self->path = folders[0];
+    int rc = tern_store_open (&self->store, folders[0], why, sizeof why);
     if (rc) {
         return cli_fail_tern (rc, folders[0], why);
     }
-    rc = tern_store_salvage (store, folders[1], &result, why, sizeof why);
+    rc = tern_store_salvage (self->store, folders[1], s_on_lost, self, &result,
+                             why, sizeof why);
     const int code
         = rc ? cli_fail_tern (rc, folders[1], why)
              : s_report_salvage (self, &result, folders[0], folders[1]);
-    tern_store_close (&store);
+    tern_store_close (&self->store);
     return code;
 }
 

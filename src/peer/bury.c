@@ -16,12 +16,12 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/large.h"
-#include "peer/manifest.h"
 #include "peer/peer.h"
 
 #include "base/memory.h"
 #include "base/name.h"
 #include "io/clock.h"
+#include "wire/manifest.h"
 
 #include <assert.h>
 #include <inttypes.h>

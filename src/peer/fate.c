@@ -5,16 +5,16 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "peer/fate.h"
+
 #include "base/name.h"
 #include "core/counts.h"
-#include "core/publication.h"
 #include "core/state.h"
 #include "peer/exchange.h"
 #include "peer/inbox.h"
-#include "peer/manifest.h"
 #include "peer/message.h"
 #include "peer/ruling.h"
-#include "store/inspect.h"
+#include "wire/manifest.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -95,12 +95,13 @@ s_decode (trn_publication_t *publication, const trn_log_state_t *state)
                : 0;
 }
 
-//  The queues of an outbox and what is settled in each.  A state that was never
-//  saved says nothing of any.
-static int
-s_read_state (tern_store_t *self, const char *outbox,
-              trn_publication_t **publication_p)
+//  A state that was never saved says nothing of any.
+int
+trn_fate_open (tern_store_t *self, const char *outbox,
+               trn_publication_t **publication_p)
 {
+    assert (self && outbox && publication_p);
+    *publication_p = NULL;
     trn_inspect_cells_t cells;
     int rc = trn_inspect_open_outbox (self, outbox, &cells);
     if (rc == 0) {
@@ -141,14 +142,37 @@ s_find (void *arg, const tern_store_message_t *message)
 //  Does the message go to this queue?
 static bool
 s_goes_to (const trn_publication_t *publication, const trn_subscription_t *sub,
-           const s_finding_t *finding)
+           const trn_ruling_t *ruling)
 {
-    const trn_rule_t *rule = &finding->ruling.rule;
+    const trn_rule_t *rule = &ruling->rule;
     bool named = false;
     for (size_t index = 0; index < rule->target_count; index++) {
         named = named || rule->targets[index] == sub->number;
     }
     return !publication->routed || named;
+}
+
+static bool
+s_is_settled (const trn_subscription_t *sub, uint64_t seq)
+{
+    return seq < sub->low || trn_seqset_has (&sub->settled, seq);
+}
+
+bool
+trn_fate_settled (const trn_publication_t *publication,
+                  const tern_store_message_t *message)
+{
+    assert (publication && message);
+    trn_ruling_t ruling;
+    s_read_ruling (message, &ruling);
+    bool settled = true;
+    for (size_t at = 0; at < publication->subs.count && settled; at++) {
+        const trn_subscription_t *sub = publication->subs.at[at];
+        settled = !s_goes_to (publication, sub, &ruling)
+                  || s_is_settled (sub, message->seq);
+    }
+    free (ruling.targets);
+    return settled;
 }
 
 int
@@ -157,7 +181,7 @@ tern_store_fate (tern_store_t *self, const char *outbox, uint64_t seq,
 {
     assert (self && outbox && fate);
     trn_publication_t *publication = NULL;
-    int rc = s_read_state (self, outbox, &publication);
+    int rc = trn_fate_open (self, outbox, &publication);
     if (!publication) {
         return rc;
     }
@@ -168,14 +192,14 @@ tern_store_fate (tern_store_t *self, const char *outbox, uint64_t seq,
     const trn_subscription_t *sub = NULL;
     for (size_t at = 0; at < publication->subs.count && !sub && rc >= 0; at++) {
         const trn_subscription_t *one = publication->subs.at[at];
-        if (s_goes_to (publication, one, &finding) && index-- == 0) {
+        if (s_goes_to (publication, one, &finding.ruling) && index-- == 0) {
             sub = one;
         }
     }
     if (sub) {
         uint64_t to = seq;
         snprintf (fate->queue, sizeof fate->queue, "%s", sub->queue);
-        fate->settled = seq < sub->low || trn_seqset_has (&sub->settled, seq);
+        fate->settled = s_is_settled (sub, seq);
         fate->deliveries
             = fate->settled ? 0 : trn_counts_get (&sub->counts, seq, &to);
     }

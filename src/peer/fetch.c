@@ -13,7 +13,6 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/large.h"
-#include "peer/manifest.h"
 #include "peer/origin.h"
 #include "peer/parcel.h"
 #include "peer/service.h"
@@ -21,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "io/clock.h"
+#include "wire/manifest.h"
 
 #include <tern/large.h>
 #include <tern/request.h>

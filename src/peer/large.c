@@ -14,9 +14,9 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "io/clock.h"
-#include "peer/manifest.h"
 #include "peer/service.h"
 #include "store/store.h"
+#include "wire/manifest.h"
 
 #include <assert.h>
 #include <inttypes.h>

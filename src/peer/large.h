@@ -21,6 +21,7 @@
 #ifndef TRN_LARGE_H
 #define TRN_LARGE_H
 
+#include "peer/message.h"
 #include "peer/peer.h"
 #include "store/bodies.h"
 
@@ -81,6 +82,12 @@ trn_large_bodies (tern_peer_t *peer);
 //  A body that will not have a manifest.
 void
 trn_large_drop (tern_peer_t *peer, uint64_t body);
+
+//  upload.c: make an outgoing message without a body the manifest of this one.
+//  sums has TRN_SUM_SIZE bytes for each part.  0, or TERN_ETOOBIG.
+int
+trn_manifest_make (tern_msg_t *msg, uint64_t size, uint64_t id,
+                   const uint8_t *sums);
 
 //  fetch.c: the way to publishers that are asked for bodies.  close (): nobody
 //  fetches any more, the actor still runs.

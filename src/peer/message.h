@@ -5,12 +5,13 @@
 #ifndef TRN_MESSAGE_H
 #define TRN_MESSAGE_H
 
+#include "wire/manifest.h"
 #include "wire/props.h"
 #include "wire/record.h"
 
 #include <tern/message.h>
 
-//  Tern's own properties, see docs/spec/3-RECORD.md.
+//  Tern's own properties, see docs/spec/3-RECORD.md; also TRN_OWN_LARGE.
 #define TRN_OWN_PRIORITY "tern.pri"
 #define TRN_OWN_EXPIRES "tern.exp"
 #define TRN_OWN_DUE "tern.due"
@@ -21,7 +22,6 @@
 #define TRN_OWN_NUMBER "tern.num"
 #define TRN_OWN_ID "tern.id"
 #define TRN_OWN_STORE "tern.store"
-#define TRN_OWN_LARGE "tern.large"
 #define TRN_OWN_ORIGIN "tern.in"
 #define TRN_OWN_DEAD "tern.dead."
 #define TRN_OWN_DEAD_ID "tern.dead.id"

@@ -8,8 +8,8 @@
 #include "peer/ruling.h"
 
 #include "base/memory.h"
-#include "peer/manifest.h"
 #include "peer/message.h"
+#include "wire/manifest.h"
 
 #include <assert.h>
 #include <stdlib.h>

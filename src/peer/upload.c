@@ -6,11 +6,11 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "peer/large.h"
-#include "peer/manifest.h"
 
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "io/clock.h"
+#include "wire/manifest.h"
 
 #include <tern/large.h>
 
@@ -93,6 +93,26 @@ s_store (s_upload_t *self, trn_bodies_t *bodies, size_t size, uint64_t *id_p)
         rc = trn_body_finish (&self->body, id_p);
     }
     trn_body_abandon (&self->body);
+    return rc;
+}
+
+int
+trn_manifest_make (tern_msg_t *msg, uint64_t size, uint64_t id,
+                   const uint8_t *sums)
+{
+    assert (msg && !msg->parcel && !msg->record.body_size);
+    assert (size >= 1 && size <= TRN_LARGE_MAX && id && sums);
+    const uint32_t sums_size = trn_manifest_parts (size) * TRN_SUM_SIZE;
+    const int rc = trn_manifest_name (&msg->props, size, id);
+    size_t props_size = 0;
+    msg->record.props = trn_propset_map (&msg->props, &props_size);
+    msg->record.props_size = (uint16_t) props_size;
+    free (msg->own_body);
+    msg->own_body = trn_alloc (sums_size);
+    memcpy (msg->own_body, sums, sums_size);
+    msg->record.body = (const uint8_t *) msg->own_body;
+    msg->record.body_size = sums_size;
+    msg->large = true;
     return rc;
 }
 

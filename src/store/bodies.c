@@ -178,6 +178,39 @@ trn_bodies_read (trn_bodies_t *self, uint64_t id, uint64_t offset, void *to,
     return (uint64_t) got == size ? TERN_OK : TERN_ECORRUPT;
 }
 
+int
+trn_bodies_walk (trn_bodies_t *self, const trn_manifest_t *manifest,
+                 trn_bodies_part_fn *fn, void *arg, uint64_t *offset_p)
+{
+    assert (self && manifest && offset_p);
+    *offset_p = 0;
+    const int64_t there = trn_bodies_size (self, manifest->id);
+    if (there < 0) {
+        return (int) there;
+    }
+    uint8_t *bytes = trn_alloc (TRN_LARGE_PART);
+    const uint32_t parts = trn_manifest_parts (manifest->size);
+    int rc = TERN_OK;
+    for (uint32_t part = 0; part < parts && rc == TERN_OK; part++) {
+        const uint32_t size = trn_manifest_part_size (manifest, part);
+        *offset_p = (uint64_t) part * TRN_LARGE_PART;
+        if (*offset_p + size > (uint64_t) there) {
+            *offset_p = (uint64_t) there;
+            rc = TERN_ECORRUPT;
+        } else {
+            rc = trn_bodies_read (self, manifest->id, *offset_p, bytes, size);
+        }
+        if (rc == TERN_OK && !trn_manifest_fits (manifest, part, bytes, size)) {
+            rc = TERN_ECORRUPT;
+        }
+        if (rc == TERN_OK && fn) {
+            rc = fn (arg, bytes, size);
+        }
+    }
+    free (bytes);
+    return rc;
+}
+
 //  Not synced: one that comes back is removed when the store is opened.
 int
 trn_bodies_remove (trn_bodies_t *self, uint64_t id)

@@ -20,6 +20,7 @@
 #define TRN_BODIES_H
 
 #include "store/disk.h"
+#include "wire/manifest.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +55,17 @@ trn_bodies_each (trn_bodies_t *self, trn_bodies_fn *fn, void *arg);
 int
 trn_bodies_read (trn_bodies_t *self, uint64_t id, uint64_t offset, void *to,
                  size_t size);
+
+//  Read all of the body that a manifest names, part by part, and compare it with
+//  its sums; fn (may be NULL) gets what fits, in order.  0; as read (), or
+//  TERN_ECORRUPT and *offset_p: the part that does not fit, or the end of what is
+//  too short; or what fn returned, if that is not 0.
+typedef int
+trn_bodies_part_fn (void *arg, const void *bytes, size_t size);
+
+int
+trn_bodies_walk (trn_bodies_t *self, const trn_manifest_t *manifest,
+                 trn_bodies_part_fn *fn, void *arg, uint64_t *offset_p);
 
 //  Bytes of a body, so far.  Or as read ().
 int64_t

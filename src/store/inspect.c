@@ -9,7 +9,6 @@
 #include "store/inspect.h"
 
 #include "base/memory.h"
-#include "store/bodies.h"
 #include "store/cell.h"
 #include "store/io.h"
 #include "store/survey.h"
@@ -522,45 +521,4 @@ tern_store_peek (tern_store_t *self, const char *outbox, uint64_t from_seq,
                                                              : rc;
     }
     return rc < 0 ? rc : stopped;
-}
-
-int
-tern_store_salvage (tern_store_t *self, const char *path,
-                    tern_salvage_t *result, char *why, size_t why_size)
-{
-    assert (self && path && result);
-    return trn_inspect_salvage (self, trn_disk_real (), path, result, why,
-                                why_size);
-}
-
-//  Large bodies ----------------------------------------------------------
-
-typedef struct {
-    trn_bodies_t *bodies;
-    tern_store_large_t *large;
-} s_counting_t;
-
-static void
-s_count_body (void *arg, uint64_t id)
-{
-    const s_counting_t *counting = arg;
-    const int64_t size = trn_bodies_size (counting->bodies, id);
-    if (size >= 0) {
-        counting->large->bodies++;
-        counting->large->bytes += (uint64_t) size;
-    }
-}
-
-int
-tern_store_large (tern_store_t *self, tern_store_large_t *large)
-{
-    assert (self && large);
-    *large = (tern_store_large_t) {0};
-    s_counting_t counting = {NULL, large};
-    int rc = trn_bodies_open (&counting.bodies, self->disk, self->root, 0);
-    if (rc == 0) {
-        rc = trn_bodies_each (counting.bodies, s_count_body, &counting);
-    }
-    trn_bodies_close (&counting.bodies);
-    return rc;
 }

@@ -5,6 +5,7 @@
 #ifndef TRN_INSPECT_H
 #define TRN_INSPECT_H
 
+#include "store/bodies.h"
 #include "store/disk.h"
 #include "store/log_state.h"
 #include "store/segment.h"
@@ -55,9 +56,26 @@ trn_inspect_open_outbox (tern_store_t *self, const char *outbox,
 void
 trn_inspect_close_cells (tern_store_t *self, trn_inspect_cells_t *cells);
 
+//  How the body is that this manifest names: 0, and the health, file, size and
+//  offset of *body.  Or TERN_EACCESS, TERN_EFULL, or what fn, see
+//  trn_bodies_walk (), returned, which has to be positive.
+int
+trn_inspect_body (trn_bodies_t *bodies, const trn_manifest_t *manifest,
+                  trn_bodies_part_fn *fn, void *arg, tern_store_body_t *body);
+
+void
+trn_inspect_body_file (char file[24], uint64_t id);
+
+typedef struct {
+    trn_disk_t *disk;  //  of the new store
+    const char *path;
+    tern_store_body_fn *fn;
+    void *arg;
+} trn_salvage_to_t;
+
 //  As tern_store_salvage (), from and to any disk.
 int
-trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk, const char *path,
+trn_inspect_salvage (tern_store_t *self, const trn_salvage_to_t *to,
                      tern_salvage_t *result, char *why, size_t why_size);
 
 #endif

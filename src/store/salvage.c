@@ -3,13 +3,14 @@
 //  Walks each segment of each outbox on its own, passes over what is damaged to
 //  the next record that is whole, and publishes what it meets in a store of
 //  another identity (L9): nothing in the old one is trusted but the records,
-//  each by its own checksum.
+//  each by its own checksum, and large bodies, by the sums in their manifests.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "store/inspect.h"
 
 #include "base/bytes.h"
+#include "base/name.h"
 #include "store/io.h"
 #include "store/store.h"
 #include "store/survey.h"
@@ -30,6 +31,8 @@ typedef struct {
     uint64_t low;       //  settled below: not copied
     uint64_t next_seq;  //  after the last record seen; 0: none yet
     uint64_t last_seq;  //  copied, in the new outbox
+    trn_bodies_t *bodies, *new_bodies;
+    const trn_salvage_to_t *place;
     tern_salvage_t *result;
     int error;
     char *why;
@@ -52,8 +55,10 @@ s_open_outbox (trn_salvage_t *self)
     return rc;
 }
 
+//  Records -----------------------------------------------------------------
+
 static int
-s_copy (trn_salvage_t *self, const trn_record_t *record)
+s_append (trn_salvage_t *self, const trn_record_t *record)
 {
     int rc = self->outbox ? 0 : s_open_outbox (self);
     trn_record_t copy = *record;
@@ -72,6 +77,95 @@ s_copy (trn_salvage_t *self, const trn_record_t *record)
     }
     return rc;
 }
+
+//  Large bodies ------------------------------------------------------------
+//
+//  A body gets a number of the new store, and its manifest says it: the old one
+//  might be given again there.
+
+typedef struct {
+    trn_body_t *body;
+    int error;
+} s_copying_t;
+
+static int
+s_copy_part (void *arg, const void *bytes, size_t size)
+{
+    s_copying_t *const copying = arg;
+    copying->error = trn_body_write (copying->body, bytes, size);
+    return copying->error ? 1 : 0;
+}
+
+//  0 and the body's new number, or 0 and *found says what is wrong with it.
+static int
+s_copy_body (trn_salvage_t *self, const trn_manifest_t *manifest,
+             tern_store_body_t *found, uint64_t *id_p)
+{
+    s_copying_t copying = {NULL, 0};
+    int rc = trn_body_begin (&copying.body, self->new_bodies);
+    if (rc == 0) {
+        rc = trn_inspect_body (self->bodies, manifest, s_copy_part, &copying,
+                               found);
+        rc = rc > 0 ? copying.error : rc;
+    }
+    if (rc == 0 && found->health == TERN_BODY_WHOLE) {
+        rc = trn_body_finish (&copying.body, id_p);
+    }
+    trn_body_abandon (&copying.body);
+    return rc;
+}
+
+static int
+s_append_renamed (trn_salvage_t *self, const trn_record_t *record,
+                  uint64_t size, uint64_t id)
+{
+    trn_propset_t set = {0};
+    trn_props_t props;
+    trn_prop_t prop;
+    int rc = trn_props_open (&props, record->props, record->props_size);
+    while (rc == 0 && trn_props_next (&props, &prop)) {
+        rc = trn_propset_add (&set, &prop);
+    }
+    if (rc == 0) {
+        rc = trn_manifest_name (&set, size, id);
+    }
+    if (rc == 0) {
+        trn_record_t renamed = *record;
+        size_t props_size = 0;
+        renamed.props = trn_propset_map (&set, &props_size);
+        renamed.props_size = (uint16_t) props_size;
+        rc = s_append (self, &renamed);
+    }
+    trn_propset_clear (&set);
+    return rc;
+}
+
+static int
+s_copy (trn_salvage_t *self, const trn_record_t *record)
+{
+    trn_manifest_t manifest;
+    //  An inbox has copies: their bodies are with their publishers.
+    if (self->name[0] == TRN_INBOX_MARK
+        || !trn_manifest_read (record, &manifest)) {
+        return s_append (self, record);
+    }
+    tern_store_body_t found = {.outbox = self->name, .seq = record->seq};
+    uint64_t id = 0;
+    int rc = s_copy_body (self, &manifest, &found, &id);
+    if (rc == 0 && found.health == TERN_BODY_WHOLE) {
+        rc = s_append_renamed (self, record, manifest.size, id);
+        self->result->bodies++;
+        self->result->body_bytes += manifest.size;
+    } else if (rc == 0) {
+        self->result->bodies_lost++;
+        if (self->place->fn) {
+            (void) self->place->fn (self->place->arg, &found);
+        }
+    }
+    return rc;
+}
+
+//  Segments ----------------------------------------------------------------
 
 static int
 s_on_record (void *arg, const trn_record_t *record, int64_t offset,
@@ -213,29 +307,49 @@ s_say (trn_salvage_t *self, int rc, const char *what)
 }
 
 int
-trn_inspect_salvage (tern_store_t *self, trn_disk_t *to_disk, const char *path,
+trn_inspect_salvage (tern_store_t *self, const trn_salvage_to_t *to,
                      tern_salvage_t *result, char *why, size_t why_size)
 {
-    assert (self && to_disk && path && result);
+    assert (self && to && to->disk && to->path && result);
     *result = (tern_salvage_t) {.outboxes = 0};
     if (why && why_size) {
         why[0] = 0;
     }
-    trn_salvage_t salvage
-        = {.from = self, .result = result, .why = why, .why_size = why_size};
-    int rc = s_refuse_existing (to_disk, path);
+    trn_salvage_t salvage = {.from = self,
+                             .place = to,
+                             .result = result,
+                             .why = why,
+                             .why_size = why_size};
+    int rc = s_refuse_existing (to->disk, to->path);
     if (rc < 0) {
-        return s_say (&salvage, rc, path);
+        return s_say (&salvage, rc, to->path);
     }
     const trn_store_config_t config
-        = {.disk = to_disk, .path = path, .name = self->meta.name};
+        = {.disk = to->disk, .path = to->path, .name = self->meta.name};
     rc = trn_store_open (&salvage.to, &config, why, NULL, why_size);
     if (rc < 0) {
         return rc;
     }
+    rc = trn_bodies_open (&salvage.bodies, self->disk, self->root, 0);
+    if (rc == 0) {
+        rc = trn_store_bodies (salvage.to, &salvage.new_bodies);
+    }
     for (size_t i = 0; i < self->box_count && rc == 0; i++) {
         rc = s_salvage_outbox (&salvage, &self->boxes[i]);
     }
+    trn_bodies_close (&salvage.bodies);
+    trn_bodies_close (&salvage.new_bodies);
     const int closed = trn_store_close (&salvage.to);
     return s_say (&salvage, rc < 0 ? rc : closed, "salvaging");
+}
+
+int
+tern_store_salvage (tern_store_t *self, const char *path,
+                    tern_store_body_fn *fn, void *arg, tern_salvage_t *result,
+                    char *why, size_t why_size)
+{
+    assert (self && path && result);
+    const trn_salvage_to_t to
+        = {.disk = trn_disk_real (), .path = path, .fn = fn, .arg = arg};
+    return trn_inspect_salvage (self, &to, result, why, why_size);
 }

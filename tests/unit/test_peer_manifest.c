@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer/manifest.h"
+#include "peer/large.h"
 
 #include "peer/ruling.h"
 #include "wire/props.h"

@@ -229,6 +229,15 @@ s_count_ruled (void *arg, const trn_record_t *record)
     (*(unsigned *) arg)++;
 }
 
+static int
+s_salvage (tern_store_t *seen, trn_disk_t *disk, const char *path,
+           tern_salvage_t *result)
+{
+    char why[128];
+    const trn_salvage_to_t to = {.disk = disk, .path = path};
+    return trn_inspect_salvage (seen, &to, result, why, sizeof why);
+}
+
 static void
 test_rules_and_exchanges_survive_looking_and_salvage (void **state)
 {
@@ -252,8 +261,7 @@ test_rules_and_exchanges_survive_looking_and_salvage (void **state)
     assert_int_equal (count, 3);
     tern_salvage_t result;
     char why[128];
-    assert_int_equal (
-        trn_inspect_salvage (seen, disk, "saved", &result, why, sizeof why), 0);
+    assert_int_equal (s_salvage (seen, disk, "saved", &result), 0);
     assert_int_equal (result.messages, 3);
     tern_store_close (&seen);
 
@@ -340,11 +348,8 @@ test_salvage_copies_what_is_good_on_both_sides_of_damage (void **state)
     tern_store_t *seen = s_look (disk, "data");
     tern_salvage_t result;
     char why[128];
-    assert_int_equal (
-        trn_inspect_salvage (seen, disk, "data", &result, why, sizeof why),
-        TERN_EINUSE);
-    assert_int_equal (
-        trn_inspect_salvage (seen, disk, "new", &result, why, sizeof why), 0);
+    assert_int_equal (s_salvage (seen, disk, "data", &result), TERN_EINUSE);
+    assert_int_equal (s_salvage (seen, disk, "new", &result), 0);
     //  Records 21 and 22 are hit; 1 and 2 were settled.
     assert_int_equal (result.outboxes, 1);
     assert_int_equal (result.messages, MESSAGES - 4);

@@ -1,4 +1,4 @@
-//  peer/manifest.h - the small message that stands for a large one
+//  wire/manifest.h - the small message that stands for a large one
 //
 //  Its record has the flag LARGE, its property tern.large the size of the body
 //  and the number that the body has in the publisher's store, and its own body
@@ -10,7 +10,15 @@
 #ifndef TRN_MANIFEST_H
 #define TRN_MANIFEST_H
 
-#include "peer/message.h"
+#include "base/limits.h"
+#include "wire/props.h"
+#include "wire/record.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRN_OWN_LARGE "tern.large"
 
 #define TRN_SUM_SIZE 8u
 #define TRN_PARTS_OF_LARGE (TRN_LARGE_MAX / TRN_LARGE_PART)
@@ -44,10 +52,8 @@ bool
 trn_manifest_fits (const trn_manifest_t *self, uint32_t part, const void *bytes,
                    size_t size);
 
-//  Make an outgoing message without a body the manifest of this one.  sums has
-//  TRN_SUM_SIZE bytes for each part.  0, or TERN_ETOOBIG.
+//  Name a body, in place of what was named before.  0, or TERN_ETOOBIG.
 int
-trn_manifest_make (tern_msg_t *msg, uint64_t size, uint64_t id,
-                   const uint8_t *sums);
+trn_manifest_name (trn_propset_t *props, uint64_t size, uint64_t id);
 
 #endif

@@ -1,18 +1,17 @@
-//  peer/manifest.c - the small message that stands for a large one
+//  wire/manifest.c - the small message that stands for a large one
 //
 //  Knows: a manifest may come from anybody; what it says of itself must agree
 //  before any of it is used.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "peer/manifest.h"
+#include "wire/manifest.h"
 
 #include "base/bytes.h"
-#include "base/memory.h"
+
+#include <tern/error.h>
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 #define NAMED_SIZE 16u
@@ -85,25 +84,12 @@ trn_manifest_read (const trn_record_t *record, trn_manifest_t *manifest)
 }
 
 int
-trn_manifest_make (tern_msg_t *msg, uint64_t size, uint64_t id,
-                   const uint8_t *sums)
+trn_manifest_name (trn_propset_t *props, uint64_t size, uint64_t id)
 {
-    assert (msg && !msg->parcel && !msg->record.body_size);
-    assert (size >= 1 && size <= TRN_LARGE_MAX && id && sums);
-    const uint32_t sums_size = trn_manifest_parts (size) * TRN_SUM_SIZE;
+    assert (props && size >= 1 && size <= TRN_LARGE_MAX && id);
     uint8_t named[NAMED_SIZE];
     trn_put_u64 (named, size);
     trn_put_u64 (named + 8, id);
-    const int rc = trn_propset_bytes (&msg->props, trn_text (TRN_OWN_LARGE),
-                                      named, sizeof named);
-    size_t props_size = 0;
-    msg->record.props = trn_propset_map (&msg->props, &props_size);
-    msg->record.props_size = (uint16_t) props_size;
-    free (msg->own_body);
-    msg->own_body = trn_alloc (sums_size);
-    memcpy (msg->own_body, sums, sums_size);
-    msg->record.body = (const uint8_t *) msg->own_body;
-    msg->record.body_size = sums_size;
-    msg->large = true;
-    return rc;
+    return trn_propset_bytes (props, trn_text (TRN_OWN_LARGE), named,
+                              sizeof named);
 }
