@@ -37,6 +37,9 @@ struct trn_disk {
     int64_t (*pwrite) (trn_disk_t *self, int file, const void *from,
                        size_t size, int64_t offset);
     int (*fdatasync) (trn_disk_t *self, int file);
+    //  What was written goes on its way; an fdatasync that follows waits less.
+    //  Nothing is durable by it, and a disk may do nothing here.
+    int (*start_sync) (trn_disk_t *self, int file);
     int (*fsync) (trn_disk_t *self, int handle);  //  file or directory
     int (*fallocate) (trn_disk_t *self, int file, int64_t size);
     int (*ftruncate) (trn_disk_t *self, int file, int64_t size);

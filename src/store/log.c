@@ -90,6 +90,7 @@ trn_log_add_segment (trn_log_t *self, uint64_t segment, int64_t size)
     *added = (trn_log_segment_t) {.segment = segment,
                                   .size = size,
                                   .end = TRN_SEGMENT_HEADER,
+                                  .wiped = TRN_LOG_PAGE,
                                   .file = -1};
     return added;
 }

@@ -119,6 +119,11 @@ trn_log_write (trn_log_t *self);
 int
 trn_log_sync (trn_log_t *self);
 
+//  What was written goes on its way to the disk, so that the sync () that follows
+//  waits less: for who has many logs to sync.  Promises nothing.
+void
+trn_log_start_sync (trn_log_t *self);
+
 //  The two halves of write (), for a caller with two threads: push () only
 //  writes, prepare () only readies the next segment (and syncs its file and
 //  its directory, which takes a while).

@@ -50,6 +50,9 @@ typedef struct {
     uint32_t offset;
 } trn_kept_mark_t;
 
+//  What a file system makes really written at once, or a multiple of it.
+#define TRN_LOG_PAGE 4096
+
 typedef struct {
     uint64_t segment;
     int64_t size;        //  bytes that were allocated

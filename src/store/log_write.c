@@ -67,7 +67,7 @@ typedef struct {
 } trn_piece_t;
 
 static trn_chunk_t *
-s_ring_at (trn_log_t *self, size_t number)
+s_ring_at (const trn_log_t *self, size_t number)
 {
     return self->ring[number & (self->ring_capacity - 1)];
 }
@@ -130,13 +130,18 @@ s_piece_written (trn_log_t *self, const trn_piece_t *piece)
 //  Preallocated space is marked as never written; the first write to a page of
 //  it makes the sync wait for the file system's journal (0.20 instead of 0.13
 //  ms, docs/STORAGE.md).  A slow trickle therefore writes zeros ahead, a block
-//  at a time.  Under load the large writes do it by themselves.
+//  at a time, and no more than is there already: of a thousand outboxes most stay
+//  small.  Under load the large writes do it by themselves.
 static void
 s_write_ahead (trn_log_t *self, const trn_piece_t *piece)
 {
     static const uint8_t zeros[AHEAD];
     const int64_t end = piece->chunk->offset + (int64_t) piece->to;
-    int64_t to = (end + AHEAD - 1) / AHEAD * AHEAD;
+    int64_t block = TRN_LOG_PAGE;
+    while (block < end && block < AHEAD) {
+        block *= 2;
+    }
+    int64_t to = (end + block - 1) / block * block;
     pthread_mutex_lock (&self->lock);
     trn_log_segment_t *const segment = s_segment (self, piece->chunk->segment);
     to = to < segment->size ? to : segment->size;
@@ -365,6 +370,15 @@ typedef struct {
     bool complete;  //  nothing more will be written to it
 } trn_unsynced_t;
 
+//  Under lock: the segment that the next byte is written to.
+static uint64_t
+s_writing (const trn_log_t *self)
+{
+    return self->ring_write < self->ring_next
+               ? s_ring_at (self, self->ring_write)->segment
+               : self->segments[self->tail].segment;
+}
+
 //  Which files to sync so that everything up to *written_p is durable.
 static size_t
 s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
@@ -372,9 +386,7 @@ s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
     size_t count = 0;
     pthread_mutex_lock (&self->lock);
     *written_p = trn_log_written (self);
-    const uint64_t writing = self->ring_write < self->ring_next
-                                 ? s_ring_at (self, self->ring_write)->segment
-                                 : self->segments[self->tail].segment;
+    const uint64_t writing = s_writing (self);
     const uint64_t first = self->segments[0].segment;
     if (self->sync_from < first) {
         self->sync_from = first;
@@ -449,6 +461,24 @@ s_sync_data (trn_log_t *self)
     atomic_store_explicit (&self->proved, written, memory_order_release);
     atomic_store_explicit (&self->synced, written, memory_order_release);
     return 1;
+}
+
+//  The newest segment is all that matters: who has more to sync than that waits
+//  for the disk's bandwidth, not for one more turn of it.
+void
+trn_log_start_sync (trn_log_t *self)
+{
+    assert (self);
+    pthread_mutex_lock (&self->sync_lock);
+    pthread_mutex_lock (&self->lock);
+    const trn_log_segment_t *const last = s_segment (self, s_writing (self));
+    const int file = last->dirty ? last->file : -1;
+    pthread_mutex_unlock (&self->lock);
+    //  It only saves time: what goes wrong here, the sync will meet.
+    if (file >= 0 && !s_failed (self)) {
+        (void) self->disk->start_sync (self->disk, file);
+    }
+    pthread_mutex_unlock (&self->sync_lock);
 }
 
 int

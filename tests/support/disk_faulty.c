@@ -136,6 +136,15 @@ s_fdatasync (trn_disk_t *disk, int file)
 }
 
 static int
+s_start_sync (trn_disk_t *disk, int file)
+{
+    trn_faulty_t *const self = s_self (disk);
+    return s_fails (self, TRN_CALL_START_SYNC)
+               ? -self->fault.error
+               : self->below->start_sync (self->below, file);
+}
+
+static int
 s_fsync (trn_disk_t *disk, int handle)
 {
     trn_faulty_t *const self = s_self (disk);
@@ -228,6 +237,7 @@ trn_disk_faulty_new (trn_disk_t *below)
                                .pread = s_pread,
                                .pwrite = s_pwrite,
                                .fdatasync = s_fdatasync,
+                               .start_sync = s_start_sync,
                                .fsync = s_fsync,
                                .fallocate = s_fallocate,
                                .ftruncate = s_ftruncate,
@@ -298,10 +308,10 @@ trn_disk_faulty_on_lost_sync (trn_disk_t *disk,
 const char *
 trn_disk_call_name (trn_disk_call_t call)
 {
-    static const char *const names[TRN_CALLS]
-        = {"any",    "open_root", "open_dir", "open",      "close",     "pread",
-           "pwrite", "fdatasync", "fsync",    "fallocate", "ftruncate", "size",
-           "rename", "unlink",    "lock",     "list",      "check"};
+    static const char *const names[TRN_CALLS] = {
+        "any",    "open_root", "open_dir",   "open",  "close",     "pread",
+        "pwrite", "fdatasync", "start_sync", "fsync", "fallocate", "ftruncate",
+        "size",   "rename",    "unlink",     "lock",  "list",      "check"};
     assert (call < TRN_CALLS);
     return names[call];
 }

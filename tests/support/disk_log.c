@@ -333,6 +333,7 @@ trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size)
 int
 trn_disk_log_sync (trn_disk_log_t *self)
 {
+    trn_log_start_sync (self->log);
     const int rc = trn_log_sync (self->log);
     const uint64_t synced = trn_log_synced (self->log);
     TRN_REQUIRE (self, synced >= self->synced);

@@ -770,6 +770,17 @@ s_check (trn_disk_t *disk, int handle, char *why, char *warning, size_t size)
     return 0;
 }
 
+//  What is not synced may be on the medium or not: a crash draws that in any case.
+static int
+s_start_sync (trn_disk_t *disk, int handle)
+{
+    s_memory_t *const self = s_self (disk);
+    pthread_mutex_lock (&self->lock);
+    const int rc = s_node (self, handle) ? 0 : -EBADF;
+    pthread_mutex_unlock (&self->lock);
+    return rc;
+}
+
 //  Life ------------------------------------------------------------------
 
 trn_disk_t *
@@ -783,6 +794,7 @@ trn_disk_memory_new (void)
                                .pread = s_pread,
                                .pwrite = s_pwrite,
                                .fdatasync = s_sync_handle,
+                               .start_sync = s_start_sync,
                                .fsync = s_sync_handle,
                                .fallocate = s_fallocate,
                                .ftruncate = s_ftruncate,

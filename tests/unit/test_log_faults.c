@@ -171,6 +171,27 @@ test_a_failed_sync_is_never_taken_back (void **state)
     trn_disk_log_destroy (&self);
 }
 
+//  It only saves time; the sync that follows says what the disk has to say.
+static void
+test_a_sync_that_could_not_be_started_is_made_all_the_same (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = trn_disk_log_new (78);
+    const trn_disk_fault_t always = {
+        .call = TRN_CALL_START_SYNC, .nth = 1, .forever = true, .error = EIO};
+    trn_disk_faulty_plan (self->disk, &always);
+    TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
+    TRN_REQUIRE (self, trn_disk_log_append (self, 3000) == 0);
+    TRN_REQUIRE (self, trn_log_write (self->log) >= 0);
+    TRN_REQUIRE (self, trn_disk_log_sync (self) == 1);
+    TRN_REQUIRE (self, self->synced == self->appended);
+    TRN_REQUIRE (self, trn_disk_faulty_hits (self->disk) == 1);
+    //  Nothing was written since: nothing is started.
+    TRN_REQUIRE (self, trn_disk_log_sync (self) == 0);
+    TRN_REQUIRE (self, trn_disk_faulty_hits (self->disk) == 1);
+    trn_disk_log_destroy (&self);
+}
+
 static void
 test_how_many_faults_were_injected (void **state)
 {
@@ -189,6 +210,8 @@ main (void)
         cmocka_unit_test (test_an_interrupted_call_is_made_again),
         cmocka_unit_test (test_a_short_read_or_write_is_gone_on_with),
         cmocka_unit_test (test_a_failed_sync_is_never_taken_back),
+        cmocka_unit_test (
+            test_a_sync_that_could_not_be_started_is_made_all_the_same),
         cmocka_unit_test (test_how_many_faults_were_injected),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
