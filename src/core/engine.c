@@ -61,6 +61,7 @@ trn_engine_new (const trn_engine_config_t *config,
     self->token = config->incarnation << TOKEN_BITS;
     self->calls_out.due_ms = INT64_MAX;
     self->calls_in.due_ms = INT64_MAX;
+    self->first_due_ms = INT64_MAX;
     return self;
 }
 
@@ -222,31 +223,47 @@ trn_engine_stale (trn_engine_t *self, trn_publication_t *publication)
     }
 }
 
+static void
+s_find_first (trn_engine_t *self)
+{
+    self->first_due_ms = INT64_MAX;
+    for (size_t index = 0; index < self->publications.count; index++) {
+        self->first_due_ms = s_earlier (self->first_due_ms, self->dues[index]);
+    }
+}
+
 //  A peer may have a thousand outboxes, and a turn happens for one of them.
 static void
 s_refresh (trn_engine_t *self)
 {
+    bool found = true;
     for (size_t index = 0; index < self->stale.count; index++) {
         trn_publication_t *publication = self->stale.at[index];
         publication->stale = false;
-        self->dues[publication->id - 1]
-            = s_publication_deadline (self, publication);
+        int64_t *due_ms = &self->dues[publication->id - 1];
+        const int64_t before_ms = *due_ms;
+        *due_ms = s_publication_deadline (self, publication);
+        if (*due_ms <= self->first_due_ms) {
+            self->first_due_ms = *due_ms;
+        } else if (before_ms == self->first_due_ms) {
+            found = false;  //  the first one waits longer now
+        }
     }
     self->stale.count = 0;
+    if (!found) {
+        s_find_first (self);
+    }
 }
 
 int64_t
 trn_engine_deadline (trn_engine_t *self)
 {
     assert (self);
-    int64_t first = INT64_MAX;
     if (self->closed) {
-        return first;
+        return INT64_MAX;
     }
     s_refresh (self);
-    for (size_t index = 0; index < self->publications.count; index++) {
-        first = s_earlier (first, self->dues[index]);
-    }
+    int64_t first = self->first_due_ms;
     for (size_t index = 0; index < self->links.count; index++) {
         first = s_earlier (first,
                            trn_link_out_deadline (self, self->links.at[index]));

@@ -66,6 +66,7 @@ s_begin (trn_engine_t *self, trn_publication_t *publication,
     trn_list_add (&self->publications, publication);
     self->dues = trn_realloc (self->dues,
                               self->publications.count * sizeof *self->dues);
+    self->dues[publication->id - 1] = INT64_MAX;
     trn_engine_stale (self, publication);
     trn_expiry_mark (self, publication);
 

@@ -69,6 +69,7 @@ typedef struct trn_publication {
     uint64_t ahead;      //  the same: settled above processed
     bool touched;        //  something was settled since the last look
     bool unsaved;        //  ... since the last state was made
+    int64_t unsaved_ms;  //  ... at this time
     bool saving;         //  a state was asked for and is not durable yet
     int64_t saved_ms;    //  when a state was last asked for
     uint64_t stamp;      //  of the last state made
@@ -256,6 +257,7 @@ struct trn_engine {
     int64_t wall_at_ms;       //  ... at this time
     trn_list_t publications;  //  by id - 1; owned
     int64_t *dues;            //  when they want a tick, in their order; owned
+    int64_t first_due_ms;     //  the least of them; none: INT64_MAX
     trn_list_t stale;         //  publications whose time may be another now
     trn_list_t touched;       //  publications to look at
     trn_list_t removed;       //  subscriptions that are gone, but that actions

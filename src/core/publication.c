@@ -1,10 +1,10 @@
 //  core/publication.c - an outbox as the engine sees it: progress and saving
 //
 //  A state is asked for at once after a quiet time, and then at most every
-//  save_ms while things move, or more seldom where there are many outboxes.  Only
-//  one is on its way to the disk; what it says is told to the consumers when it
-//  has arrived, never before: they forget what we promise not to send again
-//  (reliability I5).
+//  save_ms while things move, or more seldom where there are many outboxes, and
+//  then those of many at a time.  Only one is on its way to the disk; what it says
+//  is told to the consumers when it has arrived, never before: they forget what
+//  we promise not to send again (reliability I5).
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -23,8 +23,10 @@
 #define URGENT 50
 
 //  Of many outboxes each is saved more seldom, so that all of them together do not
-//  keep the disk busy with what nobody waits for.
-#define SAVE_EACH_MS 5
+//  keep the disk busy with what nobody waits for.  In that time there are so many
+//  moments at which some are saved, together.
+#define SAVE_EACH_MS 10
+#define SAVE_MOMENTS 64
 
 trn_publication_t *
 trn_publication_new (trn_outbox_id_t id, const char *name, uint64_t high)
@@ -88,9 +90,23 @@ void
 trn_publication_touch (trn_engine_t *engine, trn_publication_t *self)
 {
     assert (engine && self);
-    self->unsaved = true;
+    if (!self->unsaved) {
+        self->unsaved = true;
+        self->unsaved_ms = engine->now_ms;
+    }
     trn_engine_stale (engine, self);
     trn_publication_look (engine, self);
+}
+
+//  One of many outboxes: its next moment.
+static int64_t
+s_moment (const trn_publication_t *self, int64_t share_ms)
+{
+    const int64_t due_ms = self->saved_ms + share_ms;
+    const int64_t first_ms
+        = due_ms > self->unsaved_ms ? due_ms : self->unsaved_ms;
+    const int64_t step_ms = share_ms / SAVE_MOMENTS + 1;
+    return (first_ms / step_ms + 1) * step_ms;
 }
 
 int64_t
@@ -100,12 +116,14 @@ trn_publication_deadline (const trn_engine_t *engine,
     if (!self->unsaved || self->saving) {
         return INT64_MAX;
     }
-    const uint64_t least_ms = engine->config.save_ms;
-    const uint64_t share_ms = engine->publications.count * SAVE_EACH_MS;
-    return self->saved_ms
-           + (int64_t) (self->urgent          ? least_ms / URGENT
-                        : least_ms > share_ms ? least_ms
-                                              : share_ms);
+    const int64_t least_ms = engine->config.save_ms;
+    const int64_t share_ms
+        = (int64_t) (engine->publications.count * SAVE_EACH_MS);
+    if (self->urgent) {
+        return self->saved_ms + least_ms / URGENT;
+    }
+    return least_ms >= share_ms ? self->saved_ms + least_ms
+                                : s_moment (self, share_ms);
 }
 
 void

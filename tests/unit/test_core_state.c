@@ -11,6 +11,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -399,6 +400,81 @@ test_settled_is_for_good_when_a_state_that_says_so_is_durable (void **state)
     trn_publication_destroy (&self);
 }
 
+//  Saving ---------------------------------------------------------------------
+
+static trn_run_answer_t
+s_no_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
+          uint32_t bytes_max, trn_engine_run_t *run)
+{
+    (void) arg, (void) outbox, (void) seq, (void) count_max, (void) bytes_max;
+    (void) run;
+    return TRN_RUN_LATER;
+}
+
+static void
+s_no_release (void *arg, void *handle)
+{
+    (void) arg, (void) handle;
+}
+
+static trn_engine_t *
+s_engine (unsigned outboxes)
+{
+    const trn_engine_config_t config = {.name = "orders-1", .save_ms = 500};
+    const trn_run_source_t source = {.run = s_no_run, .release = s_no_release};
+    trn_engine_t *self = trn_engine_new (&config, &source);
+    for (unsigned index = 0; index < outboxes; index++) {
+        char name[16];
+        snprintf (name, sizeof name, "q%u", index);
+        trn_outbox_id_t id = 0;
+        assert_int_equal (trn_engine_add_outbox (self, name, name, 0, NULL,
+                                                 true, NULL, 0, &id),
+                          0);
+    }
+    return self;
+}
+
+static void
+test_one_outbox_is_saved_at_once_after_a_quiet_time (void **state)
+{
+    (void) state;
+    trn_engine_t *engine = s_engine (1);
+    trn_publication_t *self = engine->publications.at[0];
+    trn_engine_advance (engine, 12345);
+    trn_publication_touch (engine, self);
+    assert_true (trn_publication_deadline (engine, self) <= 12345);
+    trn_engine_destroy (&engine);
+}
+
+static void
+test_a_thousand_outboxes_are_saved_many_at_a_time (void **state)
+{
+    (void) state;
+    enum {
+        OUTBOXES = 1000,
+        STEP_MS = 160
+    };
+    trn_engine_t *engine = s_engine (OUTBOXES);
+    unsigned moments = 0;
+    int64_t last_ms = 0;
+    for (int64_t index = 0; index < OUTBOXES; index++) {
+        const int64_t now_ms = 50000 + index;
+        trn_publication_t *self = engine->publications.at[index];
+        trn_engine_advance (engine, now_ms);
+        trn_publication_touch (engine, self);
+        //  What is settled later does not put it off.
+        trn_engine_advance (engine, now_ms + 1);
+        trn_publication_touch (engine, self);
+        const int64_t due_ms = trn_publication_deadline (engine, self);
+        assert_true (due_ms > now_ms && due_ms <= now_ms + STEP_MS);
+        assert_int_equal (trn_engine_deadline (engine) <= due_ms, true);
+        moments += due_ms != last_ms;
+        last_ms = due_ms;
+    }
+    assert_true (moments <= OUTBOXES / STEP_MS + 2);
+    trn_engine_destroy (&engine);
+}
+
 int
 main (void)
 {
@@ -417,6 +493,8 @@ main (void)
         cmocka_unit_test (test_a_state_ahead_of_its_log_is_refused),
         cmocka_unit_test (
             test_settled_is_for_good_when_a_state_that_says_so_is_durable),
+        cmocka_unit_test (test_one_outbox_is_saved_at_once_after_a_quiet_time),
+        cmocka_unit_test (test_a_thousand_outboxes_are_saved_many_at_a_time),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
     return cmocka_run_group_tests (tests, NULL, NULL);
