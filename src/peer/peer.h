@@ -93,11 +93,12 @@ typedef struct trn_box {
     atomic_bool queued;  //  on the dirty list
     struct trn_box *dirty_next;
     atomic_uint_fast64_t refused;
-    atomic_uint_fast64_t helped_us;  //  when a publisher last sent by itself
-    atomic_uint_fast64_t helped;     //  how often
-    atomic_uint_fast64_t processed;  //  all up to here settled
-    atomic_uint_fast64_t stored;     //  ... or on a consumer's disk
-    atomic_uint waiters;             //  in tern_producer_wait () for these two
+    atomic_uint_fast64_t helped_us;   //  when a publisher last sent by itself
+    atomic_uint_fast64_t helped_seq;  //  and up to where
+    atomic_uint_fast64_t helped;      //  how often
+    atomic_uint_fast64_t processed;   //  all up to here settled
+    atomic_uint_fast64_t stored;      //  ... or on a consumer's disk
+    atomic_uint waiters;              //  in tern_producer_wait () for these two
 
     //  Ruled messages, see ruled.c.
     atomic_bool ruled;       //  there has been one since opening
@@ -224,6 +225,7 @@ struct tern_peer {
     pthread_t thread;
     trn_wake_t wake;
     _Atomic (trn_box_t *) dirty;
+    _Atomic (trn_box_t *) helped;  //  whose publisher last sent by itself
     _Atomic (tern_consumer_t *) settled;
     _Atomic (struct trn_op *) ops;  //  call.h
     atomic_uint_fast64_t call_number;

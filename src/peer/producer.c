@@ -134,8 +134,37 @@ tern_producer_close (tern_producer_t **self_p)
 
 //  A publisher sends by itself what has no unsettled message before it: waiting
 //  for the actor is all that would happen to it.  Else at most so often: at
-//  higher rates the actor, once awake, sends many messages for one wake-up.
+//  higher rates the actor, once awake, sends many messages for one wake-up, be
+//  they of one outbox or of many.
 #define HELP_EVERY_US 100
+
+static uint64_t
+s_get (const atomic_uint_fast64_t *number)
+{
+    return atomic_load_explicit (number, memory_order_relaxed);
+}
+
+static void
+s_set (atomic_uint_fast64_t *number, uint64_t value)
+{
+    atomic_store_explicit (number, value, memory_order_relaxed);
+}
+
+//  A clock that was set back looks like a long pause; so be it.
+static bool
+s_paused (const trn_box_t *box, uint64_t now_us)
+{
+    return now_us - s_get (&box->helped_us) > HELP_EVERY_US;
+}
+
+//  A message of another outbox has just left in this way and is not settled yet.
+static bool
+s_in_burst (const trn_box_t *box, uint64_t now_us)
+{
+    const trn_box_t *other = atomic_load (&box->peer->helped);
+    return other && other != box && !s_paused (other, now_us)
+           && s_get (&other->processed) < s_get (&other->helped_seq);
+}
 
 //  Put the box on the dirty list, once until somebody has looked.
 static bool
@@ -160,15 +189,12 @@ trn_box_grew (trn_box_t *box, uint64_t seq, uint64_t now_us)
     if (!s_mark_dirty (box)) {
         return;
     }
-    const uint64_t helped_us
-        = atomic_load_explicit (&box->helped_us, memory_order_relaxed);
-    const bool lone
-        = atomic_load_explicit (&box->processed, memory_order_relaxed) + 1
-          == seq;
-    //  A clock that was set back looks like a long pause; so be it.
-    if (lone || now_us - helped_us > HELP_EVERY_US) {
-        atomic_store_explicit (&box->helped_us, now_us, memory_order_relaxed);
+    const bool lone = s_get (&box->processed) + 1 == seq;
+    if ((lone || s_paused (box, now_us)) && !s_in_burst (box, now_us)) {
+        s_set (&box->helped_us, now_us);
         if (trn_actor_help (box->peer)) {
+            s_set (&box->helped_seq, seq);
+            atomic_store (&box->peer->helped, box);
             atomic_fetch_add_explicit (&box->helped, 1, memory_order_relaxed);
             return;
         }
