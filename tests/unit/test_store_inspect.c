@@ -260,7 +260,6 @@ test_rules_and_exchanges_survive_looking_and_salvage (void **state)
         tern_store_peek (seen, "#prices", 1, s_expect_header, &count), 0);
     assert_int_equal (count, 3);
     tern_salvage_t result;
-    char why[128];
     assert_int_equal (s_salvage (seen, disk, "saved", &result), 0);
     assert_int_equal (result.messages, 3);
     tern_store_close (&seen);
@@ -347,7 +346,6 @@ test_salvage_copies_what_is_good_on_both_sides_of_damage (void **state)
 
     tern_store_t *seen = s_look (disk, "data");
     tern_salvage_t result;
-    char why[128];
     assert_int_equal (s_salvage (seen, disk, "data", &result), TERN_EINUSE);
     assert_int_equal (s_salvage (seen, disk, "new", &result), 0);
     //  Records 21 and 22 are hit; 1 and 2 were settled.
