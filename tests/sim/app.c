@@ -71,6 +71,9 @@ sim_app_publish (sim_outbox_t *outbox, const void *body, uint32_t size,
     } else {
         sim_ledger_append (peer->world->ledger, outbox->stream, seq, print);
         sim_ledger_ruled (peer->world->ledger, outbox->stream, &ruled);
+        if (outbox->asks) {
+            sim_ledger_asks (peer->world->ledger, outbox->stream);
+        }
     }
     sim_trace (peer->world,
                "%-5s publishes %s %" PRIu64 " priority %u due %" PRIu64
@@ -116,9 +119,12 @@ s_publish_any (sim_outbox_t *outbox)
 {
     sim_world_t *world = outbox->peer->world;
     const uint32_t size
-        = (uint32_t) sim_random (world, 8, 8 + outbox->size_max);
+        = (uint32_t) sim_random (world, 9, 9 + outbox->size_max);
     uint8_t *body = trn_alloc (size);
     trn_put_u64 (body, sim_random (world, 0, UINT64_MAX));
+    if (outbox->asks) {
+        sim_request_mark (outbox, body, size);
+    }
     bool is_ruled = sim_chance (world, outbox->ruled_per_mille);
     trn_rule_t rule = is_ruled ? s_draw_rule (outbox) : (trn_rule_t) {0};
     uint32_t targets[SIM_BRANCHES_MAX];
@@ -285,7 +291,8 @@ s_stretch (const sim_consumer_t *consumer, size_t index)
     const sim_hand_t *first = &consumer->hands[index];
     while (index + count < consumer->hand_count) {
         const sim_hand_t *hand = &consumer->hands[index + count];
-        if (hand->flow != first->flow || hand->seq != first->seq + count) {
+        if (hand->flow != first->flow || hand->seq != first->seq + count
+            || hand->outlet) {
             break;
         }
         count++;
@@ -312,6 +319,10 @@ s_on_think (sim_world_t *world, const sim_event_t *event)
     for (size_t at = 0; at <= looked; at++) {
         consumer->hands[at].taken = true;
     }
+    if (consumer->hands[index].outlet) {
+        s_think (consumer);
+        return;  //  done when the reply is synced
+    }
     trn_outcome_t outcome = TRN_ACCEPTED;
     if (!consumer->peer->drain_mode) {
         if (sim_chance (world, manner->requeue_per_mille)) {
@@ -319,6 +330,11 @@ s_on_think (sim_world_t *world, const sim_event_t *event)
         } else if (sim_chance (world, manner->reject_per_mille)) {
             outcome = TRN_REJECTED;
         }
+    }
+    if (consumer->serves && outcome == TRN_ACCEPTED) {
+        sim_request_answer (consumer, index);
+        s_think (consumer);
+        return;
     }
     const size_t stretch = s_stretch (consumer, index);
     const size_t count

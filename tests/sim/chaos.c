@@ -26,7 +26,7 @@ s_on_burst (sim_world_t *world, const sim_event_t *event)
     if (peer->outbox_count) {
         sim_outbox_t *outbox
             = &peer->outboxes[sim_random (world, 0, peer->outbox_count - 1)];
-        if (outbox->backlog < 100 && !outbox->source) {
+        if (outbox->backlog < 100 && !outbox->source && !outbox->replies) {
             sim_app_produce (outbox, CHAOS_PICK (world, 1, 3, 10, 30));
         }
     }

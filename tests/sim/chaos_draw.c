@@ -171,6 +171,44 @@ s_draw_exchange (chaos_t *self)
     }
 }
 
+//  A service, who serves it, and who asks it durably.
+static void
+s_draw_service (chaos_t *self)
+{
+    sim_world_t *world = &self->world;
+    if (!sim_chance (world, 400)) {
+        return;
+    }
+    sim_ledger_expect_order (world->ledger, false);
+    const unsigned peers = world->peer_count;
+    const unsigned askers = (unsigned) sim_random (world, 1, 2);
+    s_draw_undertaker (world, world->peers[sim_random (world, 0, peers - 1)],
+                       CHAOS_SERVICE);
+    for (unsigned index = 0; index < askers; index++) {
+        sim_peer_t *peer = world->peers[index];
+        sim_outbox_t *outbox = sim_peer_add_outbox (peer, CHAOS_SERVICE);
+        outbox->asks = true;
+        outbox->size_max = (uint32_t) CHAOS_PICK (world, 10, 100, 1500);
+        s_draw_policy (world, &outbox->policy);
+        char desk[TRN_NAME_MAX + 2];
+        snprintf (desk, sizeof desk, "@%s", peer->name);
+        sim_consumer_t *consumer = sim_peer_add_consumer (
+            peer, desk, (uint32_t) CHAOS_PICK (world, 2, 50, 1000), 1000000);
+        s_draw_manner (world, consumer);
+        consumer->manner.reject_per_mille = 0;
+    }
+    const unsigned servers = (unsigned) sim_random (world, 1, 2);
+    for (unsigned index = 0; index < servers; index++) {
+        sim_peer_t *peer = world->peers[(askers + index) % peers];
+        peer->replies_max = CHAOS_PICK (world, 0, 3, 20);
+        sim_consumer_t *consumer = sim_peer_add_consumer (
+            peer, CHAOS_SERVICE, (uint32_t) CHAOS_PICK (world, 1, 7, 16),
+            1000000);
+        s_draw_manner (world, consumer);
+        consumer->serves = true;
+    }
+}
+
 void
 chaos_draw (chaos_t *self)
 {
@@ -195,4 +233,5 @@ chaos_draw (chaos_t *self)
     s_draw_fleet (self);
     self->enabled[CHAOS_BIND] = false;
     s_draw_exchange (self);
+    s_draw_service (self);
 }

@@ -43,6 +43,34 @@ s_end (chaos_t *self, sim_peer_t *peer, sim_end_t end)
     s_restart_later (self, peer);
 }
 
+//  It dies, comes back, and after a moment that may let it do something it dies
+//  again, so many times.
+static void
+s_on_again (sim_world_t *world, const sim_event_t *event)
+{
+    sim_peer_t *peer = event->object;
+    const bool calm = peer->drain_mode;
+    if (peer->up && !calm) {
+        sim_peer_end (peer, sim_chance (world, 700) ? SIM_KILL : SIM_CRASH);
+    }
+    if (!peer->up) {
+        sim_peer_start (peer);
+    }
+    if (event->number && !calm) {
+        sim_after (world, (int64_t) CHAOS_PICK (world, 500, 5000, 40000),
+                   s_on_again, NULL, peer, event->number - 1);
+    } else if (!peer->up) {
+        chaos_on_restart (world, event);
+    }
+}
+
+static void
+s_die_again (chaos_t *self, sim_peer_t *peer, uint64_t times)
+{
+    sim_trace (&self->world, "fault %s dies again and again", peer->name);
+    sim_after (&self->world, 0, s_on_again, NULL, peer, times);
+}
+
 static void
 s_on_unblock (sim_world_t *world, const sim_event_t *event)
 {
@@ -274,6 +302,9 @@ s_strike (chaos_t *self, chaos_kind_t kind)
         break;
     case CHAOS_STOP: s_end (self, peer, SIM_STOP); break;
     case CHAOS_KILL: s_end (self, peer, SIM_KILL); break;
+    case CHAOS_AGAIN:
+        s_die_again (self, peer, CHAOS_PICK (world, 3, 10, 40));
+        break;
     case CHAOS_CRASH: s_end (self, peer, SIM_CRASH); break;
     case CHAOS_PAUSE:
         peer->paused_until_us

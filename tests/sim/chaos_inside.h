@@ -21,6 +21,7 @@ typedef enum {
     CHAOS_PARTITION,  //  both directions hang
     CHAOS_STOP,       //  a clean restart
     CHAOS_KILL,
+    CHAOS_AGAIN,  //  a peer dies again and again
     CHAOS_CRASH,
     CHAOS_PAUSE,      //  SIGSTOP
     CHAOS_LEAVE,      //  a consumer leaves and comes back
@@ -58,6 +59,7 @@ typedef struct {
 } chaos_t;
 
 #define CHAOS_EXCHANGE "news"
+#define CHAOS_SERVICE "sums"
 
 //  Queue of the exchange, by any number.
 const char *

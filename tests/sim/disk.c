@@ -91,6 +91,9 @@ s_on_sync (sim_world_t *world, const sim_event_t *event)
     if (outbox->source) {
         sim_grave_on_synced (outbox);
     }
+    if (outbox->replies) {
+        sim_request_on_synced (outbox);
+    }
     if (rc == 1
         || trn_log_synced (outbox->log) < trn_log_appended (outbox->log)) {
         sim_after (world, rc < 0 ? 20000 : s_disk_time (outbox), s_on_write,

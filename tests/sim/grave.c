@@ -10,7 +10,6 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "support/disk_faulty.h"
 
 #include <tern/error.h>
 
@@ -23,13 +22,6 @@
 enum {
     KEY_SIZE = 13  //  outbox u8, number u32, seq u64
 };
-
-static void
-s_on_ruin (sim_world_t *world, const sim_event_t *event)
-{
-    (void) world;
-    sim_peer_end (event->peer, SIM_CRASH);
-}
 
 //  Its dead letters, open; NULL if the disk would not let them.
 static sim_outbox_t *
@@ -46,17 +38,7 @@ s_grave (sim_outbox_t *source)
         grave->policy.terminal = true;
         source->grave = grave;
     }
-    sim_outbox_t *grave = source->grave;
-    if (grave->log || (!grave->ruined && sim_peer_open_outbox (peer, grave))) {
-        return grave;
-    }
-    //  What a failed call has left on the disk nobody knows: as when a log
-    //  fails, the process ends, and does not try again before.
-    if (trn_disk_faulty_hits (peer->disk) && !grave->ruined) {
-        grave->ruined = true;
-        sim_after (peer->world, 0, s_on_ruin, peer, NULL, 0);
-    }
-    return NULL;
+    return sim_outbox_ready (source->grave) ? source->grave : NULL;
 }
 
 int

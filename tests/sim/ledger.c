@@ -45,6 +45,8 @@ typedef struct {
     bool posthumous;          //  its dead letter was sent
     unsigned of_stream;       //  of a dead letter: what it was
     uint64_t of_seq;          //  0: it is none
+    bool asks;                //  it is a request
+    uint64_t answers;         //  it is the reply to this one, 0: no reply
     trn_rule_t rule;
     uint64_t expires_ms;  //  by its own rule or its queue's; 0 never
     bool dropped;         //  expired and settled
@@ -553,6 +555,53 @@ s_check_rules (sim_ledger_t *self, const s_stream_t *stream,
     }
 }
 
+//  Requests ------------------------------------------------------------------
+
+void
+sim_ledger_asks (sim_ledger_t *self, unsigned number)
+{
+    s_stream_t *stream = &self->streams[number];
+    stream->messages[stream->count - 1].asks = true;
+}
+
+void
+sim_ledger_answers (sim_ledger_t *self, unsigned number, uint64_t print)
+{
+    s_stream_t *stream = &self->streams[number];
+    stream->messages[stream->count - 1].answers = print;
+}
+
+static bool
+s_is_answered (const sim_ledger_t *self, uint64_t print)
+{
+    for (unsigned index = 0; index < self->stream_count; index++) {
+        const s_stream_t *stream = &self->streams[index];
+        for (size_t at = 0; at < stream->count; at++) {
+            const s_message_t *reply = &stream->messages[at];
+            if (reply->answers == print
+                && (reply->accepted || (reply->gone && reply->synced))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void
+s_check_answers (sim_ledger_t *self, const s_stream_t *stream)
+{
+    for (size_t at = 0; at < stream->count; at++) {
+        const s_message_t *request = &stream->messages[at];
+        if (request->asks && request->accepted && !request->gone
+            && !s_is_answered (self, request->print)) {
+            sim_fail (self->world,
+                      "L-answer: nobody heard a reply to %s %" PRIu64,
+                      stream->outbox, request->seq);
+            return;
+        }
+    }
+}
+
 //  Dead letters -------------------------------------------------------------
 
 void
@@ -960,6 +1009,7 @@ sim_ledger_finish (sim_ledger_t *self)
                 return;
             }
         }
+        s_check_answers (self, stream);
     }
 }
 

@@ -21,6 +21,8 @@
 //                  accepted, dead, or dropped
 //      L-urgent    nothing is sent for the first time while something more urgent
 //                  waits
+//      L-answer    a request that was accepted has a reply that was accepted, or
+//                  that was synced and went with its disk
 //      L-dead      a message dies once; its dead letter is not sent before its
 //                  queue durably forgot it, and it is not sent itself after
 //
@@ -116,6 +118,14 @@ sim_ledger_rule (sim_ledger_t *self, unsigned stream,
 //  What is not plain about the message that was published last.
 void
 sim_ledger_ruled (sim_ledger_t *self, unsigned stream, const trn_rule_t *rule);
+
+//  The message that was published last is a request, or a reply to the one with
+//  this print.
+void
+sim_ledger_asks (sim_ledger_t *self, unsigned stream);
+
+void
+sim_ledger_answers (sim_ledger_t *self, unsigned stream, uint64_t print);
 
 //  A message died and is this one of another stream now; that is synced.
 void

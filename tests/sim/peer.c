@@ -323,6 +323,30 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
     return outbox->log && rc == 0;
 }
 
+static void
+s_on_ruin (sim_world_t *world, const sim_event_t *event)
+{
+    (void) world;
+    sim_peer_end (event->peer, SIM_CRASH);
+}
+
+bool
+sim_outbox_ready (sim_outbox_t *outbox)
+{
+    sim_peer_t *peer = outbox->peer;
+    if (outbox->log
+        || (!outbox->ruined && sim_peer_open_outbox (peer, outbox))) {
+        return true;
+    }
+    //  What a failed call has left on the disk nobody knows: as when a log
+    //  fails, the process ends, and does not try again before.
+    if (trn_disk_faulty_hits (peer->disk) && !outbox->ruined) {
+        outbox->ruined = true;
+        sim_after (peer->world, 0, s_on_ruin, peer, NULL, 0);
+    }
+    return false;
+}
+
 //  A life that did not come about: as if the process had been killed.
 static bool
 s_give_up (sim_peer_t *self)

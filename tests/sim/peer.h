@@ -19,7 +19,7 @@
 #include "core/router.h"
 #include "store/log.h"
 
-#define SIM_OUTBOXES_MAX 12
+#define SIM_OUTBOXES_MAX 24
 #define SIM_CONSUMERS_MAX 12
 #define SIM_BRANCHES_MAX 4
 #define SIM_CHUNKS 4
@@ -37,6 +37,11 @@ typedef struct {
     bool redelivered;
     bool taken;  //  the application has looked at it
     char *text;  //  body, in stories only; owned
+
+    //  Of a request.
+    const sim_peer_t *asker;
+    const struct sim_outbox *outlet;  //  where the reply is, NULL: none yet
+    uint64_t reply_seq;
 } sim_hand_t;
 
 //  How an application consumes by itself.
@@ -53,6 +58,7 @@ typedef struct {
     char queue[TRN_NAME_MAX + 2];
     uint32_t prefetch, bytes;
     bool wanted;           //  consumes whenever its peer is up
+    bool serves;           //  these are requests: accepted when replied to
     trn_consumer_id_t id;  //  0: not now
     sim_manner_t manner;
     sim_hand_t *hands;  //  in order of arrival
@@ -107,6 +113,8 @@ struct sim_outbox {
     uint64_t backlog;          //  messages the application still wants to send
     uint32_t size_max;         //  of their bodies
     unsigned ruled_per_mille;  //  of them are not plain
+    bool asks;                 //  they are requests
+    bool replies;              //  it is a private queue, of a peer that asked
     bool producing;            //  an event is asked for
     bool ruined;               //  its opening met a fault: not in this life
     bool disk_busy;            //  a write or sync is asked for
@@ -169,7 +177,8 @@ struct sim_peer {
     unsigned outbox_count;
     sim_consumer_t consumers[SIM_CONSUMERS_MAX];
     unsigned consumer_count;
-    bool drain_mode;  //  applications accept everything, quickly
+    uint64_t replies_max;  //  limit of an outbox of replies, 0: none
+    bool drain_mode;       //  applications accept everything, quickly
 
     trn_bindings_t *bindings;  //  as it has heard, in this life; owned
     bool bindings_known;
@@ -219,6 +228,11 @@ sim_peer_add_consumer (sim_peer_t *self, const char *queue, uint32_t prefetch,
 //  Open its log and tell the engine of it.  False: not now.
 bool
 sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox);
+
+//  Open it now, in the middle of a life, if it is not.  False if the disk would
+//  not let it; then the life may soon be over.
+bool
+sim_outbox_ready (sim_outbox_t *outbox);
 
 //  Begin a life.  False if the disk would not let it; try again later.
 bool
@@ -365,6 +379,24 @@ sim_rule_get (const trn_record_t *record, trn_rule_t *rule,
 //  not let us read them.
 bool
 sim_rule_recall (sim_outbox_t *outbox);
+
+//  request.c: durable requests -----------------------------------------------
+
+//  A body that is about to be published is a request of this peer; whose it is.
+void
+sim_request_mark (const sim_outbox_t *outbox, uint8_t *body, uint32_t size);
+
+const sim_peer_t *
+sim_request_asker (const sim_world_t *world, const uint8_t *body,
+                   uint32_t size);
+
+//  Publish the reply to this hand, if the disk allows.
+void
+sim_request_answer (sim_consumer_t *consumer, size_t index);
+
+//  Replies are synced: their requests are done.
+void
+sim_request_on_synced (sim_outbox_t *outlet);
 
 //  app.c: the applications ------------------------------------------------
 

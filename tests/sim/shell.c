@@ -226,6 +226,10 @@ s_deliver (sim_peer_t *self, const trn_action_t *action)
             } else {
                 sim_exchange_stream_name (outbox, consumer->queue, hand.outbox);
             }
+            if (consumer->serves) {
+                hand.asker = sim_request_asker (self->world, record.body,
+                                                record.body_size);
+            }
             if (self->keep_texts) {
                 hand.text = trn_strndup ((const char *) record.body,
                                          record.body_size);
