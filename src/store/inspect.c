@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "store/cell.h"
 #include "store/io.h"
+#include "store/selection.h"
 #include "store/survey.h"
 #include "wire/props.h"
 
@@ -337,6 +338,25 @@ s_fill_info (tern_store_t *self, const trn_inspect_cells_t *cells,
     }
 }
 
+//  What queues were given of the past.
+static int
+s_verify_pasts (tern_store_t *self, const trn_inspect_cells_t *cells,
+                tern_outbox_info_t *info)
+{
+    uint32_t number = 0;
+    const int rc = trn_selection_each (
+        self->disk, cells->dir,
+        trn_log_state_seed (cells->meta.store_uuid, cells->meta.name), NULL,
+        NULL, &number);
+    if (rc == TERN_ECORRUPT && info->health != TERN_OUTBOX_CORRUPT) {
+        char problem[40];
+        snprintf (problem, sizeof problem, "past-%08" PRIx32 " is damaged",
+                  number);
+        s_corrupt (info, problem);
+    }
+    return rc == TERN_ECORRUPT ? TERN_OK : rc;
+}
+
 static int
 s_verify_once (tern_store_t *self, const trn_inspect_box_t *box,
                tern_outbox_info_t *info)
@@ -365,7 +385,7 @@ s_verify_once (tern_store_t *self, const trn_inspect_box_t *box,
         rc = trn_survey (&survey);
         if (rc == 0 || rc == TERN_ECORRUPT) {
             s_fill_info (self, &cells, &survey, rc, info);
-            rc = 0;
+            rc = s_verify_pasts (self, &cells, info);
         }
         trn_survey_clear (&survey);
     }

@@ -59,6 +59,7 @@ trn_outbox_destroy (trn_outbox_t **self_p)
         return;
     }
     trn_reads_clear (self);
+    trn_selections_clear (self);
     trn_log_abandon (&self->log);
     free (self->save.bytes);
     free (self->last_state);

@@ -21,6 +21,7 @@
 
 #include "store/bodies.h"
 #include "store/log.h"
+#include "store/selection.h"
 
 typedef struct trn_store trn_store_t;
 typedef struct trn_outbox trn_outbox_t;
@@ -164,6 +165,26 @@ trn_outbox_time (trn_outbox_t *self, uint64_t *seq_p);
 
 int
 trn_outbox_fetch (trn_outbox_t *self, uint64_t *seq_p, trn_chunk_t **chunk_p);
+
+//  Keep what a queue was given of the past, in the background; on a full disk
+//  that waits.  When it is durable, or cannot be, the owner is notified, and told
+//  by selected (): 1 and the queue's number, a negative error and the number, or
+//  0 when there is no more to tell.  Actor.
+void
+trn_outbox_select (trn_outbox_t *self, const trn_selection_t *selection);
+
+int
+trn_outbox_selected (trn_outbox_t *self, uint32_t *number_p);
+
+//  Nobody needs it any more.  Actor.
+void
+trn_outbox_unselect (trn_outbox_t *self, uint32_t number);
+
+//  What was kept in earlier lives, as trn_selection_each ().  The opening thread,
+//  before anything is selected.
+int
+trn_outbox_selections (trn_outbox_t *self, trn_selection_fn *fn, void *arg,
+                       char *why, size_t why_size);
 
 //  Was a notification about this outbox, since the last time it was asked?
 bool

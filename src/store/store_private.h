@@ -3,6 +3,7 @@
 //      store.c     identity, lock, opening and closing
 //      outbox.c    what the actor and the appenders call
 //      reads.c     what the actor wants read, and reading it
+//      selections.c  what queues were given of the past
 //      threads.c   the syncer and the writer
 //
 //  Locks: an outbox's lock and the store's lock are never held together, and
@@ -72,6 +73,8 @@ typedef struct {
     bool waits;
 } trn_save_request_t;
 
+typedef struct trn_selection_job trn_selection_job_t;
+
 //  Which thread an outbox waits for.
 typedef enum {
     TRN_FOR_SYNCER,
@@ -102,7 +105,9 @@ struct trn_outbox {
     trn_save_request_t save;
     uint8_t *last_state;  //  what closing says again
     size_t last_state_size;
-    bool stated;  //  it says all that was sent
+    bool stated;                     //  it says all that was sent
+    trn_selection_job_t *selecting;  //  in order
+    trn_selection_job_t *selected;   //  the owner has not asked yet
 
     bool stuck;               //  disk full; the writer's own
     atomic_bool news;         //  the owner was notified and has not looked
@@ -164,6 +169,13 @@ trn_reads_serve (trn_outbox_t *self);
 
 void
 trn_reads_clear (trn_outbox_t *self);
+
+//  The same of its selections.  0, or TERN_EFULL: some wait for room.
+int
+trn_selections_serve (trn_outbox_t *self);
+
+void
+trn_selections_clear (trn_outbox_t *self);
 
 //  Tell the owner that there is news.
 void

@@ -4,8 +4,8 @@
 //               there is more (group commit: one sync covers what came during
 //               the last)
 //      writer   reads, writes what grows while the syncer waits for the disk,
-//               readies the next segments, saves states; and when the disk is
-//               full, tries again every while
+//               readies the next segments, saves states and selections; and
+//               when the disk is full, tries again every while
 //
 //  Each has a list of outboxes, so that a thousand quiet ones cost nothing.
 //
@@ -225,11 +225,12 @@ s_write_one (trn_outbox_t *self)
         //  The syncer may have been here when there was no space.
         trn_outbox_mark (self, TRN_FOR_SYNCER);
     }
+    const int selected = trn_selections_serve (self);
     const int saved = s_serve_save (self);
     const int prepared = trn_log_prepare (self->log);
     s_told (self, prepared);
-    self->stuck
-        = pushed == TERN_EFULL || saved == TERN_EFULL || prepared == TERN_EFULL;
+    self->stuck = pushed == TERN_EFULL || selected == TERN_EFULL
+                  || saved == TERN_EFULL || prepared == TERN_EFULL;
     if (self->stuck) {
         s_yield_all (self->store);
     }
