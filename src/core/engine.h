@@ -29,6 +29,7 @@
 #define TRN_ENGINE_H
 
 #include "base/ranges.h"
+#include "base/seqset.h"
 #include "core/policy.h"
 #include "wire/frame.h"
 
@@ -301,15 +302,48 @@ trn_engine_add_exchange (trn_engine_t *self, const char *name, bool routed,
                          const uint8_t *state, size_t size,
                          trn_outbox_id_t *outbox_p);
 
-//  One more queue of an exchange, from seq on; high + 1: only what is new.  Of its
-//  past the shell says by on_message () what is ruled, before any action is taken;
-//  of a routed one, whose earlier targets cannot name it, that is everything, up
-//  to high.  Known already: its number.  Numbers are from 1 on and are never used
-//  again in this outbox.  TERN_ETOOBIG: too many.
+//  One more queue of an exchange, from seq on; high + 1: only what is new.  Of
+//  what it begins with in the past the shell says more by on_past ().  Known
+//  already: its number.  Numbers are from 1 on and are never used again in this
+//  outbox.  TERN_ETOOBIG: too many.
 int
 trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
                       const char *queue, uint64_t from, uint32_t *number_p,
                       int64_t now_ms);
+
+//  What a queue that was just added gets of the past.  Of a routed outbox the
+//  targets of that time cannot name it: so the shell has chosen, and says in a
+//  later life by on_message () that it is a target of what it chose now.
+typedef struct {
+    uint32_t number;          //  of the queue
+    uint64_t to;              //  the past ends here; may lie behind high
+    const trn_seqset_t *own;  //  what of it is for this queue; nothing else is
+    const trn_rule_t *rules;  //  of that, what is ruled, in order; no targets
+    size_t rule_count;
+    bool withheld;  //  nothing is given out and no state knows the queue before
+                    //  the shell has stored its choice, see on_past_kept ()
+} trn_engine_past_t;
+
+//  After add_queue () and before any action is taken.
+void
+trn_engine_on_past (trn_engine_t *self, trn_outbox_id_t outbox,
+                    const trn_engine_past_t *past);
+
+//  What was chosen is durable.  A queue that is gone is ignored.
+void
+trn_engine_on_past_kept (trn_engine_t *self, trn_outbox_id_t outbox,
+                         uint32_t number, int64_t now_ms);
+
+//  The first seq from here on that is in no gap.
+uint64_t
+trn_engine_after_gap (const trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint64_t seq);
+
+//  Has the queue of this number settled all up to here, or has it gone, so that
+//  a later life does not have to know what was chosen?
+bool
+trn_engine_past_over (const trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint32_t number, uint64_t to);
 
 //  It is not bound any more: what waits for it is dropped, counted, reported.
 void

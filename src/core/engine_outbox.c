@@ -198,6 +198,9 @@ trn_engine_state (trn_engine_t *self, trn_outbox_id_t outbox, bool closing,
     publication->saving = true;  //  also one that the owner takes unasked
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
+        if (sub->withheld) {
+            continue;
+        }
         trn_subscription_saving (sub);
         if (sub->cut) {
             trn_action_t *report = trn_engine_report (self, TRN_COUNTS_CUT);

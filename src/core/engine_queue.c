@@ -175,6 +175,58 @@ trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
     return 0;
 }
 
+void
+trn_engine_on_past (trn_engine_t *self, trn_outbox_id_t outbox,
+                    const trn_engine_past_t *past)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    assert (past && past->own && (past->rules || !past->rule_count));
+    trn_subscription_t *sub = trn_publication_queue (publication, past->number);
+    assert (sub && sub->unknown);
+    const uint64_t wall_ms = trn_engine_wall (self);
+    trn_subscription_begin (sub, past->own, past->to, publication->routed);
+    for (size_t index = 0; index < past->rule_count; index++) {
+        trn_ready_add (sub, &past->rules[index], publication->high, wall_ms);
+    }
+    sub->told = past->to > sub->told ? past->to : sub->told;
+    sub->withheld = past->withheld;
+    trn_engine_stale (self, publication);
+    trn_publication_touch (self, publication);
+    trn_dispatch_touch (self, sub);
+}
+
+void
+trn_engine_on_past_kept (trn_engine_t *self, trn_outbox_id_t outbox,
+                         uint32_t number, int64_t now_ms)
+{
+    trn_publication_t *publication = s_publication (self, outbox);
+    trn_engine_advance (self, now_ms);
+    trn_subscription_t *sub = trn_publication_queue (publication, number);
+    if (sub && sub->withheld) {
+        sub->withheld = false;
+        trn_publication_urge (self, publication);
+    }
+}
+
+uint64_t
+trn_engine_after_gap (const trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint64_t seq)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    trn_range_t open = {seq, seq};
+    (void) trn_ranges_first_out (&publication->gaps, seq, TRN_SEQ_MAX, &open);
+    return open.from;
+}
+
+bool
+trn_engine_past_over (const trn_engine_t *self, trn_outbox_id_t outbox,
+                      uint32_t number, uint64_t to)
+{
+    const trn_publication_t *publication = s_publication (self, outbox);
+    const trn_subscription_t *sub = trn_publication_queue (publication, number);
+    return !sub || sub->durable_low > to;
+}
+
 //  Nobody is given anything of it any more.
 static void
 s_end_flows (trn_engine_t *self, const trn_subscription_t *sub)

@@ -209,11 +209,25 @@ s_put_subscription (uint8_t *at, trn_subscription_t *sub, size_t spare)
     return at + counts_size;
 }
 
-static bool
-s_has_losses (const trn_publication_t *publication)
+//  Those that a state may know.
+static trn_list_t
+s_said (const trn_publication_t *publication)
 {
+    trn_list_t said = {0};
     for (size_t index = 0; index < publication->subs.count; index++) {
-        const trn_subscription_t *sub = publication->subs.at[index];
+        trn_subscription_t *sub = publication->subs.at[index];
+        if (!sub->withheld) {
+            trn_list_add (&said, sub);
+        }
+    }
+    return said;
+}
+
+static bool
+s_has_losses (const trn_list_t *subs)
+{
+    for (size_t index = 0; index < subs->count; index++) {
+        const trn_subscription_t *sub = subs->at[index];
         if (sub->lost.total) {
             return true;
         }
@@ -222,13 +236,14 @@ s_has_losses (const trn_publication_t *publication)
 }
 
 static size_t
-s_put_header (uint8_t *at, const trn_publication_t *publication)
+s_put_header (uint8_t *at, const trn_publication_t *publication,
+              const trn_list_t *subs)
 {
     at[0] = VERSION;
     at[1] = (uint8_t) ((publication->exchange ? EXCHANGE : 0)
                        | (publication->routed ? ROUTED : 0)
-                       | (s_has_losses (publication) ? LOSSES : 0));
-    trn_put_u16 (at + 2, (uint16_t) publication->subs.count);
+                       | (s_has_losses (subs) ? LOSSES : 0));
+    trn_put_u16 (at + 2, (uint16_t) subs->count);
     trn_put_u32 (at + 4, publication->sub_number);
     trn_put_u64 (at + 8, publication->given);
     return HEADER + trn_policy_encode (&publication->policy, at + HEADER);
@@ -239,23 +254,24 @@ trn_state_encode (trn_publication_t *publication, uint8_t *buffer,
                   size_t capacity)
 {
     assert (publication && buffer && capacity >= HEADER + TRN_POLICY_SIZE_MAX);
-    const trn_list_t *subs = &publication->subs;
-    const size_t header = s_put_header (buffer, publication);
+    trn_list_t subs = s_said (publication);
+    const size_t header = s_put_header (buffer, publication, &subs);
     size_t fixed = header;
-    for (size_t index = 0; index < subs->count; index++) {
-        fixed += s_fixed_size (subs->at[index]);
+    for (size_t index = 0; index < subs.count; index++) {
+        fixed += s_fixed_size (subs.at[index]);
     }
     assert (fixed <= capacity);
     size_t spare = capacity - fixed;
 
     uint8_t *at = buffer + header;
-    for (size_t index = 0; index < subs->count; index++) {
+    for (size_t index = 0; index < subs.count; index++) {
         //  What one does not need of its share, the next may use.
-        trn_subscription_t *sub = subs->at[index];
+        trn_subscription_t *sub = subs.at[index];
         const uint8_t *start = at;
-        at = s_put_subscription (at, sub, spare / (subs->count - index));
+        at = s_put_subscription (at, sub, spare / (subs.count - index));
         spare -= (size_t) (at - start) - s_fixed_size (sub);
     }
+    trn_list_clear (&subs);
     return (size_t) (at - buffer);
 }
 

@@ -368,6 +368,23 @@ trn_subscription_skip (trn_subscription_t *self, uint64_t from, uint64_t to)
     }
 }
 
+void
+trn_subscription_begin (trn_subscription_t *self, const trn_seqset_t *own,
+                        uint64_t to, bool foreign)
+{
+    assert (self && own);
+    trn_range_t part;
+    for (uint64_t from = self->low;
+         from <= to && trn_seqset_first_out (own, from, to, &part);
+         from = part.to + 1) {
+        if (foreign) {
+            trn_subscription_skip (self, part.from, part.to);
+        } else {
+            trn_subscription_settle (self, part.from, part.to);
+        }
+    }
+}
+
 uint64_t
 trn_subscription_purge (trn_subscription_t *self, uint64_t high)
 {

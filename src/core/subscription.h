@@ -110,6 +110,7 @@ typedef struct {
     //  it, and another that begins in its place would not say what was sent.
     bool unknown;
     bool introduced;  //  the state that is being saved knows it
+    bool withheld;    //  no state may know it, see trn_engine_on_past ()
 
     trn_lost_t lost;  //  to its limit or to time
 
@@ -210,6 +211,12 @@ trn_subscription_resume (trn_subscription_t *self, uint64_t from, uint64_t to,
 //  Never meant for this queue: nothing of it was given out.
 void
 trn_subscription_skip (trn_subscription_t *self, uint64_t from, uint64_t to);
+
+//  It has just begun: its past is up to seq, and of that it gets its own.  What it
+//  does not get was never for it, or (unless foreign) is settled.
+void
+trn_subscription_begin (trn_subscription_t *self, const trn_seqset_t *own,
+                        uint64_t to, bool foreign);
 
 //  Drop all that waits, up to high.  Returns how many.
 uint64_t

@@ -2,6 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "base/bytes.h"
 #include "core/rng.h"
 #include "core/ruled.h"
 #include "support/core_world.h"
@@ -706,26 +707,128 @@ test_a_routed_message_goes_where_it_says (void **state)
     assert_int_equal (shop->maker->processed, 4);
 }
 
-//  What is not said when a later one is goes to no queue.
+//  3 and 5 of what there is up to 6 were chosen for the queue, 3 urgent.
+static void
+s_tell_past (shop_t *shop, uint32_t number, bool withheld)
+{
+    trn_seqset_t own = {0};
+    trn_seqset_add (&own, 3, 3);
+    trn_seqset_add (&own, 5, 5);
+    const trn_rule_t rule = {.seq = 5, .priority = 9};
+    const trn_engine_past_t past = {.number = number,
+                                    .to = 6,
+                                    .own = &own,
+                                    .rules = &rule,
+                                    .rule_count = 1,
+                                    .withheld = withheld};
+    trn_engine_on_past (shop->maker->engine, shop->maker->outbox, &past);
+    trn_seqset_clear (&own);
+}
+
+//  A routed exchange with messages 1 to 6 for "mail", and "jobs" that begins with
+//  the second of them.
+static uint32_t
+s_begin_late (shop_t *shop)
+{
+    s_add_exchange (shop, true);
+    const uint32_t one = s_add_queue (shop, "mail", 1);
+    for (unsigned count = 0; count < 6; count++) {
+        s_publish (shop, (trn_rule_t) {.targets = &one, .target_count = 1});
+    }
+    return s_add_queue (shop, "jobs", 2);
+}
+
 static void
 test_a_new_queue_of_a_routed_exchange_is_told_its_past (void **state)
 {
     shop_t *shop = *state;
+    const uint32_t two = s_begin_late (shop);
+    s_tell_past (shop, two, false);
+    s_open (shop, 10);
+    EXPECT (shop, 5, 3);
+    assert_int_equal (peer_outbox_stats (shop->maker).waiting, 6);
+    //  What comes next goes where it says.
+    s_publish (shop, (trn_rule_t) {.targets = &two, .target_count = 1});
+    world_settle (shop->world);
+    EXPECT (shop, 5, 3, 7);
+    peer_settle (shop->taker, 3, TRN_ACCEPTED);
+    world_wait (shop->world, 1000);
+    assert_true (trn_engine_past_over (shop->maker->engine, shop->maker->outbox,
+                                       two, 6));
+}
+
+//  The past may end behind what the engine has heard of.
+static void
+test_a_past_may_end_behind_high (void **state)
+{
+    shop_t *shop = *state;
     s_add_exchange (shop, true);
     const uint32_t one = s_add_queue (shop, "mail", 1);
-    for (unsigned count = 0; count < 5; count++) {
+    for (unsigned count = 0; count < 4; count++) {
         s_publish (shop, (trn_rule_t) {.targets = &one, .target_count = 1});
     }
-    const uint32_t two = s_add_queue (shop, "jobs", 2);
-    const uint64_t said[] = {3, 5};
-    for (size_t index = 0; index < 2; index++) {
-        const trn_rule_t rule
-            = {.seq = said[index], .targets = &two, .target_count = 1};
-        trn_engine_on_message (shop->maker->engine, shop->maker->outbox, &rule);
-    }
+    s_tell_past (shop, s_add_queue (shop, "jobs", 2), false);
     s_open (shop, 10);
+    EXPECT (shop, 3);
+    s_publish (shop, (trn_rule_t) {.targets = &one, .target_count = 1});
+    s_publish (shop, (trn_rule_t) {.targets = &one, .target_count = 1});
+    world_settle (shop->world);
     EXPECT (shop, 3, 5);
-    assert_int_equal (peer_outbox_stats (shop->maker).waiting, 5);
+}
+
+//  Of a fanout what is not chosen, too old, is settled.
+static void
+test_a_new_queue_of_a_fanout_is_told_the_rules_of_its_past (void **state)
+{
+    shop_t *shop = *state;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "mail", 1);
+    peer_publish (shop->maker, "#news", 6);
+    s_tell_past (shop, s_add_queue (shop, "jobs", 2), false);
+    s_open (shop, 10);
+    EXPECT (shop, 5, 3);
+    peer_publish (shop->maker, "#news", 1);
+    world_settle (shop->world);
+    EXPECT (shop, 5, 3, 7);
+}
+
+//  As long as nobody would know in a later life what was chosen, no state says
+//  that the queue is there, and nothing of it is given out.
+static void
+test_a_queue_waits_for_its_past_to_be_kept (void **state)
+{
+    static uint8_t buffer[65536];
+    shop_t *shop = *state;
+    trn_engine_t *maker = shop->maker->engine;
+    const uint32_t two = s_begin_late (shop);
+    const trn_outbox_id_t outbox = shop->maker->outbox;
+    s_tell_past (shop, two, true);
+    s_open (shop, 10);
+    world_wait (shop->world, 2000);
+    assert_int_equal (shop->taker->hand_count, 0);
+    assert_false (trn_engine_past_over (maker, outbox, two, 6));
+    uint64_t low = 0;
+    uint64_t stamp = 0;
+    assert_int_not_equal (trn_engine_state (maker, outbox, false, buffer,
+                                            sizeof buffer, &low, &stamp),
+                          0);
+    assert_int_equal (trn_get_u16 (buffer + 2), 1);
+    assert_int_equal (low, 1);
+    trn_engine_on_saved (maker, outbox, stamp, shop->world->now_ms);
+    world_wait (shop->world, 2000);
+    assert_int_equal (shop->taker->hand_count, 0);
+
+    trn_engine_on_past_kept (maker, outbox, two, shop->world->now_ms);
+    world_wait (shop->world, 2000);
+    EXPECT (shop, 5, 3);
+    assert_int_not_equal (trn_engine_state (maker, outbox, false, buffer,
+                                            sizeof buffer, &low, &stamp),
+                          0);
+    assert_int_equal (trn_get_u16 (buffer + 2), 2);
+    //  One that has gone meanwhile is nobody's.
+    trn_engine_remove_queue (maker, outbox, two, shop->world->now_ms);
+    trn_engine_on_past_kept (maker, outbox, two, shop->world->now_ms);
+    assert_true (trn_engine_past_over (maker, outbox, two, 6));
 }
 
 static void
@@ -849,6 +952,10 @@ test_a_late_queue_knows_the_gaps (void **state)
                                                &shop->maker->outbox),
                       0);
     trn_ranges_clear (&gaps);
+    assert_int_equal (
+        trn_engine_after_gap (shop->maker->engine, shop->maker->outbox, 2), 4);
+    assert_int_equal (
+        trn_engine_after_gap (shop->maker->engine, shop->maker->outbox, 5), 5);
     s_add_queue (shop, "late", 1);
     world_settle (shop->world);
     assert_int_equal (shop->maker->processed, 3);
@@ -1053,6 +1160,9 @@ main (void)
         TEST (test_an_exchange_gives_each_queue_all_of_it),
         TEST (test_a_routed_message_goes_where_it_says),
         TEST (test_a_new_queue_of_a_routed_exchange_is_told_its_past),
+        TEST (test_a_past_may_end_behind_high),
+        TEST (test_a_new_queue_of_a_fanout_is_told_the_rules_of_its_past),
+        TEST (test_a_queue_waits_for_its_past_to_be_kept),
         TEST (test_a_queue_that_is_unbound_is_gone),
         TEST (test_purging_leaves_what_consumers_hold),
         TEST (test_who_was_away_is_told_what_a_limit_dropped),
