@@ -39,6 +39,7 @@ typedef struct {
     const uint8_t *state;
     size_t state_size;
     int result;
+    char why[200];  //  which past cannot be read, or ""
 } s_adding_t;
 
 static int
@@ -76,6 +77,7 @@ s_add (tern_peer_t *peer, void *arg)
     if (box->inbox) {
         trn_inbox_start (box);
     }
+    trn_past_restore (box);
     trn_ruled_restore (box);
     box->seen = adding->report->high;
     box->opened_at = adding->report->high;
@@ -183,7 +185,7 @@ static int
 s_register (trn_box_t *box, s_adding_t *adding,
             const trn_exchange_spec_t *wanted)
 {
-    const int rc = s_identify (box, adding, wanted);
+    int rc = s_identify (box, adding, wanted);
     if (rc != TERN_OK) {
         return rc;
     }
@@ -192,8 +194,24 @@ s_register (trn_box_t *box, s_adding_t *adding,
         box->peer->unnamed = box;
         return TERN_OK;
     }
+    rc = box->exchange ? trn_past_load (box, adding->why, sizeof adding->why)
+                       : TERN_OK;
+    if (rc != TERN_OK) {
+        return rc;
+    }
     trn_actor_call (box->peer, s_add, adding);
     return adding->result;
+}
+
+static void
+s_explain (const s_adding_t *adding, int rc, char *why, size_t why_size)
+{
+    if (adding->why[0]) {
+        snprintf (why, why_size, "%s", adding->why);
+    } else {
+        snprintf (why, why_size, "%s: settled positions cannot be read: %s",
+                  adding->box->queue, tern_strerror (rc));
+    }
 }
 
 static int
@@ -234,11 +252,13 @@ s_create (tern_peer_t *self, const char *queue,
     int rc = trn_store_outbox (self->store, queue, &config, &box->outbox,
                                &state, &state_size, &report, why, why_size);
     if (rc == TERN_OK) {
-        s_adding_t adding = {box, &report, state, state_size, TERN_OK};
+        s_adding_t adding = {.box = box,
+                             .report = &report,
+                             .state = state,
+                             .state_size = state_size};
         rc = s_register (box, &adding, wanted);
         if (rc != TERN_OK && why && why_size) {
-            snprintf (why, why_size, "%s: settled positions cannot be read: %s",
-                      queue, tern_strerror (rc));
+            s_explain (&adding, rc, why, why_size);
         }
         if (report.torn_bytes) {
             trn_events_addf (&self->events, "TERN-OUTBOX-TORN",
@@ -301,7 +321,7 @@ s_name (tern_peer_t *self, const char *queue, const trn_exchange_spec_t *spec)
     if (box) {
         const trn_log_report_t report
             = {.high = trn_log_appended (trn_outbox_log (box->outbox))};
-        s_adding_t adding = {box, &report, NULL, 0, TERN_OK};
+        s_adding_t adding = {.box = box, .report = &report};
         *link = box->unnamed_next;
         box->producers = 1;
         if (s_register (box, &adding, spec) != TERN_OK) {
@@ -658,6 +678,9 @@ trn_box_disk_news (tern_peer_t *self)
                              trn_outbox_saved (box->outbox), now);
         if (box->large_count) {
             trn_large_saved (box);
+        }
+        if (box->choices) {
+            trn_past_on_disk (box);
         }
     }
     trn_burial_seek (self);

@@ -209,7 +209,6 @@ trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from)
     pthread_mutex_lock (&self->lock);
     s_note_queue (self, number, queue);
     pthread_mutex_unlock (&self->lock);
-    trn_crowd_recount (box, 0);
     return number;
 }
 
@@ -218,9 +217,13 @@ trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from)
 static uint32_t
 s_add_queue (trn_box_t *box, const trn_binding_t *binding)
 {
-    const uint32_t number = s_find_queue (box->exchange, binding->queue);
+    uint32_t number = s_find_queue (box->exchange, binding->queue);
     const uint64_t next = trn_log_appended (trn_outbox_log (box->outbox)) + 1;
-    return number ? number : trn_exchange_add_queue (box, binding->queue, next);
+    if (!number) {
+        number = trn_exchange_add_queue (box, binding->queue, next);
+        trn_crowd_recount (box, 0);
+    }
+    return number;
 }
 
 static void
@@ -290,7 +293,9 @@ s_unbind (trn_box_t *box, const trn_binding_t *binding)
     queue->bindings -= known;
     const bool last = known && !queue->bindings;
     pthread_mutex_unlock (&self->lock);
-    if (last) {
+    //  Bindings are told one by one, and another may follow: before all are told
+    //  for the first time, it is not the last.
+    if (last && atomic_load (&box->peer->bindings_known)) {
         s_remove_queue (box, number);
     }
 }

@@ -63,8 +63,8 @@ trn_exchange_on_binding (trn_box_t *box, const trn_binding_t *binding);
 void
 trn_exchange_on_known (trn_box_t *box);
 
-//  Actor: make the engine know a queue, from this seq on.  Returns its number, 0
-//  if there are too many.
+//  Actor: make the engine know a queue, from this seq on; then count anew what is
+//  ruled.  Returns its number, 0 if there are too many.
 uint32_t
 trn_exchange_add_queue (trn_box_t *box, trn_text_t queue, uint64_t from);
 
@@ -84,6 +84,20 @@ trn_past_unbind (trn_box_t *box, const trn_binding_t *binding);
 
 bool
 trn_past_has (trn_box_t *box, trn_text_t queue);
+
+//  Opening: what queues were given in earlier lives.  0, or as
+//  trn_outbox_selections ().
+int
+trn_past_load (trn_box_t *box, char *why, size_t why_size);
+
+//  Actor: the engine knows the outbox, and not yet what was found in it: add these
+//  queues to the targets of that.
+void
+trn_past_restore (trn_box_t *box);
+
+//  Actor: something is durable.
+void
+trn_past_on_disk (trn_box_t *box);
 
 //  Actor: go on as far as records are at hand.
 void

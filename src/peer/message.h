@@ -61,6 +61,8 @@ typedef struct {
     uint64_t number;   //  of idempotent publishing, 0 none
     const uint32_t *targets;
     size_t target_count;  //  0: not routed
+    uint64_t routes;      //  of the box, before it was routed
+    bool stale;           //  a queue came since: it has to be routed again
 } trn_seal_t;
 
 //  The record as it is stored: its flags and properties, which are built in

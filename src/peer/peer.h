@@ -60,6 +60,7 @@ typedef struct trn_exchange_spec trn_exchange_spec_t;
 
 //  A queue of it that begins in the past, see past.c.
 typedef struct trn_past trn_past_t;
+typedef struct trn_choice trn_choice_t;
 
 //  What makes an outbox an inbox, see inbox.h.
 typedef struct trn_inbox trn_inbox_t;
@@ -102,9 +103,11 @@ typedef struct trn_box {
 
     //  Ruled messages, see ruled.c.
     atomic_bool ruled;       //  there has been one since opening
-    pthread_mutex_t ruling;  //  the next two, and room's
-    trn_rulings_t rulings;   //  appended; the engine is not told yet
-    uint64_t number;         //  the highest one that the application gave
+    pthread_mutex_t ruling;  //  the next three, and room's
+    atomic_uint_fast64_t
+        routes;             //  queues that came while messages were routed
+    trn_rulings_t rulings;  //  appended; the engine is not told yet
+    uint64_t number;        //  the highest one that the application gave
 
     //  How many of them there are, see crowd.c.
     atomic_uint_fast64_t ruled_count;  //  kept, or more; counted anew when full
@@ -131,8 +134,9 @@ typedef struct trn_box {
     bool broken;      //  reading it back failed: deliver no more
     bool read_later;  //  could not be read just now
     trn_chunk_t *chunks[TRN_BOX_CHUNKS];  //  read back, newest first
-    trn_shelf_t *shelf;  //  single records read back; NULL: none yet
-    trn_past_t *pasts;
+    trn_shelf_t *shelf;     //  single records read back; NULL: none yet
+    trn_past_t *pasts;      //  queues to come, see past.c
+    trn_choice_t *choices;  //  what was given to those that came
     trn_numbers_t numbers;
     trn_letter_t *graves;  //  of dead letters: found while opening
     size_t grave_count;

@@ -254,6 +254,9 @@ s_send_ruled (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
         return TERN_ECLOSED;
     }
     const int rc = trn_ruled_send (box, msg, seal, timeout_ms, &sent);
+    if (seal->stale) {
+        return rc;
+    }
     if (rc != TERN_OK) {
         return s_refused (box, rc, sent.size, sent.ruled);
     }
@@ -283,6 +286,14 @@ s_send_sealed (tern_producer_t *self, const tern_msg_t *msg, trn_seal_t *seal,
     return rc;
 }
 
+//  How much of a timeout that is not 0 is left.
+static int
+s_left (int64_t until)
+{
+    const int64_t left = until - trn_clock_ms ();
+    return until == INT64_MAX ? -1 : left > 0 ? (int) left : 0;
+}
+
 //  To the queues of an exchange; which ones is said in targets, the caller's to
 //  clear.
 static int
@@ -292,17 +303,23 @@ s_send_routed (tern_producer_t *self, const tern_msg_t *msg, uint64_t number,
     trn_box_t *box = self->box;
     const int64_t until
         = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
-    const int rc = trn_exchange_route (box, &msg->record, until, targets);
+    trn_seal_t seal = {.number = number, .routes = atomic_load (&box->routes)};
+    int rc = trn_exchange_route (box, &msg->record, until, targets);
     if (rc != TERN_OK) {
         atomic_fetch_add (&box->refused, 1);
         return rc == TERN_EAGAIN && timeout_ms != 0 ? TERN_ETIMEOUT : rc;
     }
-    trn_seal_t seal = {.number = number};
     if (trn_exchange_routed (trn_exchange_spec (box->exchange))) {
         seal.targets = targets->at;
         seal.target_count = targets->count;
     }
-    return s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
+    rc = s_send_sealed (self, msg, &seal, timeout_ms, seq_p);
+    if (!seal.stale) {
+        return rc;
+    }
+    //  Rare: a queue comes once.
+    trn_targets_clear (targets);
+    return s_send_routed (self, msg, number, s_left (until), seq_p, targets);
 }
 
 static int

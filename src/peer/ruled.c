@@ -39,13 +39,6 @@ trn_ruled_found (void *arg, const trn_record_t *record)
     trn_rulings_add (&box->rulings, &ruling);
 }
 
-static bool
-s_is_rule (const trn_rule_t *rule)
-{
-    return rule->due_ms || rule->expires_ms || rule->order || rule->priority
-           || rule->targets;
-}
-
 //  Actor: to be told to the engine when it is durable.
 static void
 s_note_number (trn_box_t *box, uint64_t seq, uint64_t number)
@@ -75,7 +68,7 @@ s_tell (trn_box_t *box, const trn_rulings_t *rulings)
 {
     for (size_t index = 0; index < rulings->count; index++) {
         const trn_ruling_t *ruling = &rulings->at[index];
-        if (s_is_rule (&ruling->rule)) {
+        if (trn_ruling_is_rule (&ruling->rule)) {
             trn_engine_on_message (box->peer->engine, box->id, &ruling->rule);
         }
         if (ruling->body) {
@@ -107,9 +100,15 @@ trn_ruled_restore (trn_box_t *box)
 
 //  Lock held.
 static int
-s_append_alone (trn_box_t *box, trn_record_t *record, uint64_t number,
+s_append_alone (trn_box_t *box, trn_record_t *record, trn_seal_t *seal,
                 trn_ruling_t *ruling, trn_sent_t *sent)
 {
+    const uint64_t number = seal->number;
+    seal->stale
+        = seal->target_count && seal->routes != atomic_load (&box->routes);
+    if (seal->stale) {
+        return TERN_EAGAIN;
+    }
     if (number && number <= box->number) {
         return TERN_OK;
     }
@@ -130,9 +129,9 @@ s_append_alone (trn_box_t *box, trn_record_t *record, uint64_t number,
     return rc;
 }
 
-//  One attempt: TERN_EAGAIN if there is no room now.
+//  One attempt: TERN_EAGAIN if there is no room now, or if it is stale.
 static int
-s_append (trn_box_t *box, trn_record_t *record, uint64_t number,
+s_append (trn_box_t *box, trn_record_t *record, trn_seal_t *seal,
           trn_sent_t *sent)
 {
     trn_ruling_t ruling;
@@ -140,7 +139,7 @@ s_append (trn_box_t *box, trn_record_t *record, uint64_t number,
     sent->seq = 0;
     sent->ruled = trn_crowd_weight (box, &ruling.rule);
     pthread_mutex_lock (&box->ruling);
-    const int rc = s_append_alone (box, record, number, &ruling, sent);
+    const int rc = s_append_alone (box, record, seal, &ruling, sent);
     pthread_mutex_unlock (&box->ruling);
     free (ruling.targets);
     return rc;
@@ -158,7 +157,7 @@ s_try (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
     if (rc == TERN_OK) {
         record.stamp_us = sent->stamp_us;
         sent->size = trn_record_size (&record);
-        rc = s_append (box, &record, seal->number, sent);
+        rc = s_append (box, &record, seal, sent);
     }
     return rc;
 }
@@ -181,7 +180,7 @@ trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
         = timeout_ms < 0 ? INT64_MAX : trn_clock_ms () + timeout_ms;
     trn_propset_t scratch = {0};
     int rc = s_try (box, msg, seal, &scratch, sent);
-    bool again = rc == TERN_EAGAIN;
+    bool again = rc == TERN_EAGAIN && !seal->stale;
     while (again) {
         const int64_t left = until - trn_clock_ms ();
         rc = s_wait_room (box, sent,
@@ -191,7 +190,7 @@ trn_ruled_send (trn_box_t *box, const tern_msg_t *msg, trn_seal_t *seal,
         if (rc == TERN_OK) {
             rc = s_try (box, msg, seal, &scratch, sent);
         }
-        again = rc == TERN_EAGAIN && timeout_ms != 0;
+        again = rc == TERN_EAGAIN && !seal->stale && timeout_ms != 0;
     }
     trn_propset_clear (&scratch);
     return rc == TERN_ETIMEOUT && timeout_ms == 0 ? TERN_EAGAIN : rc;
@@ -203,15 +202,16 @@ trn_ruled_copy (trn_box_t *box, trn_record_t *record, uint64_t *seq_p)
     assert (box && record && seq_p);
     trn_ruling_t ruling;
     trn_ruling_read (record, &ruling);
-    const bool rule = s_is_rule (&ruling.rule);
+    const bool rule = trn_ruling_is_rule (&ruling.rule);
     free (ruling.targets);
     if (!rule) {
         return trn_outbox_append (box->outbox, record, 0, seq_p);
     }
+    trn_seal_t seal = {0};
     trn_sent_t sent = {0};
-    int rc = s_append (box, record, 0, &sent);
+    int rc = s_append (box, record, &seal, &sent);
     if (sent.crowded && trn_crowd_recount (box, sent.ruled)) {
-        rc = s_append (box, record, 0, &sent);
+        rc = s_append (box, record, &seal, &sent);
     }
     *seq_p = sent.seq;
     return rc;

@@ -142,6 +142,35 @@ trn_ruling_read (const trn_record_t *record, trn_ruling_t *ruling)
     }
 }
 
+bool
+trn_ruling_is_rule (const trn_rule_t *rule)
+{
+    assert (rule);
+    return rule->due_ms || rule->expires_ms || rule->order || rule->priority
+           || rule->targets;
+}
+
+void
+trn_ruling_add_target (trn_ruling_t *self, uint32_t target)
+{
+    assert (self && target);
+    size_t place = 0;
+    const size_t count = self->rule.target_count;
+    while (place < count && self->targets[place] < target) {
+        place++;
+    }
+    if (place < count && self->targets[place] == target) {
+        return;
+    }
+    self->targets
+        = trn_realloc (self->targets, (count + 1) * sizeof *self->targets);
+    memmove (self->targets + place + 1, self->targets + place,
+             (count - place) * sizeof *self->targets);
+    self->targets[place] = target;
+    self->rule.targets = self->targets;
+    self->rule.target_count = count + 1;
+}
+
 //  In order ----------------------------------------------------------------
 
 void

@@ -25,6 +25,14 @@ typedef struct {
 void
 trn_ruling_read (const trn_record_t *record, trn_ruling_t *ruling);
 
+//  Does the engine have to know it?
+bool
+trn_ruling_is_rule (const trn_rule_t *rule);
+
+//  One more, unless it is one.
+void
+trn_ruling_add_target (trn_ruling_t *self, uint32_t target);
+
 //  Rulings in order of seqs.  Zeroed, it is empty.  Thread: one at a time.
 typedef struct {
     trn_ruling_t *at;
