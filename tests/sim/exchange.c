@@ -1,9 +1,8 @@
 //  sim/exchange.c - exchanges of simulated peers, and who binds queues to them
 //
-//  Knows: what src/peer/exchange.c and past.c do with bindings, without threads:
-//  every peer has its own view of them, which grows in any order, since stamps
-//  decide; a binding makes a queue of the exchange, the last one that goes takes
-//  it away; a queue that begins in the past is told what was kept and matches.
+//  Knows: what src/peer/exchange.c does with bindings, without threads: every peer
+//  has its own view of them, which grows in any order, since stamps decide; a
+//  binding makes a queue of the exchange, the last one that goes takes it away.
 //  Each queue of an exchange is a stream of its own in the ledger, and what is
 //  confirmed is confirmed only as far as all queues are durable.
 //
@@ -52,8 +51,9 @@ s_subject (uint64_t print)
     return subject;
 }
 
-static size_t
-s_match (trn_router_t *router, uint64_t print, uint32_t *targets)
+size_t
+sim_exchange_match (trn_router_t *router, uint64_t print,
+                    uint32_t targets[SIM_BRANCHES_MAX])
 {
     s_subject_t subject = s_subject (print);
     const size_t count = trn_router_route (
@@ -66,8 +66,8 @@ s_match (trn_router_t *router, uint64_t print, uint32_t *targets)
 
 //  Queues --------------------------------------------------------------------
 
-static bool
-s_is_routed (const sim_outbox_t *outbox)
+bool
+sim_exchange_is_routed (const sim_outbox_t *outbox)
 {
     return outbox->exchange != TRN_EXCHANGE_FANOUT;
 }
@@ -117,41 +117,6 @@ sim_exchange_branch (sim_outbox_t *outbox, const char *queue)
     return s_find (outbox, trn_text (queue));
 }
 
-//  The past ------------------------------------------------------------------
-
-//  What was kept and matches belongs to the new queue, too.
-static void
-s_tell_past (sim_outbox_t *outbox, const sim_branch_t *branch,
-             const trn_binding_t *binding, uint64_t from)
-{
-    sim_peer_t *peer = outbox->peer;
-    trn_router_t *router = trn_router_new (binding->type);
-    const int rc = trn_router_bind (router, binding, branch->number);
-    assert (rc == 0);
-    for (uint64_t seq = sim_outbox_next (outbox, from); seq <= outbox->appended;
-         seq = sim_outbox_next (outbox, seq + 1)) {
-        trn_record_t record;
-        trn_chunk_t *chunk = NULL;
-        uint32_t targets[SIM_BRANCHES_MAX];
-        trn_rule_t rule = {.seq = seq};
-        if (sim_outbox_read (outbox, seq, &record, &chunk) > 0) {
-            const uint64_t print
-                = sim_ledger_print (record.body, record.body_size);
-            uint32_t past[SIM_BRANCHES_MAX];
-            sim_rule_get (&record, &rule, past);
-            if (s_match (router, print, targets)) {
-                rule.targets = s_is_routed (outbox) ? &branch->number : NULL;
-                rule.target_count = s_is_routed (outbox);
-                sim_ledger_join (peer->world->ledger, branch->stream, seq,
-                                 print, &rule);
-                trn_engine_on_message (peer->engine, outbox->id, &rule);
-            }
-        }
-        trn_chunk_release (&chunk);
-    }
-    trn_router_destroy (&router);
-}
-
 //  Bindings ------------------------------------------------------------------
 
 //  Where a new queue begins: one that was there before goes on.
@@ -185,7 +150,7 @@ s_add_queue (sim_outbox_t *outbox, sim_branch_t *branch,
                peer->name, branch->queue, outbox->queue, from);
     branch->durable = branch->saving = false;
     if (from <= outbox->appended) {
-        s_tell_past (outbox, branch, binding, from);
+        sim_past_tell (outbox, branch, binding, from);
     }
 }
 
@@ -368,9 +333,6 @@ sim_exchange_bind (sim_world_t *world, const char *exchange,
         .alternate = trn_text (""),
         .from = (trn_from_t) sim_random (world, 0, 2),
     };
-    if (type != TRN_EXCHANGE_FANOUT) {
-        binding.from = TRN_FROM_NEW;
-    }
     if (type == TRN_EXCHANGE_DIRECT) {
         binding.pattern = trn_text (s_keys[sim_random (world, 0, 3)]);
     } else if (type == TRN_EXCHANGE_TOPIC) {
@@ -441,16 +403,18 @@ sim_exchange_open (sim_outbox_t *outbox)
 }
 
 //  The queues that a state knew not are gone, and what was only in them: nothing
-//  that was confirmed.
+//  that was confirmed.  One whose past was not kept yet begins anew, however its
+//  publisher ended.
 void
 sim_exchange_check_left (sim_outbox_t *outbox, sim_survival_t survival)
 {
     for (unsigned index = 0; index < outbox->branch_count; index++) {
-        const sim_branch_t *branch = &outbox->branches[index];
+        sim_branch_t *branch = &outbox->branches[index];
         if (!branch->number) {
             sim_ledger_lose (outbox->peer->world->ledger, branch->stream,
-                             survival);
+                             branch->withheld ? SIM_SURVIVES_CRASH : survival);
         }
+        branch->withheld = false;
     }
 }
 
@@ -467,7 +431,7 @@ sim_exchange_route (sim_outbox_t *outbox, uint64_t print,
                     uint32_t targets[SIM_BRANCHES_MAX])
 {
     return outbox->peer->bindings_known
-               ? s_match (outbox->router, print, targets)
+               ? sim_exchange_match (outbox->router, print, targets)
                : 0;
 }
 
@@ -478,7 +442,7 @@ sim_exchange_append (sim_outbox_t *outbox, uint64_t print,
     sim_ledger_t *ledger = outbox->peer->world->ledger;
     for (unsigned index = 0; index < outbox->branch_count; index++) {
         const sim_branch_t *branch = &outbox->branches[index];
-        bool is_target = !s_is_routed (outbox) && branch->number;
+        bool is_target = !sim_exchange_is_routed (outbox) && branch->number;
         for (size_t at = 0; at < rule->target_count; at++) {
             is_target = is_target || rule->targets[at] == branch->number;
         }
@@ -495,7 +459,7 @@ sim_exchange_on_state (sim_outbox_t *outbox)
 {
     for (unsigned index = 0; index < outbox->branch_count; index++) {
         sim_branch_t *branch = &outbox->branches[index];
-        branch->saving = branch->number != 0;
+        branch->saving = branch->number != 0 && !branch->withheld;
     }
 }
 
@@ -513,4 +477,5 @@ sim_exchange_on_saved (sim_outbox_t *outbox)
             branch->saving = false;
         }
     }
+    sim_past_on_saved (outbox);
 }

@@ -45,6 +45,15 @@ sim_exchange_stream_name (const char *exchange, const char *queue,
 sim_branch_t *
 sim_exchange_branch (sim_outbox_t *outbox, const char *queue);
 
+//  Do messages say where they go?
+bool
+sim_exchange_is_routed (const sim_outbox_t *outbox);
+
+//  What these bindings have for a message with this print; returns how many.
+size_t
+sim_exchange_match (trn_router_t *router, uint64_t print,
+                    uint32_t targets[SIM_BRANCHES_MAX]);
+
 //  The queues for a message with this print; returns how many.
 size_t
 sim_exchange_route (sim_outbox_t *outbox, uint64_t print,
@@ -61,5 +70,30 @@ sim_exchange_on_state (sim_outbox_t *outbox);
 
 void
 sim_exchange_on_saved (sim_outbox_t *outbox);
+
+//  past.c -------------------------------------------------------------------
+
+//  A queue that is new begins with what was kept from this seq on and matches.
+void
+sim_past_tell (sim_outbox_t *outbox, sim_branch_t *branch,
+               const trn_binding_t *binding, uint64_t from);
+
+//  A life begins: what was chosen in earlier ones.  False if a fault of the disk
+//  does not let it be read.
+bool
+sim_past_load (sim_outbox_t *outbox);
+
+//  The queues to which a message of the past was given are its targets, too.
+void
+sim_past_add_targets (const sim_outbox_t *outbox, trn_rule_t *rule,
+                      uint32_t targets[SIM_TARGETS_MAX]);
+
+//  A state is durable.
+void
+sim_past_on_saved (sim_outbox_t *outbox);
+
+//  The life is over, or all have been told.
+void
+sim_past_forget (sim_outbox_t *outbox);
 
 #endif

@@ -262,7 +262,7 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
     }
     trn_log_config_t config = self->logging;
     config.disk = self->disk;
-    config.dir = dir;
+    config.dir = outbox->dir = dir;
     memcpy (config.store_uuid, self->store_uuid, 16);
     config.incarnation = self->incarnation;
     config.name = outbox->queue;
@@ -304,7 +304,7 @@ sim_peer_open_outbox (sim_peer_t *self, sim_outbox_t *outbox)
         if (rc) {
             sim_fail (self->world, "%s/%s: the engine refuses its state: %s",
                       self->name, outbox->queue, tern_strerror (rc));
-        } else if (!sim_rule_recall (outbox)) {
+        } else if (!sim_past_load (outbox) || !sim_rule_recall (outbox)) {
             rc = TERN_EIO;
         } else {
             trn_engine_set_policy (self->engine, outbox->id, 0, &outbox->policy,
@@ -355,6 +355,7 @@ s_give_up (sim_peer_t *self)
     for (unsigned index = 0; index < self->outbox_count; index++) {
         trn_log_abandon (&self->outboxes[index].log);
         sim_exchange_close (&self->outboxes[index]);
+        sim_past_forget (&self->outboxes[index]);
         self->outboxes[index].id = 0;
     }
     trn_engine_destroy (&self->engine);
@@ -437,8 +438,10 @@ s_close_outbox (sim_peer_t *self, sim_outbox_t *outbox)
     } else {
         unsigned stream;
         for (unsigned at = 0; sim_outbox_stream (outbox, at, &stream); at++) {
-            sim_ledger_confirm (self->world->ledger, stream, UINT64_MAX,
-                                UINT64_MAX);
+            if (!outbox->exchange || !outbox->branches[at].withheld) {
+                sim_ledger_confirm (self->world->ledger, stream, UINT64_MAX,
+                                    UINT64_MAX);
+            }
         }
     }
 }
@@ -448,6 +451,7 @@ s_forget_outbox (sim_outbox_t *outbox)
 {
     trn_log_abandon (&outbox->log);
     sim_exchange_close (outbox);
+    sim_past_forget (outbox);
     for (unsigned index = 0; index < SIM_CHUNKS; index++) {
         trn_chunk_release (&outbox->chunks[index]);
     }

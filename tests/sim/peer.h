@@ -18,10 +18,15 @@
 #include "core/engine.h"
 #include "core/router.h"
 #include "store/log.h"
+#include "store/selection.h"
 
 #define SIM_OUTBOXES_MAX 24
 #define SIM_CONSUMERS_MAX 12
 #define SIM_BRANCHES_MAX 4
+
+//  Of these, those that begin in the past, and some that were unbound.
+#define SIM_PASTS_MAX (2 * SIM_BRANCHES_MAX)
+#define SIM_TARGETS_MAX (SIM_BRANCHES_MAX + SIM_PASTS_MAX)
 #define SIM_CHUNKS 4
 #define SIM_REPORTS_MAX 32
 
@@ -82,6 +87,7 @@ typedef struct {
     bool durable;       //  the saved state knows it
     bool saving;        //  the one being saved does
     bool was_durable;   //  in any life
+    bool withheld;      //  what was chosen of its past is not durable
 } sim_branch_t;
 
 typedef struct sim_outbox sim_outbox_t;
@@ -94,6 +100,9 @@ struct sim_outbox {
     trn_router_t *router;          //  of an exchange, while up
     sim_branch_t branches[SIM_BRANCHES_MAX];
     unsigned branch_count;
+    trn_selection_t pasts[SIM_PASTS_MAX];  //  that a later life must know
+    unsigned past_count;
+    int dir;                //  its own
     uint64_t retain_bytes;  //  of an exchange
     uint64_t limit_messages;
     trn_at_limit_t at_limit;

@@ -5,7 +5,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "sim/peer.h"
+#include "sim/exchange.h"
 
 #include "base/bytes.h"
 
@@ -65,10 +65,11 @@ s_tell_chunk (const sim_outbox_t *outbox, const trn_chunk_t *chunk,
            == 1) {
         trn_record_t record;
         trn_rule_t rule;
-        uint32_t targets[SIM_BRANCHES_MAX];
+        uint32_t targets[SIM_TARGETS_MAX];
         if (trn_record_peek (run.data, run.size, &record) > 0
             && sim_rule_get (&record, &rule, targets)
             && !trn_engine_settled (outbox->peer->engine, outbox->id, seq)) {
+            sim_past_add_targets (outbox, &rule, targets);
             trn_engine_on_message (outbox->peer->engine, outbox->id, &rule);
         }
         trn_chunk_release (&run.chunk);
