@@ -4,9 +4,14 @@
 
 #include "scene.h"
 
+#include "base/bytes.h"
+#include "peer/large.h"
+#include "peer/service.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -875,6 +880,186 @@ test_damage_is_told_and_harms_no_other (void **state)
     tern_peer_close (&orders, 0);
 }
 
+//  Ask for a part in these words: 0 and its size, or what became of it.
+static int
+s_ask (tern_requester_t *requester, const uint8_t *ask, size_t size,
+       char key[16], size_t *got_p)
+{
+    tern_msg_t *request = tern_msg_new (ask, size);
+    tern_msg_t *reply = NULL;
+    char why[256] = "";
+    const int rc = tern_requester_request (
+        requester, request, SCENE_DEADLINE_MS, &reply, why, sizeof why);
+    if (rc == TERN_OK) {
+        size_t key_size = 0;
+        const char *found = tern_msg_key (reply, &key_size);
+        assert_true (key_size < 16);
+        memcpy (key, found, key_size);
+        key[key_size] = 0;
+        *got_p = tern_msg_size (reply);
+    }
+    tern_msg_destroy (&request);
+    tern_msg_destroy (&reply);
+    return rc;
+}
+
+//  The uuid of a peer's store, and the number of its only body.
+static void
+s_place (const scene_t *scene, const char *name, uint8_t ask[32])
+{
+    char path[256];
+    char why[256];
+    tern_store_t *store = NULL;
+    snprintf (path, sizeof path, "%s/%s", scene->folder, name);
+    assert_int_equal (tern_store_open (&store, path, why, sizeof why), TERN_OK);
+    unsigned count = 0;
+    for (const char *at = tern_store_uuid (store); *at && count < 16;) {
+        unsigned byte = 0;
+        at += *at == '-';
+        assert_int_equal (sscanf (at, "%2x", &byte), 1);
+        ask[count++] = (uint8_t) byte;
+        at += 2;
+    }
+    assert_int_equal (count, 16);
+    tern_store_close (&store);
+    assert_int_equal (s_bodies (scene, name, path), 1);
+    trn_put_u64 (ask + 16, strtoull (strrchr (path, '/') + 1, NULL, 16));
+}
+
+//  T-172
+static void
+test_who_asks_for_what_is_no_part_gets_none (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_producer_t *producer = scene_producer (orders, QUEUE);
+    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
+    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
+    s_send (producer, 1, 5 * PART + 10);
+    const tern_msg_t *msg = scene_receive (consumer);
+    tern_requester_t *requester = NULL;
+    assert_int_equal (
+        trn_requester_open (&requester, payment, "%orders-1", NULL), TERN_OK);
+    uint8_t good[TRN_LARGE_ASK_SIZE];
+    char key[16];
+    size_t got = 0;
+    s_place (*state, "orders-1", good);
+    trn_put_u32 (good + 24, 5);
+    trn_put_u32 (good + 28, 10);
+    assert_int_equal (s_ask (requester, good, sizeof good, key, &got), TERN_OK);
+    assert_int_equal (got, 10);
+    assert_string_equal (key, "");
+
+    //  Not as long as a request is.
+    static const size_t sizes[] = {0, 1, TRN_LARGE_ASK_SIZE - 1};
+    for (size_t index = 0; index < 3; index++) {
+        assert_int_equal (s_ask (requester, good, sizes[index], key, &got),
+                          TERN_EFAILED);
+    }
+    //  No such store, body or part, and a part too large.
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } wrong[] = {{0, 0xff},  {15, 0xff}, {16, 0xff}, {23, 0xff},
+                 {26, 0xff}, {27, 0xff}, {30, 0x04}, {31, 0xff}};
+    for (size_t index = 0; index < sizeof wrong / sizeof *wrong; index++) {
+        uint8_t ask[TRN_LARGE_ASK_SIZE];
+        memcpy (ask, good, sizeof ask);
+        ask[wrong[index].at] ^= wrong[index].byte;
+        if (wrong[index].at == 30) {
+            ask[28] = 1;  //  one byte more than a part
+        }
+        assert_int_equal (s_ask (requester, ask, sizeof ask, key, &got),
+                          TERN_OK);
+        assert_string_equal (key, TRN_LARGE_GONE);
+        assert_int_equal (got, 0);
+    }
+    //  Behind the end of the body.
+    uint8_t behind[TRN_LARGE_ASK_SIZE];
+    memcpy (behind, good, sizeof behind);
+    trn_put_u32 (behind + 24, 6);
+    assert_int_equal (s_ask (requester, behind, sizeof behind, key, &got),
+                      TERN_OK);
+    assert_int_equal (got, 0);
+    tern_requester_close (&requester);
+
+    s_fetch_all (*state, payment, msg, 1, 5 * PART + 10);
+    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    scene_settled (producer, 1);
+    tern_consumer_close (&consumer);
+    tern_peer_close (&payment, 0);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+}
+
+//  In the publisher's name: parts that are too long, too short, and others.
+static void *
+s_lie (void *arg)
+{
+    static uint8_t bytes[PART + 1];
+    static const size_t sizes[] = {PART + 1, PART - 1, 0, PART};
+    tern_service_t *service = arg;
+    for (size_t index = 0; index < 4; index++) {
+        const tern_msg_t *request
+            = tern_service_recv (service, SCENE_DEADLINE_MS);
+        if (!request) {
+            break;
+        }
+        tern_msg_t *part = tern_msg_new (bytes, sizes[index]);
+        const int rc = tern_service_reply (service, request, part, true, 0);
+        (void) rc;  //  what is fetched says it
+        tern_msg_destroy (&part);
+    }
+    return NULL;
+}
+
+//  T-172
+static void
+test_a_part_that_does_not_fit_is_not_taken_and_loses_nothing (void **state)
+{
+    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
+    tern_producer_t *producer = scene_producer (orders, QUEUE);
+    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
+    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
+    s_send (producer, 1, 5 * PART);
+    tern_msg_t *msg = tern_msg_dup (scene_receive (consumer));
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+
+    tern_peer_t *mallory = scene_peer (*state, "mallory-1", NULL);
+    tern_service_t *service = NULL;
+    assert_int_equal (trn_service_open (&service, mallory, "%orders-1", NULL),
+                      TERN_OK);
+    pthread_t liar;
+    assert_int_equal (pthread_create (&liar, NULL, s_lie, service), 0);
+    uint8_t *piece = malloc (PART);
+    assert_non_null (piece);
+    for (int lie = 0; lie < 4; lie++) {
+        size_t got = 0;
+        assert_int_equal (tern_large_fetch (payment, msg, 0, piece, PART, &got,
+                                            SCENE_DEADLINE_MS),
+                          TERN_ECORRUPT);
+        assert_int_equal (got, 0);
+    }
+    free (piece);
+    pthread_join (liar, NULL);
+    tern_service_close (&service);
+    tern_peer_close (&mallory, 0);
+    tern_msg_destroy (&msg);
+    tern_consumer_close (&consumer);
+
+    orders = scene_peer (*state, "orders-1", NULL);
+    producer = scene_producer (orders, QUEUE);
+    consumer = scene_consumer (payment, QUEUE, 0);
+    const tern_msg_t *again = scene_receive (consumer);
+    s_fetch_all (*state, payment, again, 1, 5 * PART);
+    assert_int_equal (tern_consumer_accept (consumer, again), TERN_OK);
+    scene_settled (producer, 1);
+    tern_consumer_close (&consumer);
+    tern_peer_close (&payment, 0);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
 //  Where bodies are given is no place for applications.
 static void
 test_names_of_places_are_refused (void **state)
@@ -966,6 +1151,8 @@ main (int argc, char **argv)
         CLAIM (test_a_drained_peer_still_gives_bodies),
         CLAIM (test_what_is_too_big_or_breaks_off_leaves_nothing),
         CLAIM (test_damage_is_told_and_harms_no_other),
+        CLAIM (test_who_asks_for_what_is_no_part_gets_none),
+        CLAIM (test_a_part_that_does_not_fit_is_not_taken_and_loses_nothing),
         CLAIM (test_names_of_places_are_refused),
         CLAIM (test_bodies_count_towards_the_limit_of_their_outbox),
     };
