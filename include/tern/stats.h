@@ -49,6 +49,9 @@ typedef struct {
     uint64_t delay_p99_us;
     uint64_t delay_max_us;
     uint32_t consumers;  //  flows open (publisher's row)
+    uint64_t missed;     //  lost to a limit or to time before a consumer had
+                         //  them, as tern_msg_missed () of what it settled
+                         //  says (consumer's row)
 } tern_stats_t;
 
 #endif

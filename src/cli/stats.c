@@ -79,6 +79,7 @@ s_json_row (cli_json_t *json, const tern_stats_t *row)
     cli_json_count (json, "expired", row->expired);
     cli_json_count (json, "dead", row->dead);
     cli_json_count (json, "delayed", row->delayed);
+    cli_json_count (json, "missed", row->missed);
     cli_json_count (json, "disk_bytes", row->disk_bytes);
     cli_json_count (json, "sync_us_last", row->sync_us_last);
     cli_json_count (json, "sync_us_max", row->sync_us_max);
@@ -118,6 +119,7 @@ s_print_counts (const tern_stats_t *row)
         {"of them expired", row->expired, false},
         {"dead", row->dead, false},
         {"delayed", row->delayed, false},
+        {"missed", row->missed, false},
     };
     const char *between = "  ";
     for (size_t index = 0; index < sizeof counts / sizeof *counts; index++) {

@@ -650,6 +650,20 @@ tern_consumer_fd (const tern_consumer_t *self)
 
 //  Settlements out ---------------------------------------------------------
 
+//  What comes again says again what was missed before it.
+static void
+s_count_missed (tern_consumer_t *self, const tern_msg_t *msg,
+                trn_outcome_t outcome)
+{
+    const trn_parcel_t *parcel = msg->parcel;
+    if ((parcel->missed || parcel->copied) && outcome != TRN_REQUEUED) {
+        const uint64_t missed = tern_msg_missed (msg);
+        if (missed) {
+            atomic_fetch_add (&self->missed, missed);
+        }
+    }
+}
+
 static int
 s_settle (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
 {
@@ -660,6 +674,7 @@ s_settle (tern_consumer_t *self, const tern_msg_t *msg, trn_outcome_t outcome)
         return TERN_ENOENT;
     }
     marked->settled = true;
+    s_count_missed (self, msg, outcome);
     trn_parcel_t *parcel = msg->parcel;
     const uint64_t seq = msg->record.seq;
     bool last = true;

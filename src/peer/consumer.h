@@ -45,6 +45,7 @@ struct tern_consumer {
     atomic_bool paused;             //  nothing is handed out
     atomic_bool ended;              //  and never will be: the peer is drained
     atomic_bool lone;  //  current is one message, and recv had to wait for it
+    atomic_uint_fast64_t missed;  //  as told with what was settled
 
     pthread_mutex_t lock;  //  the rest
     pthread_cond_t arrived;

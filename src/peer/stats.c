@@ -121,6 +121,7 @@ s_consumer_row (const tern_consumer_t *consumer, tern_stats_t *row)
     row->redelivered = consumer->redelivered;
     row->in_flight = consumer->received - consumer->settled;
     row->depth = row->in_flight;
+    row->missed = atomic_load (&consumer->missed);
 }
 
 size_t

@@ -88,14 +88,15 @@ s_row_numbers (tern_stats_t *row, uint64_t *numbers[S_ROW_NUMBERS])
     memcpy (numbers, order, sizeof order);
 }
 
-//  What came later than the first version: left out if it is all 0.
-#define S_ROW_LATER 3
+//  What came later than the first version: left out if it is all 0; the last,
+//  which came later still, if it is 0.
+#define S_ROW_LATER 4
 
 static void
 s_row_later (tern_stats_t *row, uint64_t *numbers[S_ROW_LATER])
 {
     uint64_t *const order[S_ROW_LATER]
-        = {&row->dead, &row->expired, &row->delayed};
+        = {&row->dead, &row->expired, &row->delayed, &row->missed};
     memcpy (numbers, order, sizeof order);
 }
 
@@ -140,8 +141,10 @@ trn_diritem_pack_row (trn_packer_t *out, const tern_stats_t *row)
     uint64_t *later[S_ROW_LATER];
     s_row_numbers (&copy, numbers);
     s_row_later (&copy, later);
-    const uint32_t more
-        = row->dead || row->expired || row->delayed ? S_ROW_LATER : 0;
+    const uint32_t more = row->missed ? S_ROW_LATER
+                          : row->dead || row->expired || row->delayed
+                              ? S_ROW_LATER - 1
+                              : 0;
     trn_pack_array (out, 8 + S_ROW_NUMBERS + more);
     trn_pack_text (out, trn_text (row->peer));
     trn_pack_text (out, trn_text (row->queue));

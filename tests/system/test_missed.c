@@ -283,6 +283,59 @@ test_what_grew_too_old_is_told_exactly (void **state)
     free (notes);
 }
 
+static uint64_t
+s_row_missed (tern_peer_t *peer)
+{
+    return scene_stats (peer, QUEUE, TERN_ROLE_CONSUMER).missed;
+}
+
+//  150 where 100 have room; what comes again after a requeue counts once.
+static void
+s_expect_numbers (const scene_t *scene, bool inbox)
+{
+    tern_peer_t *orders = s_open (scene, "orders-1", "100");
+    tern_producer_t *producer = scene_producer (orders, QUEUE);
+    const uint64_t last = scene_send_numbers (producer, "item", 150);
+    scene_event (orders, "TERN-MESSAGES-DROPPED");
+    tern_peer_t *ben = scene_peer (scene, "ben", NULL);
+    const tern_consumer_options_t options = {.prefetch = 10, .inbox = inbox};
+    tern_consumer_t *consumer = NULL;
+    assert_int_equal (tern_consumer_open (&consumer, ben, QUEUE, &options),
+                      TERN_OK);
+    uint64_t known = 0;
+    bool again = true;
+    while (known < 150) {
+        tern_msg_t *msg = scene_receive (consumer);
+        if (again && tern_msg_missed (msg)) {
+            again = false;
+            assert_int_equal (s_row_missed (ben), 0);
+            assert_int_equal (tern_consumer_requeue (consumer, msg), TERN_OK);
+            continue;
+        }
+        known += 1 + tern_msg_missed (msg);
+        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    }
+    assert_int_equal (known, 150);
+    assert_int_equal (s_row_missed (ben), 50);
+    scene_settled (producer, last);
+    tern_consumer_close (&consumer);
+    tern_peer_close (&ben, 0);
+    tern_producer_close (&producer);
+    assert_int_equal (tern_peer_close (&orders, 0), 0);
+}
+
+static void
+test_the_numbers_of_a_consumer_say_how_many_it_missed (void **state)
+{
+    s_expect_numbers (*state, false);
+}
+
+static void
+test_so_do_those_of_one_with_an_inbox (void **state)
+{
+    s_expect_numbers (*state, true);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -302,6 +355,8 @@ main (int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CLAIM (test_what_a_limit_dropped_is_told_exactly_whatever_is_killed),
         CLAIM (test_what_grew_too_old_is_told_exactly),
+        CLAIM (test_the_numbers_of_a_consumer_say_how_many_it_missed),
+        CLAIM (test_so_do_those_of_one_with_an_inbox),
     };
     return cmocka_run_group_tests_name ("missed", tests, NULL, NULL);
 }

@@ -62,7 +62,8 @@ s_row (tern_stats_t *row)
                            .consumers = 3,
                            .dead = 6,
                            .expired = 7,
-                           .delayed = 8};
+                           .delayed = 8,
+                           .missed = 9};
 }
 
 static uint8_t s_digests[TRN_BINDING_BUCKETS * 8] = {[8] = 1, [2047] = 2};
@@ -353,7 +354,8 @@ a_row_comes_back_field_by_field (void **state)
                  && row.sync_us_last == 96 && row.sync_us_max == 40000
                  && row.delay_p50_us == 150 && row.delay_p99_us == 900
                  && row.delay_max_us == 100000 && row.consumers == 3);
-    assert_true (row.dead == 6 && row.expired == 7 && row.delayed == 8);
+    assert_true (row.dead == 6 && row.expired == 7 && row.delayed == 8
+                 && row.missed == 9);
 }
 
 static void
@@ -366,15 +368,21 @@ a_row_without_its_later_numbers_has_zeros (void **state)
     trn_dirpage_t page;
     tern_stats_t row;
     s_row (&row);
+    row.missed = 0;
+    trn_dirpage_begin (&page, &shape, bytes, sizeof bytes);
+    assert_true (trn_dirpage_add_row (&page, &row));
     row.dead = row.expired = row.delayed = 0;
     strcpy (row.queue, "#prices");
-    trn_dirpage_begin (&page, &shape, bytes, sizeof bytes);
     assert_true (trn_dirpage_add_row (&page, &row));
     const size_t size = trn_dirpage_end (&page, true);
     assert_int_equal (trn_dirframe_decode (&frame, bytes, size), 0);
     memset (&row, 0xee, sizeof row);
     assert_true (trn_rows_next (&frame.stats.rows, &row));
-    assert_true (row.dead == 0 && row.expired == 0 && row.delayed == 0);
+    assert_true (row.delayed == 8 && row.missed == 0);
+    memset (&row, 0xee, sizeof row);
+    assert_true (trn_rows_next (&frame.stats.rows, &row));
+    assert_true (row.dead == 0 && row.expired == 0 && row.delayed == 0
+                 && row.missed == 0);
     assert_int_equal (row.consumers, 3);
     assert_string_equal (row.queue, "#prices");
 }
@@ -486,7 +494,7 @@ fields_of_a_later_version_are_ignored (void **state)
     s_sample (&frame, TRN_DIR_STATS);
     s_pack (&packed, &frame);
     list = test_packed_at (&packed, 0, 3);
-    test_packed_resize (&packed, test_packed_at (&packed, list, 0), 25, later,
+    test_packed_resize (&packed, test_packed_at (&packed, list, 0), 26, later,
                         size, 2);
     assert_int_equal (s_decode (&frame, &packed), 0);
     tern_stats_t row;
