@@ -275,7 +275,9 @@ s_take_back (trn_engine_t *engine, trn_call_t *call, bool seen)
         s_end (engine, call, TRN_CALL_LOST, trn_text (call->seat->link->name));
         return;
     }
+#ifndef TERN_BUG_29
     call->repeated |= seen;
+#endif
     s_detach (call);
     s_link_first (&call->need->waiting, call);
 }
@@ -553,7 +555,8 @@ trn_call_out_lose (trn_engine_t *engine, trn_link_t *link)
             trn_list_remove (&seat->need->seats, seat);
             s_touch (seat->need);
         }
-        free (seat);
+        //  A SEEK that is not drained yet borrows the service's name from it.
+        trn_list_add (&engine->calls_out.lost, seat);
     }
 }
 
@@ -606,9 +609,21 @@ trn_call_out_on_tick (trn_engine_t *engine)
 }
 
 void
+trn_call_out_drained (trn_engine_t *engine)
+{
+    assert (engine);
+    trn_list_t *lost = &engine->calls_out.lost;
+    for (size_t index = 0; index < lost->count; index++) {
+        free (lost->at[index]);
+    }
+    trn_list_clear (lost);
+}
+
+void
 trn_call_out_clear (trn_engine_t *engine)
 {
     assert (engine);
+    trn_call_out_drained (engine);
     trn_list_t *needs = &engine->calls_out.needs;
     for (size_t index = 0; index < needs->count; index++) {
         trn_need_t *need = needs->at[index];

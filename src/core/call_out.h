@@ -105,6 +105,10 @@ trn_call_out_run (trn_engine_t *engine);
 void
 trn_call_out_on_tick (trn_engine_t *engine);
 
+//  All is said: no action speaks of seats that are gone.
+void
+trn_call_out_drained (trn_engine_t *engine);
+
 void
 trn_call_out_clear (trn_engine_t *engine);
 

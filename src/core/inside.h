@@ -221,7 +221,9 @@ typedef struct trn_inflow {
 //  Calls ---------------------------------------------------------------------
 
 typedef struct {
-    trn_list_t needs;       //  of trn_need_t, services called; owned
+    trn_list_t needs;  //  of trn_need_t, services called; owned
+    trn_list_t lost;   //  of trn_seat_t, those that are gone, but that
+                       //  actions which are not drained may speak of; owned
     trn_table_t by_number;  //  of trn_call_t, all that are open; owned
     uint64_t number;        //  highest one used
     int64_t due_ms;         //  look at all of them then; 0 is never yet
