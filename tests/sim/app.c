@@ -354,6 +354,9 @@ sim_app_join (sim_consumer_t *consumer)
     consumer->id = trn_engine_add_consumer (peer->engine, consumer->queue,
                                             consumer->prefetch, consumer->bytes,
                                             sim_peer_now (peer));
+    if (consumer->serves && peer->tasks_max) {
+        sim_call_join (peer);
+    }
     sim_directory_announce (peer);
     sim_peer_drain_soon (peer);
 }
@@ -376,6 +379,9 @@ sim_app_leave (sim_consumer_t *consumer)
         const sim_hand_t *hand = &consumer->hands[index];
         sim_ledger_settle (peer->world->ledger, hand->store_uuid, hand->outbox,
                            hand->seq, hand->print, peer->life, TRN_REQUEUED);
+    }
+    if (consumer->serves && peer->tasks_max) {
+        sim_call_leave (peer);
     }
     trn_engine_remove_consumer (peer->engine, consumer->id,
                                 sim_peer_now (peer));

@@ -127,6 +127,9 @@ s_drained (const chaos_t *self)
     }
     for (unsigned index = 0; index < world->peer_count; index++) {
         const sim_peer_t *peer = world->peers[index];
+        if (sim_call_open (peer)) {
+            return false;
+        }
         for (unsigned at = 0; at < peer->outbox_count; at++) {
             trn_engine_outbox_stats_t stats;
             if (!peer->outboxes[at].log) {
@@ -151,6 +154,8 @@ s_show_rest (chaos_t *self)
     sim_ledger_show_open (world->ledger);
     for (unsigned index = 0; index < world->peer_count; index++) {
         const sim_peer_t *peer = world->peers[index];
+        sim_trace (world, "%-5s %" PRIu64 " calls open", peer->name,
+                   sim_call_open (peer));
         for (unsigned at = 0; at < peer->outbox_count; at++) {
             trn_engine_outbox_stats_t stats;
             if (!peer->outboxes[at].log) {
@@ -179,8 +184,8 @@ s_drain (chaos_t *self)
         if (world->now_us >= until_us) {
             s_show_rest (self);
             sim_fail (world,
-                      "L-live: %" PRIu64 " messages are still open %d s after "
-                      "everything healed",
+                      "L-live: %" PRIu64 " messages, or calls, are still open "
+                      "%d s after everything healed",
                       sim_ledger_open (world->ledger), DRAIN_MAX_US / 1000000);
             return;
         }

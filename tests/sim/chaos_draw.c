@@ -197,6 +197,11 @@ s_draw_service (chaos_t *self)
         s_draw_manner (world, consumer);
         consumer->manner.reject_per_mille = 0;
     }
+    const bool light = sim_chance (world, 700);
+    for (unsigned index = 0; light && index < askers; index++) {
+        world->peers[index]->service = CHAOS_SERVICE;
+        world->peers[index]->calls_out = true;
+    }
     const unsigned servers = (unsigned) sim_random (world, 1, 2);
     for (unsigned index = 0; index < servers; index++) {
         sim_peer_t *peer = world->peers[(askers + index) % peers];
@@ -206,6 +211,10 @@ s_draw_service (chaos_t *self)
             1000000);
         s_draw_manner (world, consumer);
         consumer->serves = true;
+        if (light) {
+            peer->service = CHAOS_SERVICE;
+            peer->tasks_max = (uint32_t) CHAOS_PICK (world, 1, 3, 16);
+        }
     }
 }
 

@@ -149,6 +149,7 @@ s_add_queue (sim_outbox_t *outbox, sim_branch_t *branch,
     sim_trace (peer->world, "%-5s adds queue %s to %s from %" PRIu64,
                peer->name, branch->queue, outbox->queue, from);
     branch->durable = branch->saving = false;
+    branch->gone_from = 0;
     if (from <= outbox->appended) {
         sim_past_tell (outbox, branch, binding, from);
     }
@@ -164,6 +165,7 @@ s_remove_queue (sim_outbox_t *outbox, sim_branch_t *branch)
                              sim_peer_now (peer));
     sim_ledger_unbind (peer->world->ledger, branch->stream);
     branch->number = 0;
+    branch->gone_from = outbox->appended + 1;
 }
 
 static void
@@ -379,6 +381,32 @@ sim_exchange_forget (sim_world_t *world)
 
 //  Lives ---------------------------------------------------------------------
 
+//  It was removed, and no state that says so was saved: it is there again, and has
+//  what was published since.
+static void
+s_revive (sim_outbox_t *outbox, sim_branch_t *branch)
+{
+    uint64_t seq = branch->gone_from;
+    branch->gone_from = 0;
+    if (!seq || sim_exchange_is_routed (outbox)) {
+        return;
+    }
+    for (seq = sim_outbox_next (outbox, seq); seq <= outbox->appended;
+         seq = sim_outbox_next (outbox, seq + 1)) {
+        trn_record_t record;
+        trn_chunk_t *chunk = NULL;
+        uint32_t targets[SIM_TARGETS_MAX];
+        trn_rule_t rule = {.seq = seq};
+        if (sim_outbox_read (outbox, seq, &record, &chunk) > 0) {
+            sim_rule_get (&record, &rule, targets);
+            sim_ledger_join (outbox->peer->world->ledger, branch->stream, seq,
+                             sim_ledger_print (record.body, record.body_size),
+                             &rule);
+        }
+        trn_chunk_release (&chunk);
+    }
+}
+
 void
 sim_exchange_open (sim_outbox_t *outbox)
 {
@@ -398,6 +426,7 @@ sim_exchange_open (sim_outbox_t *outbox)
         sim_branch_t *branch = s_branch (outbox, trn_text (queue));
         branch->number = number;
         branch->durable = branch->was_durable = true;
+        s_revive (outbox, branch);
     }
     trn_log_retain (outbox->log, 0, outbox->retain_bytes);
 }

@@ -410,6 +410,7 @@ sim_peer_start (sim_peer_t *self)
         sim_outbox_kick (&self->outboxes[index]);
     }
     sim_exchange_start (self);
+    sim_call_start (self);
     sim_directory_announce (self);
     sim_directory_inform (self);
     for (unsigned index = 0; index < self->consumer_count; index++) {
@@ -491,6 +492,7 @@ sim_peer_end (sim_peer_t *self, sim_end_t end)
     for (unsigned index = 0; index < self->consumer_count; index++) {
         sim_app_drop (&self->consumers[index]);
     }
+    sim_call_drop (self);
     trn_engine_destroy (&self->engine);
     sim_net_peer_down (world->net, self);
     sim_directory_forget_views (self);
@@ -522,6 +524,7 @@ sim_peer_destroy (sim_peer_t **self_p)
         sim_app_drop (&self->consumers[index]);
         free (self->consumers[index].hands);
     }
+    sim_call_drop (self);
     trn_engine_destroy (&self->engine);
     sim_directory_forget_views (self);
     trn_bindings_destroy (&self->bindings);

@@ -81,13 +81,14 @@ typedef struct {
 //  A queue of an exchange, once bound.
 typedef struct {
     char queue[TRN_NAME_MAX + 2];
-    uint32_t number;    //  as the engine of this life knows it; 0: not
-    uint32_t bindings;  //  that lead to it
-    unsigned stream;    //  in the ledger
-    bool durable;       //  the saved state knows it
-    bool saving;        //  the one being saved does
-    bool was_durable;   //  in any life
-    bool withheld;      //  what was chosen of its past is not durable
+    uint32_t number;     //  as the engine of this life knows it; 0: not
+    uint32_t bindings;   //  that lead to it
+    unsigned stream;     //  in the ledger
+    bool durable;        //  the saved state knows it
+    bool saving;         //  the one being saved does
+    bool was_durable;    //  in any life
+    uint64_t gone_from;  //  it was removed before this seq, 0: it was not
+    bool withheld;       //  what was chosen of its past is not durable
 } sim_branch_t;
 
 typedef struct sim_outbox sim_outbox_t;
@@ -136,6 +137,10 @@ struct sim_outbox {
     size_t state_size;
     uint64_t state_low, state_stamp;
 };
+
+//  call.c has them.
+typedef struct sim_call sim_call_t;
+typedef struct sim_task sim_task_t;
 
 //  How a life ends.
 typedef enum {
@@ -187,7 +192,16 @@ struct sim_peer {
     sim_consumer_t consumers[SIM_CONSUMERS_MAX];
     unsigned consumer_count;
     uint64_t replies_max;  //  limit of an outbox of replies, 0: none
-    bool drain_mode;       //  applications accept everything, quickly
+    const char *service;   //  that it calls, or serves; NULL: none
+    bool calls_out;        //  it calls
+    uint32_t tasks_max;    //  it serves, so many calls at once; 0: not
+    uint32_t service_id;
+    uint64_t call_number;   //  of the last one it made
+    sim_call_t *calls;      //  of this life; owned
+    sim_task_t *tasks;      //  in hand; owned
+    const uint8_t *answer;  //  the record that DO_ANSWER speaks of
+    uint32_t answer_size;
+    bool drain_mode;  //  applications accept everything, quickly
 
     trn_bindings_t *bindings;  //  as it has heard, in this life; owned
     bool bindings_known;
@@ -406,6 +420,38 @@ sim_request_answer (sim_consumer_t *consumer, size_t index);
 //  Replies are synced: their requests are done.
 void
 sim_request_on_synced (sim_outbox_t *outlet);
+
+//  call.c: calls that are not stored ------------------------------------------
+
+//  What the engine wants done about them.
+void
+sim_call_do (sim_peer_t *self, const trn_action_t *action);
+
+//  A CALL, an ANSWER with its record has come.
+void
+sim_call_on_call (sim_peer_t *self, const sim_conn_t *conn,
+                  const trn_frame_t *frame, const sim_packet_t *packet);
+
+void
+sim_call_on_answer (sim_peer_t *self, const sim_conn_t *conn,
+                    const trn_frame_t *frame, const sim_packet_t *packet);
+
+//  A life begins; its service is served, or is not; the life is over.
+void
+sim_call_start (sim_peer_t *self);
+
+void
+sim_call_join (sim_peer_t *self);
+
+void
+sim_call_leave (sim_peer_t *self);
+
+void
+sim_call_drop (sim_peer_t *self);
+
+//  How many of its calls are not over.
+uint64_t
+sim_call_open (const sim_peer_t *self);
 
 //  app.c: the applications ------------------------------------------------
 

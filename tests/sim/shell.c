@@ -342,9 +342,7 @@ s_act (sim_peer_t *self, const trn_action_t *action)
     case TRN_DO_SERVE:
     case TRN_DO_TASK_ROOM:
     case TRN_DO_TASK_GONE:
-    case TRN_DO_ANSWER:
-        assert (false);  //  nobody calls here
-        break;
+    case TRN_DO_ANSWER: sim_call_do (self, action); break;
     case TRN_DO_SAVE: {
         sim_outbox_t *outbox = s_outbox (self, action->outbox);
         unsigned stream;
@@ -497,6 +495,10 @@ s_on_inbound (sim_peer_t *self, sim_conn_t *conn, const trn_frame_t *frame,
               const sim_packet_t *packet)
 {
     const int64_t now_ms = sim_peer_now (self);
+    if (frame->type == TRN_CALL) {
+        sim_call_on_call (self, conn, frame, packet);
+        return;
+    }
     if (frame->type != TRN_DATA) {
         trn_engine_on_inbound (self->engine, conn->number, frame, 0, now_ms);
         sim_peer_drain_soon (self);
@@ -530,6 +532,10 @@ sim_peer_on_packet (sim_peer_t *self, sim_conn_t *conn, sim_direction_t way,
     }
     if (way == SIM_TO_CONSUMER) {
         s_on_inbound (self, conn, &frame, packet);
+        return;
+    }
+    if (frame.type == TRN_ANSWER) {
+        sim_call_on_answer (self, conn, &frame, packet);
         return;
     }
     sim_watch_credit (conn, &frame);

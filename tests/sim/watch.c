@@ -181,6 +181,15 @@ s_show (const trn_frame_t *frame, char *text, size_t size)
                   frame->data.flow, frame->data.first_seq,
                   frame->data.first_seq + frame->data.count - 1,
                   frame->data.token, frame->data.deliveries);
+    } else if (frame->type == TRN_CALL) {
+        snprintf (text, size, " %" PRIu64 "%s", frame->call.call,
+                  frame->call.flags & TRN_CALL_REPEATED ? " again" : "");
+    } else if (frame->type == TRN_ANSWER) {
+        snprintf (text, size, " %" PRIu64 " part %" PRIu64, frame->answer.call,
+                  frame->answer.number);
+    } else if (frame->type == TRN_FAIL) {
+        snprintf (text, size, " %" PRIu64 " reason %d", frame->fail.call,
+                  (int) frame->fail.reason);
     }
     return text;
 }
