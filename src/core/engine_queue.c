@@ -374,9 +374,13 @@ trn_engine_drop_ruled (trn_engine_t *self, trn_outbox_id_t outbox,
     trn_publication_t *publication = s_publication (self, outbox);
     trn_engine_advance (self, now_ms);
     trn_subscription_t *most = NULL;
+    uint64_t highest = 0;
     for (size_t index = 0; index < publication->subs.count; index++) {
         trn_subscription_t *sub = publication->subs.at[index];
-        most = !most || sub->ruled.count > most->ruled.count ? sub : most;
+        if (sub->ruled.count > highest) {
+            highest = sub->ruled.count;
+            most = sub;
+        }
     }
     uint64_t dropped = most ? s_relieve (self, publication, most, count) : 0;
     for (size_t index = 0; dropped < count && index < publication->subs.count;

@@ -51,11 +51,16 @@ typedef struct trn_publication {
     trn_outbox_id_t id;
     char name[TRN_NAME_MAX + 2];
     bool exchange, routed;
+    bool urgent;           //  what came back waits for the next state
+    bool touched;          //  something was settled since the last look
+    bool unsaved;          //  ... since the last state was made
+    bool saving;           //  a state was asked for and is not durable yet
+    bool stale;            //  engine->dues has an old time for it
+    uint32_t sub_number;   //  last one used
     uint64_t opened_high;  //  last seq of earlier lives
     uint64_t high;         //  last seq that may be sent
     trn_ranges_t gaps;     //  of earlier lives: they name no message
     trn_list_t subs;       //  of trn_subscription_t; owned
-    uint32_t sub_number;   //  last one used
     trn_policy_t policy;   //  of queues without one of their own
     uint64_t given;        //  highest number that the application gave
     trn_mark_t *marks;     //  ascending; owned
@@ -63,17 +68,12 @@ typedef struct trn_publication {
     uint64_t mark_every_ms;
     trn_hold_t *holds;  //  owned
     size_t hold_count, hold_capacity;
-    bool urgent;         //  what came back waits for the next state
     uint64_t processed;  //  as last told
     uint64_t stored;     //  the same, never below processed
     uint64_t ahead;      //  the same: settled above processed
-    bool touched;        //  something was settled since the last look
-    bool unsaved;        //  ... since the last state was made
-    int64_t unsaved_ms;  //  ... at this time
-    bool saving;         //  a state was asked for and is not durable yet
+    int64_t unsaved_ms;  //  unsaved since then
     int64_t saved_ms;    //  when a state was last asked for
     uint64_t stamp;      //  of the last state made
-    bool stale;          //  engine->dues has an old time for it
 } trn_publication_t;
 
 typedef enum {

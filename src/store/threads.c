@@ -124,11 +124,11 @@ s_sync_some (trn_outbox_t *first)
 {
     trn_outbox_t *some[TOGETHER];
     size_t count = 0;
-    for (trn_outbox_t *outbox = first; outbox && count < TOGETHER; count++) {
-        some[count] = outbox;
-        outbox = s_unmark (outbox, TRN_FOR_SYNCER);
-        first = outbox;
-        s_write_out (some[count]);
+    while (first && count < TOGETHER) {
+        trn_outbox_t *const outbox = first;
+        first = s_unmark (outbox, TRN_FOR_SYNCER);
+        s_write_out (outbox);
+        some[count++] = outbox;
     }
     for (size_t index = 0; count > 1 && index < count; index++) {
         trn_log_start_sync (some[index]->log);
