@@ -211,6 +211,15 @@ trn_dedup_raise (trn_dedup_t *self, uint64_t floor)
     }
 }
 
+void
+trn_dedup_renew (trn_dedup_t *self)
+{
+    assert (self);
+    trn_seqset_clear (&self->settled);
+    trn_seqset_clear (&self->promised);
+    self->floor = 0;
+}
+
 //  A publisher that scatters its promises does not make us grow: beyond the
 //  limit we keep what we know ourselves.
 void

@@ -75,6 +75,11 @@ trn_dedup_release (trn_dedup_t *self, uint32_t consumer, uint64_t from,
 void
 trn_dedup_settle (trn_dedup_t *self, uint64_t from, uint64_t to);
 
+//  Another queue begins with that name, which may send anything; what is in hand
+//  stays there.
+void
+trn_dedup_renew (trn_dedup_t *self);
+
 //  The connection is over: every token is void.
 void
 trn_dedup_orphan (trn_dedup_t *self);

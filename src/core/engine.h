@@ -135,6 +135,7 @@ typedef struct {
     struct {
         uint32_t flow;        //  for on_settle (): one (store, outbox, queue),
                               //  the same after the publisher reconnected
+        uint32_t number;      //  of the queue in its outbox; 0: not told
         uint64_t from, to;    //  which records of the run
         uint32_t deliveries;  //  1 = first time
         bool redelivered;

@@ -47,6 +47,7 @@ s_offer (trn_engine_t *engine, trn_flow_t *self)
     frame->offer.outbox = trn_text (self->sub->publication->name);
     frame->offer.low = self->told_low;
     frame->offer.high = self->sub->publication->opened_high;
+    frame->offer.number = self->sub->number;
 }
 
 trn_flow_t *

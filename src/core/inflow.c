@@ -286,6 +286,13 @@ s_goes_back (uint64_t offered, uint64_t known)
     return offered < known;
 }
 
+//  A queue was removed, and another one has its name now: it may begin anywhere.
+static bool
+s_begins_anew (const trn_stream_t *stream, const trn_frame_t *frame)
+{
+    return stream->number && frame->offer.number > stream->number;
+}
+
 //  What lies in an inbox is between us and ourselves.
 static bool
 s_may_offer (const trn_engine_t *engine, const trn_inbound_t *inbound,
@@ -330,7 +337,15 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         return TRN_INFLOW_BROKEN;
     }
     trn_dedup_t *dedup = &stream->dedup;
-    if (s_goes_back (frame->offer.low, dedup->floor) || stream->went_back) {
+    if (s_begins_anew (stream, frame)) {
+        stream->missed = (trn_missed_t) {0};
+        trn_dedup_renew (dedup);
+        trn_known_count (engine, stream);
+    }
+    if (s_goes_back (frame->offer.low, dedup->floor)
+        || (frame->offer.number
+            && s_goes_back (frame->offer.number, stream->number))
+        || stream->went_back) {
         s_report_back (engine, stream, frame->offer.low, frame->offer.high);
         stream->went_back = true;
         return TRN_INFLOW_FORKED;
@@ -344,6 +359,9 @@ trn_inflow_on_offer (trn_engine_t *engine, trn_inbound_t *inbound,
         return TRN_INFLOW_FINE;
     }
     trn_dedup_raise (dedup, frame->offer.low);
+    if (frame->offer.number) {
+        stream->number = frame->offer.number;
+    }
     trn_inflow_t *self = s_new_flow (engine, inbound, stream, number);
     s_accept (engine, self, intake);
     trn_intake_join (engine, intake, self);
@@ -429,6 +447,7 @@ s_deliver (trn_engine_t *engine, trn_inflow_t *self, const trn_frame_t *frame,
             = trn_actions_add (&engine->actions, TRN_DO_DELIVER);
         action->consumer = consumer->id;
         action->deliver.flow = stream->handle;
+        action->deliver.number = stream->number;
         action->deliver.from = hand.from;
         action->deliver.to = hand.to;
         action->deliver.deliveries = frame->data.deliveries;

@@ -168,6 +168,7 @@ typedef struct trn_stream {
     char outbox[TRN_NAME_MAX + 2];
     char queue[TRN_NAME_MAX + 2];
     trn_dedup_t dedup;
+    uint32_t number;       //  of the queue in its outbox; 0: not told
     uint64_t seen_before;  //  highest seq from earlier lives of the publisher
     bool went_back;        //  once older than that: never trusted again
     size_t remembered;     //  pages, as last counted

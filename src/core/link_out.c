@@ -101,9 +101,14 @@ s_has_work (trn_engine_t *engine, trn_link_t *self)
                || trn_call_out_wants (engine, self));
 }
 
+//  A queue that no saved state knows may have another number after a crash, and
+//  the one of its name before it may not be over.
 static bool
 s_offer (trn_engine_t *engine, trn_link_t *self, trn_subscription_t *sub)
 {
+    if (sub->unknown) {
+        return true;
+    }
     for (size_t index = 0; index < self->flows.count; index++) {
         const trn_flow_t *flow = self->flows.at[index];
         if (flow->sub == sub) {

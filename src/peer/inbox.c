@@ -339,6 +339,7 @@ trn_inbox_deliver (tern_peer_t *peer, const trn_action_t *action)
     };
     memcpy (delivery.origin.store_uuid, peer->inrun_store, 16);
     delivery.giver->flow = action->deliver.flow;
+    trn_giver_meet (delivery.giver, action->deliver.number);
     trn_giver_raise (delivery.giver, peer->inrun_floor);
     bool taken = false;
     if (!self->full && !self->failed) {

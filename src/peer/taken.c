@@ -135,6 +135,37 @@ trn_giver_raise (trn_giver_t *giver, uint64_t floor)
     }
 }
 
+static void
+s_forget_done (trn_giver_t *giver)
+{
+    trn_seqset_t kept = {0};
+    trn_range_t part = {0, 0};
+    while (
+        trn_seqset_first_in (&giver->sure, part.to + 1, TRN_SEQ_MAX, &part)) {
+        const uint64_t to = part.to;
+        uint64_t from = part.from;
+        while (from <= to
+               && trn_seqset_first_in (&giver->open, from, to, &part)) {
+            trn_seqset_add (&kept, part.from, part.to);
+            from = part.to + 1;
+        }
+        part.to = to;
+    }
+    trn_seqset_clear (&giver->sure);
+    giver->sure = kept;
+    giver->floor = 0;
+}
+
+void
+trn_giver_meet (trn_giver_t *giver, uint32_t number)
+{
+    assert (giver);
+    if (giver->number && number > giver->number) {
+        s_forget_done (giver);
+    }
+    giver->number = number > giver->number ? number : giver->number;
+}
+
 void
 trn_giver_make_sure (trn_giver_t *giver, uint64_t from, uint64_t to)
 {
@@ -284,14 +315,17 @@ trn_taken_restore (trn_taken_t *self, trn_taken_settled_fn *settled, void *arg)
 
 //  State ---------------------------------------------------------------------
 //
-//      version 1, givers 2
-//      giver: store 16, floor 8, outbox 1 + n, ranges 2, (from 8, to 8) ...
+//      version 2, givers 2
+//      giver: store 16, floor 8, number 4, outbox 1 + n, ranges 2,
+//             (from 8, to 8) ...
 //
 //  Whoever was heard last comes first.
 
-#define VERSION 1
+#define VERSION 2
 #define HEADER 3
-#define GIVER_FIXED (16 + 8 + 1 + 2)
+#define NUMBER_AT (16 + 8)
+#define OUTBOX_AT (NUMBER_AT + 4 + 1)
+#define GIVER_FIXED (OUTBOX_AT + 2)
 
 static int
 s_compare (const void *left, const void *right)
@@ -311,9 +345,10 @@ s_pack_giver (const trn_giver_t *giver, uint8_t *at, const uint8_t *end)
     }
     memcpy (at, giver->store_uuid, 16);
     trn_put_u64 (at + 16, giver->floor);
-    at[24] = (uint8_t) name;
-    memcpy (at + 25, giver->outbox, name);
-    uint8_t *count_at = at + 25 + name;
+    trn_put_u32 (at + NUMBER_AT, giver->number);
+    at[OUTBOX_AT - 1] = (uint8_t) name;
+    memcpy (at + OUTBOX_AT, giver->outbox, name);
+    uint8_t *count_at = at + OUTBOX_AT + name;
     at = count_at + 2;
     uint16_t count = 0;
     trn_range_t range = {0, 0};
@@ -361,18 +396,18 @@ static const uint8_t *
 s_unpack_giver (trn_taken_t *self, const uint8_t *at, const uint8_t *end)
 {
     if ((size_t) (end - at) < GIVER_FIXED
-        || (size_t) (end - at) < GIVER_FIXED + (size_t) at[24]) {
+        || (size_t) (end - at) < GIVER_FIXED + (size_t) at[OUTBOX_AT - 1]) {
         return NULL;
     }
-    const size_t name = at[24];
-    const uint16_t count = trn_get_u16 (at + 25 + name);
+    const size_t name = at[OUTBOX_AT - 1];
+    const uint16_t count = trn_get_u16 (at + OUTBOX_AT + name);
     const uint8_t *ranges = at + GIVER_FIXED + name;
     char outbox[TRN_NAME_MAX + 2] = "";
-    if (!trn_outbox_valid ((const char *) at + 25, name)
+    if (!trn_outbox_valid ((const char *) at + OUTBOX_AT, name)
         || (size_t) (end - ranges) < (size_t) count * 16) {
         return NULL;
     }
-    memcpy (outbox, at + 25, name);
+    memcpy (outbox, at + OUTBOX_AT, name);
     trn_giver_t *giver = self ? trn_taken_giver (self, at, outbox) : NULL;
     for (size_t index = 0; index < count; index++) {
         const uint64_t from = trn_get_u64 (ranges + index * 16);
@@ -386,6 +421,7 @@ s_unpack_giver (trn_taken_t *self, const uint8_t *at, const uint8_t *end)
     }
     if (giver) {
         trn_giver_raise (giver, trn_get_u64 (at + 16));
+        giver->number = trn_get_u32 (at + NUMBER_AT);
     }
     return ranges + (size_t) count * 16;
 }

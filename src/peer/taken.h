@@ -28,9 +28,10 @@ typedef struct trn_taken trn_taken_t;
 typedef struct {
     uint8_t store_uuid[16];
     char outbox[TRN_NAME_MAX + 2];
-    uint32_t flow;   //  the engine's word for it; 0: not heard in this life
-    uint64_t heard;  //  when it was heard last, as a number that grows
-    uint64_t floor;  //  it sends nothing below again
+    uint32_t flow;    //  the engine's word for it; 0: not heard in this life
+    uint64_t heard;   //  when it was heard last, as a number that grows
+    uint64_t floor;   //  it sends nothing below again
+    uint32_t number;  //  of the queue in its outbox; 0: not told
     trn_seqset_t sure, open;
     trn_seqset_t large;  //  of these open: their bodies are with the publisher
 } trn_giver_t;
@@ -50,6 +51,12 @@ trn_taken_giver (trn_taken_t *self, const uint8_t store_uuid[16],
 //  It sends nothing below again.
 void
 trn_giver_raise (trn_giver_t *giver, uint64_t floor);
+
+//  What comes is of the queue of this number in its outbox, 0 if that was not told.
+//  A higher one than before is another queue, which may begin anywhere: what was
+//  done of the old one is forgotten, what is open stays.
+void
+trn_giver_meet (trn_giver_t *giver, uint32_t number);
 
 //  These are durable here, or done.
 void

@@ -20,6 +20,7 @@
 #include <assert.h>
 
 //  Without type and connection, and without what may be absent.
+#define OFFER_FIELDS 5u
 #define ACCEPT_FIELDS 3u
 #define DATA_FIELDS 9u
 
@@ -115,17 +116,23 @@ s_pack_offer (trn_packer_t *out, const trn_frame_t *frame)
     trn_pack_text (out, frame->offer.outbox);
     trn_pack_uint (out, frame->offer.low);
     trn_pack_uint (out, frame->offer.high);
+    if (frame->offer.number) {
+        trn_pack_uint (out, frame->offer.number);
+    }
 }
 
-//  low = high + 1 says that nothing is left to send.
+//  low = high + 1 says that nothing is left to send.  fields: how many follow, of
+//  which the last may be absent.
 static void
-s_unpack_offer (trn_unpack_t *in, trn_frame_t *frame)
+s_unpack_offer (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
 {
     frame->offer.flow = trn_field_u32 (in, 0, UINT32_MAX);
     frame->offer.queue = trn_field_subscribed (in);
     frame->offer.outbox = trn_field_outbox (in);
     frame->offer.low = trn_field_seq (in, 1);
     frame->offer.high = trn_field_seq (in, 0);
+    frame->offer.number
+        = fields > OFFER_FIELDS ? trn_field_u32 (in, 0, UINT32_MAX) : 0;
 }
 
 static void
@@ -424,6 +431,8 @@ s_count (const trn_frame_t *frame)
     uint32_t more = 0;
     if (frame->type == TRN_DATA) {
         more = frame->data.missed ? 2 : 0;
+    } else if (frame->type == TRN_OFFER) {
+        more = frame->offer.number ? 1 : 0;
     } else if (frame->type == TRN_ACCEPT) {
         more = frame->accept.flags ? 2 : frame->accept.told ? 1 : 0;
     }
@@ -452,7 +461,7 @@ s_unpack_frame (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
     case TRN_HELLO: s_unpack_hello (in, frame); break;
     case TRN_WELCOME: s_unpack_welcome (in, frame); break;
     case TRN_REFUSE: s_unpack_refuse (in, frame); break;
-    case TRN_OFFER: s_unpack_offer (in, frame); break;
+    case TRN_OFFER: s_unpack_offer (in, fields, frame); break;
     case TRN_ACCEPT: s_unpack_accept (in, fields, frame); break;
     case TRN_CREDIT: s_unpack_credit (in, frame); break;
     case TRN_DATA: s_unpack_data (in, fields, frame); break;

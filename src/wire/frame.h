@@ -134,6 +134,8 @@ typedef struct {
             uint64_t low;   //  nothing below is ever sent again (durable), >= 1
             uint64_t high;  //  last seq that earlier lives of this store used,
                             //  0 none
+            uint32_t number;  //  of the queue in the outbox, rising with each
+                              //  one that begins there; absent: 0, unknown
         } offer;
         struct {
             uint32_t flow;

@@ -257,6 +257,7 @@ s_restore (chaos_t *self, sim_peer_t *peer)
     sim_trace (&self->world, "fault %s is restored", peer->name);
     self->restored[peer->index] = true;
     sim_peer_set_disk (peer, self->backup[peer->index]);
+    self->world.put_back = true;
     self->backup[peer->index] = NULL;
     peer->ended = SIM_KILL;
     for (unsigned index = 0; index < peer->outbox_count; index++) {

@@ -155,6 +155,7 @@ s_restore (story_t *story, const story_line_t *line)
         return;
     }
     sim_peer_set_disk (peer, story->backups[peer->index]);
+    story->world.put_back = true;
     story->backups[peer->index] = NULL;
     peer->ended = SIM_KILL;
     for (unsigned index = 0; index < peer->outbox_count; index++) {
@@ -184,6 +185,7 @@ s_clone (story_t *story, const story_line_t *line)
     }
     sim_peer_t *clone = s_new_peer (story, line->words[3], peer->name);
     sim_peer_set_disk (clone, trn_disk_memory_copy (peer->memory));
+    story->world.put_back = true;
     trn_disk_memory_kill (clone->memory);
     clone->ended = SIM_KILL;
     for (unsigned index = 0; index < peer->outbox_count; index++) {

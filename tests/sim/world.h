@@ -58,6 +58,7 @@ struct sim_world {
 
     sim_peer_t *peers[SIM_PEERS_MAX];
     unsigned peer_count;
+    bool put_back;        //  a disk was put back in time, or copied
     bool directory_down;  //  nobody hears anything new of the others
     trn_binding_t *bindings[SIM_BINDINGS_MAX];  //  all versions; owned
     unsigned binding_count;

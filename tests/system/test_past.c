@@ -272,6 +272,50 @@ test_a_past_that_is_unbound_is_gone (void **state)
     tern_peer_close (&orders, 0);
 }
 
+//  T-191: what a consumer knows of the queue that had this name before says nothing
+//  about the one that has it now, in this life of the publisher or in another.
+static void
+s_bind_again (const scene_t *scene, bool inbox)
+{
+    tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
+    tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
+    tern_producer_t *producer = s_make_past (orders);
+    s_bind (orders, &s_late);
+    const tern_consumer_options_t options = {.prefetch = 10, .inbox = inbox};
+    tern_consumer_t *late = NULL;
+    assert_int_equal (tern_consumer_open (&late, payment, "late", &options),
+                      TERN_OK);
+    s_take_late (late, 1, COUNT / MATCHING);
+    scene_settled (producer, COUNT + 1);
+
+    s_unbind (orders, &s_late);
+    s_bind (orders, &s_late);
+    s_take_late (late, 1, COUNT / MATCHING);
+    s_unbind (orders, &s_late);
+    tern_producer_close (&producer);
+    tern_peer_close (&orders, 0);
+
+    orders = scene_peer (scene, "orders-1", NULL);
+    s_bind (orders, &s_late);
+    s_take_late (late, 1, COUNT / MATCHING);
+    s_nothing_more (late);
+    tern_consumer_close (&late);
+    tern_peer_close (&payment, 0);
+    tern_peer_close (&orders, 0);
+}
+
+static void
+test_a_queue_that_is_bound_again_begins_anew (void **state)
+{
+    s_bind_again (*state, false);
+}
+
+static void
+test_so_does_one_that_is_taken_into_an_inbox (void **state)
+{
+    s_bind_again (*state, true);
+}
+
 //  While others publish -------------------------------------------------------
 
 enum {
@@ -527,6 +571,8 @@ main (int argc, char **argv)
         CLAIM (test_a_past_survives_a_restart),
         CLAIM (test_a_past_is_that_of_its_bindings),
         CLAIM (test_a_past_that_is_unbound_is_gone),
+        CLAIM (test_a_queue_that_is_bound_again_begins_anew),
+        CLAIM (test_so_does_one_that_is_taken_into_an_inbox),
         CLAIM (test_between_past_and_present_nothing_is_missing),
         CLAIM (test_a_past_survives_kill_9),
         CLAIM (test_rules_hold_for_the_past_of_a_topic),

@@ -438,6 +438,7 @@ s_any_frame (trn_rng_t *rng, trn_frame_t *frame, uint64_t token)
             = trn_text (trn_rng_below (rng, 2) ? "jobs" : "more");
         frame->offer.low = 1 + trn_rng_below (rng, 3);
         frame->offer.high = frame->offer.low + s_number (rng) % 100;
+        frame->offer.number = (uint32_t) trn_rng_below (rng, 4);
         break;
     case TRN_ACCEPT:
         frame->accept.flow = flow;

@@ -217,6 +217,47 @@ a_damaged_state_is_none (void **state)
     }
 }
 
+//  11..14 are done or open; 14 is open and was never durable.
+static void
+another_queue_may_begin_anywhere (void **state)
+{
+    (void) state;
+    uint8_t bytes[TRN_TAKEN_STATE_MAX];
+    trn_taken_t *taken = trn_taken_new ();
+    trn_giver_t *a = trn_taken_giver (taken, s_uuid, "a");
+    trn_giver_meet (a, 3);
+    s_add (taken, a, 1, 11, 4);
+    trn_giver_make_sure (a, 11, 13);
+    trn_seqset_remove (&a->open, 11, 12);
+    trn_giver_raise (a, 11);
+    trn_giver_meet (a, 3);
+    trn_giver_meet (a, 0);
+    trn_giver_meet (a, 2);
+    trn_giver_meet (a, 3);
+    assert_int_equal (trn_seqset_total (&a->sure), 3);
+    assert_int_equal (a->floor, 11);
+
+    const size_t size = trn_taken_pack (taken, bytes);
+    trn_giver_meet (a, 4);
+    assert_int_equal (trn_seqset_total (&a->sure), 1);
+    assert_true (trn_seqset_has (&a->sure, 13));
+    assert_int_equal (trn_seqset_count (&a->open, 13, 14), 2);
+    assert_int_equal (a->floor, 0);
+    trn_giver_make_sure (a, 1, 1);
+    assert_true (trn_seqset_has (&a->sure, 1));
+    trn_taken_destroy (&taken);
+
+    //  The next life knows it too.
+    taken = trn_taken_new ();
+    assert_int_equal (trn_taken_unpack (taken, bytes, size), size);
+    a = trn_taken_giver (taken, s_uuid, "a");
+    trn_giver_meet (a, 3);
+    assert_int_equal (trn_seqset_total (&a->sure), 3);
+    trn_giver_meet (a, 4);
+    assert_int_equal (trn_seqset_total (&a->sure), 0);
+    trn_taken_destroy (&taken);
+}
+
 //  Origins -------------------------------------------------------------------
 
 static void
@@ -284,6 +325,7 @@ main (void)
         cmocka_unit_test (another_life_believes_the_state_and_the_log),
         cmocka_unit_test (a_state_has_its_size_whatever_there_is_to_say),
         cmocka_unit_test (a_damaged_state_is_none),
+        cmocka_unit_test (another_queue_may_begin_anywhere),
         cmocka_unit_test (a_copy_says_what_it_is_of),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);

@@ -313,6 +313,59 @@ a_queue_that_nobody_consumes_is_cancelled (void **state)
     assert_non_null (s_said (TRN_CREDIT));
 }
 
+static void
+s_hear_queue (uint64_t connection, uint32_t flow, uint32_t number, uint64_t low)
+{
+    const trn_frame_t frame = {.type = TRN_OFFER,
+                               .connection = connection,
+                               .offer = {.flow = flow,
+                                         .queue = trn_text ("jobs"),
+                                         .outbox = trn_text ("#events"),
+                                         .low = low,
+                                         .high = 100,
+                                         .number = number}};
+    s_hear (1, &frame, 0);
+}
+
+static void
+s_hear_end (uint64_t connection, uint32_t flow)
+{
+    const trn_frame_t frame = {
+        .type = TRN_RETIRE, .connection = connection, .retire = {.flow = flow}};
+    s_hear (1, &frame, 0);
+}
+
+//  T-191
+static void
+a_higher_number_is_another_queue_and_a_lower_one_an_older_state (void **state)
+{
+    (void) state;
+    const trn_consumer_id_t jobs = trn_engine_add_consumer (
+        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    const uint64_t connection = s_open (1, "far", 1, 1);
+    s_hear_queue (connection, 1, 3, 1);
+    s_hear_data (1, connection, 1, 5);
+    trn_engine_on_settle (s_side.engine, jobs, 1, 1, 4, TRN_ACCEPTED,
+                          s_side.now_ms);
+    s_hear_end (connection, 1);
+
+    //  Of the next one nothing is settled here, and it may begin anywhere.
+    s_hear_queue (connection, 2, 3, 5);
+    s_hear_end (connection, 2);
+    s_hear_queue (connection, 3, 4, 1);
+    assert_non_null (s_said (TRN_ACCEPT));
+    assert_int_equal (s_said (TRN_ACCEPT)->accept.range_count, 0);
+    s_hear_end (connection, 3);
+
+    //  Who does not tell the number says nothing by that.
+    s_hear_queue (connection, 4, 0, 1);
+    assert_non_null (s_said (TRN_ACCEPT));
+    s_hear_end (connection, 4);
+    s_hear_queue (connection, 5, 3, 5);
+    assert_null (s_said (TRN_ACCEPT));
+    assert_int_equal (s_said (TRN_REFUSE)->refuse.reason, TRN_REFUSE_FENCED);
+}
+
 //  T-189
 static void
 what_is_stored_is_told_to_whoever_wants_it (void **state)
@@ -678,6 +731,7 @@ main (void)
         TEST (my_name_and_the_name_of_a_known_store_are_taken),
         TEST (one_store_has_one_connection_and_the_later_one_counts),
         TEST (a_queue_that_nobody_consumes_is_cancelled),
+        TEST (a_higher_number_is_another_queue_and_a_lower_one_an_older_state),
         TEST (what_is_stored_is_told_to_whoever_wants_it),
         TEST (a_new_lease_is_told_what_is_stored),
         TEST (an_inbox_is_nobody_elses),

@@ -187,6 +187,9 @@ s_show_frame (vector_t *out, const trn_frame_t *frame)
         s_text (out, "outbox", frame->offer.outbox);
         s_number (out, "low", frame->offer.low);
         s_number (out, "high", frame->offer.high);
+        if (frame->offer.number) {
+            s_number (out, "number", frame->offer.number);
+        }
         break;
     case TRN_ACCEPT:
         s_number (out, "flow", frame->accept.flow);
