@@ -132,7 +132,7 @@ s_unpack_offer (trn_unpack_t *in, uint32_t fields, trn_frame_t *frame)
     frame->offer.low = trn_field_seq (in, 1);
     frame->offer.high = trn_field_seq (in, 0);
     frame->offer.number
-        = fields > OFFER_FIELDS ? trn_field_u32 (in, 0, UINT32_MAX) : 0;
+        = fields > OFFER_FIELDS ? trn_field_u32 (in, 1, UINT32_MAX) : 0;
 }
 
 static void

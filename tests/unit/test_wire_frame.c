@@ -49,6 +49,7 @@ s_sample (trn_frame_t *frame, trn_frame_type_t type)
         frame->offer.outbox = trn_text ("hello");
         frame->offer.low = 10;
         frame->offer.high = 1000;
+        frame->offer.number = 3;
         break;
     case TRN_ACCEPT:
         frame->accept.flow = 3;
@@ -220,7 +221,8 @@ every_field_comes_back_in_its_place (void **state)
     assert_int_equal (s_decode (&got, &packed), 0);
     assert_true (trn_text_is (got.offer.queue, "@orders-1")
                  && trn_text_is (got.offer.outbox, "hello")
-                 && got.offer.low == 10 && got.offer.high == 1000);
+                 && got.offer.low == 10 && got.offer.high == 1000
+                 && got.offer.number == 3);
 }
 
 //  T-104
@@ -259,11 +261,13 @@ a_missing_field_is_refused (void **state)
             test_packed_resize (&packed, 0, keep, NULL, 0, 0);
             //  They say what was missed only if something was.
             const bool fine = (type == TRN_DATA && keep >= 11)
-                              || (type == TRN_ACCEPT && keep == 5);
+                              || (type == TRN_ACCEPT && keep == 5)
+                              || (type == TRN_OFFER && keep == 7);
             assert_int_equal (s_decode (&frame, &packed),
                               fine ? 0 : TERN_EPROTO);
             assert_true (!fine || type != TRN_DATA || !frame.data.missed);
             assert_true (!fine || type != TRN_ACCEPT || !frame.accept.told);
+            assert_true (!fine || type != TRN_OFFER || !frame.offer.number);
         }
     }
 }
@@ -328,6 +332,7 @@ static const struct {
     {TRN_OFFER, {{2, -1}}, 0, U32, TERN_EPROTO},
     {TRN_OFFER, {{5, -1}}, 1, SEQ, TERN_EPROTO},
     {TRN_OFFER, {{6, -1}}, 0, SEQ, TERN_EPROTO},
+    {TRN_OFFER, {{7, -1}}, 1, U32, TERN_EPROTO},
     {TRN_ACCEPT, {{2, -1}}, 0, U32, TERN_EPROTO},
     {TRN_ACCEPT, {{3, -1}}, 0, SEQ, TERN_EPROTO},
     {TRN_ACCEPT, {{4, 0, -1}}, 1, 20, TERN_EPROTO},
