@@ -86,6 +86,18 @@ s_unhold (trn_stream_t *stream, trn_consumer_t *consumer,
     consumer->intake->dirty = true;
 }
 
+//  What was told with a message that goes back has not been told, and may come with
+//  another one.
+static void
+s_untell (trn_stream_t *stream, uint64_t from, uint64_t to)
+{
+    trn_missed_t *missed = &stream->missed;
+    if (from <= missed->seq && missed->seq <= to) {
+        missed->total = missed->before;
+        missed->seq = 0;
+    }
+}
+
 void
 trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
                    trn_consumer_t *consumer, uint64_t from, uint64_t to,
@@ -99,6 +111,8 @@ trn_inflow_settle (trn_engine_t *engine, trn_stream_t *stream,
         s_unhold (stream, consumer, &part);
         if (outcome == TRN_ACCEPTED) {
             trn_dedup_settle (&stream->dedup, part.from, part.to);
+        } else if (outcome != TRN_REJECTED) {
+            s_untell (stream, part.from, part.to);
         }
         //  Without a lease there is nobody to answer: what was accepted is told
         //  when the publisher is back, the rest it has taken back already.

@@ -366,6 +366,49 @@ a_higher_number_is_another_queue_and_a_lower_one_an_older_state (void **state)
     assert_int_equal (s_said (TRN_REFUSE)->refuse.reason, TRN_REFUSE_FENCED);
 }
 
+//  What the application is told with a run that begins at first, of `lost` messages.
+static uint64_t
+s_told_with (uint64_t connection, uint64_t first, uint64_t lost)
+{
+    const trn_frame_t frame = {.type = TRN_DATA,
+                               .connection = connection,
+                               .data = {.flow = 1,
+                                        .token = first,
+                                        .low = 1,
+                                        .offset = 128,
+                                        .first_seq = first,
+                                        .count = 1,
+                                        .deliveries = 1,
+                                        .missed = lost}};
+    trn_engine_on_inbound (s_side.engine, 1, &frame, 48, s_side.now_ms);
+    uint64_t told = UINT64_MAX;
+    const trn_action_t *action;
+    while ((action = trn_engine_action (s_side.engine))) {
+        if (action->type == TRN_DO_DELIVER) {
+            told = action->deliver.missed;
+        }
+    }
+    return told;
+}
+
+//  T-49
+static void
+what_was_told_with_a_message_that_goes_back_is_told_again (void **state)
+{
+    (void) state;
+    const trn_consumer_id_t jobs = trn_engine_add_consumer (
+        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    const uint64_t connection = s_open (1, "far", 1, 1);
+    s_hear_offer (1, connection, 1, "jobs");
+    assert_int_equal (s_told_with (connection, 51, 42), 42);
+    trn_engine_on_settle (s_side.engine, jobs, 1, 51, 51, TRN_REQUEUED,
+                          s_side.now_ms);
+    assert_int_equal (s_told_with (connection, 61, 50), 50);
+    trn_engine_on_settle (s_side.engine, jobs, 1, 61, 61, TRN_ACCEPTED,
+                          s_side.now_ms);
+    assert_int_equal (s_told_with (connection, 62, 60), 10);
+}
+
 //  T-189
 static void
 what_is_stored_is_told_to_whoever_wants_it (void **state)
@@ -731,6 +774,7 @@ main (void)
         TEST (my_name_and_the_name_of_a_known_store_are_taken),
         TEST (one_store_has_one_connection_and_the_later_one_counts),
         TEST (a_queue_that_nobody_consumes_is_cancelled),
+        TEST (what_was_told_with_a_message_that_goes_back_is_told_again),
         TEST (a_higher_number_is_another_queue_and_a_lower_one_an_older_state),
         TEST (what_is_stored_is_told_to_whoever_wants_it),
         TEST (a_new_lease_is_told_what_is_stored),
