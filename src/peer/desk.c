@@ -29,7 +29,8 @@
 
 #define PREFETCH 1024
 
-//  Replies to an earlier life: so many, and so long.
+//  Replies to an earlier life, or to a requester that was closed: so many, and so
+//  long.
 #define KEPT_MAX 512
 #define KEPT_MS 60000
 
@@ -50,6 +51,7 @@ struct trn_desk {
 
     pthread_mutex_t lock;
     trn_wanted_t *wanted;
+    uint64_t left;  //  requests up to this one may be of closed requesters
     s_kept_t *kept, **kept_last;
     uint32_t kept_count;
     bool stopping;
@@ -127,7 +129,25 @@ s_give (trn_desk_t *self, trn_wanted_t **link, tern_msg_t *msg)
     }
 }
 
-//  Under lock: of an earlier life, perhaps somebody asks for it again.
+//  Under lock: nobody waits for it now.  What is of this life and was given up is
+//  not asked for again.
+static bool
+s_may_be_resumed (const trn_desk_t *self, trn_text_t correlation)
+{
+    if (correlation.size <= self->life_size
+        || memcmp (correlation.at, self->life, self->life_size) != 0) {
+        return correlation.size > 0;
+    }
+    char number[24] = "";
+    const size_t size = correlation.size - self->life_size;
+    if (size >= sizeof number) {
+        return true;
+    }
+    memcpy (number, correlation.at + self->life_size, size);
+    return strtoull (number, NULL, 10) <= self->left;
+}
+
+//  Under lock: perhaps somebody asks for it again.
 static void
 s_keep (trn_desk_t *self, tern_msg_t *msg)
 {
@@ -169,13 +189,10 @@ s_on_reply (trn_desk_t *self, const tern_msg_t *lent)
     trn_wanted_t **link = s_find (self, correlation);
     if (*link && !atomic_load (&(*link)->dead)) {
         s_give (self, link, msg);
-    } else if (correlation.size == 0 || *link
-               || (correlation.size > self->life_size
-                   && memcmp (correlation.at, self->life, self->life_size)
-                          == 0)) {
-        s_drop (self, &msg);
-    } else {
+    } else if (s_may_be_resumed (self, correlation)) {
         s_keep (self, msg);
+    } else {
+        s_drop (self, &msg);
     }
     pthread_mutex_unlock (&self->lock);
 }
@@ -278,6 +295,15 @@ trn_desk_add (trn_desk_t *self, trn_wanted_t *wanted)
 }
 
 void
+trn_desk_leave (trn_desk_t *self)
+{
+    assert (self);
+    pthread_mutex_lock (&self->lock);
+    self->left = atomic_load (&self->peer->call_number);
+    pthread_mutex_unlock (&self->lock);
+}
+
+void
 trn_desk_sweep (trn_desk_t *self)
 {
     assert (self);
@@ -352,6 +378,7 @@ trn_desk_acquire (tern_peer_t *peer, trn_desk_t **self_p)
         snprintf (self->life, sizeof self->life, "%" PRIu64 ".",
                   trn_store_incarnation (peer->store));
         self->life_size = strlen (self->life);
+        self->left = atomic_load (&peer->call_number);
         rc = s_open (self);
         if (rc == TERN_OK) {
             peer->desk = self;

@@ -50,6 +50,10 @@ trn_desk_release (trn_desk_t **self_p);
 void
 trn_desk_add (trn_desk_t *self, trn_wanted_t *wanted);
 
+//  A requester is closed: a reply to any request so far may be asked for again.
+void
+trn_desk_leave (trn_desk_t *self);
+
 //  Drop those that are dead, now.
 void
 trn_desk_sweep (trn_desk_t *self);

@@ -524,6 +524,9 @@ tern_requester_close (tern_requester_t **self_p)
     if (!self) {
         return;
     }
+    if (self->desk) {
+        trn_desk_leave (self->desk);
+    }
     pthread_mutex_lock (&self->lock);
     while (self->first) {
         s_cancel (self, self->first);

@@ -372,6 +372,38 @@ test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later (void **state)
     tern_peer_close (&shop, 0);
 }
 
+//  The same of this life, whether another requester is open meanwhile or not.
+static void
+test_a_closed_requesters_reply_is_given_to_who_asks_later (void **state)
+{
+    tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
+    tern_service_t *service = s_service (shop);
+    for (unsigned open = 0; open < 2; open++) {
+        tern_requester_t *first = s_requester (shop);
+        tern_requester_t *requester = open ? s_requester (shop) : NULL;
+        char correlation[128];
+        uint64_t id = s_begin (first, "apples", NULL);
+        assert_int_equal (tern_requester_correlation (first, id, correlation),
+                          TERN_OK);
+        tern_requester_close (&first);
+        requester = requester ? requester : s_requester (shop);
+        tern_msg_t *request = s_take (service, "apples");
+        assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+        //  Another reply behind it has come, so the first is there and kept.
+        const uint64_t next = s_begin (requester, "pears", NULL);
+        request = s_take (service, "pears");
+        assert_int_equal (s_reply (service, request, "1.50", true), TERN_OK);
+        s_expect (requester, next, "1.50", true);
+        assert_int_equal (
+            tern_requester_resume (requester, correlation, PATIENCE, &id),
+            TERN_OK);
+        s_expect (requester, id, "2.50", true);
+        tern_requester_close (&requester);
+    }
+    tern_service_close (&service);
+    tern_peer_close (&shop, 0);
+}
+
 //  Only so many are kept, from whatever servers: the oldest make room.
 #define SERVERS 3
 #define EACH 1000
@@ -461,6 +493,7 @@ main (int argc, char **argv)
         IN_SCENE (test_a_message_without_a_requester_can_be_served),
         IN_SCENE (test_a_durable_request_survives_its_server),
         IN_SCENE (test_a_requester_that_died_gets_its_reply_in_its_next_life),
+        IN_SCENE (test_a_closed_requesters_reply_is_given_to_who_asks_later),
         IN_SCENE (
             test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later),
         IN_SCENE (test_many_replies_to_earlier_lives_hold_nothing_up),
