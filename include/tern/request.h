@@ -102,8 +102,9 @@ tern_requester_correlation (tern_requester_t *self, uint64_t id,
                             char correlation[128]);
 
 //  Durable: wait again for the reply to a request of an earlier life of this
-//  peer, or of a requester that was closed.  Replies that come before anybody asks are kept for a minute, and up to
-//  512 of them; then they are dropped and counted.  Returns 0 and *id_p, or
+//  peer, or of a requester that was closed.  Replies that come before anybody
+//  asks are kept for a minute, and up to 512 of them; then they are dropped and
+//  counted.  Returns 0 and *id_p, or
 //  TERN_EINVAL, TERN_EAGAIN as above, TERN_ENOTSUP (not durable).
 TERN_EXPORT TERN_MUST_CHECK int
 tern_requester_resume (tern_requester_t *self, const char *correlation,
@@ -140,7 +141,8 @@ typedef struct {
     uint64_t sent;      //  requests begun
     uint64_t repeated;  //  light: times that one went to another server
     uint64_t replies;   //  taken in
-    uint64_t dropped;   //  replies that nobody waited for any more
+    uint64_t dropped;   //  replies that nobody waited for any more, asked for
+                        //  here or given here
     uint64_t busy;      //  served here: sent away, as there was no room
     uint64_t served;    //  served here: light requests taken in
 } tern_request_stats_t;

@@ -334,6 +334,10 @@ trn_call_in_answer (trn_engine_t *engine, uint64_t id, uint32_t size, bool last)
 {
     assert (engine && size);
     trn_task_t *task = trn_table_get (&engine->calls_in.by_id, id);
+    if (!task || !task->guest) {
+        //  It was on its way here when the call ended.
+        engine->stats.answers_late++;
+    }
     if (!task) {
         return;
     }
