@@ -184,6 +184,18 @@ scene_send_numbers (tern_producer_t *producer, const char *prefix,
     return seq;
 }
 
+uint64_t
+scene_send_msg (tern_producer_t *producer, tern_msg_t *msg)
+{
+    uint64_t seq = 0;
+    assert_int_equal (
+        tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, &seq),
+        TERN_OK);
+    assert_int_not_equal (seq, 0);
+    tern_msg_destroy (&msg);
+    return seq;
+}
+
 tern_msg_t *
 scene_receive (tern_consumer_t *consumer)
 {
@@ -219,6 +231,53 @@ scene_settled (tern_producer_t *producer, uint64_t seq)
                                                               TERN_PROCESSED));
     }
 }
+
+//  Exchanges ---------------------------------------------------------------
+
+void
+scene_bind (tern_peer_t *peer, const tern_binding_t *binding)
+{
+    char why[256] = "";
+    if (tern_peer_bind (peer, binding, why, sizeof why)) {
+        fail_msg ("bind %s: %s", binding->queue, why);
+    }
+    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
+                      TERN_OK);
+}
+
+void
+scene_unbind (tern_peer_t *peer, const tern_binding_t *binding)
+{
+    char why[256] = "";
+    if (tern_peer_unbind (peer, binding, why, sizeof why)) {
+        fail_msg ("unbind %s: %s", binding->queue, why);
+    }
+    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
+                      TERN_OK);
+}
+
+tern_producer_t *
+scene_exchange (tern_peer_t *peer, const char *name, tern_exchange_type_t type,
+                const tern_exchange_options_t *options)
+{
+    tern_producer_t *producer = NULL;
+    char why[256] = "";
+    if (tern_producer_open_exchange (&producer, peer, name, type, options, why,
+                                     sizeof why)) {
+        fail_msg ("exchange %s: %s", name, why);
+    }
+    return producer;
+}
+
+uint64_t
+scene_publish (tern_producer_t *producer, const char *key, const char *text)
+{
+    tern_msg_t *msg = tern_msg_new (text, strlen (text));
+    assert_int_equal (tern_msg_set_key (msg, key), TERN_OK);
+    return scene_send_msg (producer, msg);
+}
+
+//  Looking -----------------------------------------------------------------
 
 void
 scene_until (tern_peer_t *peer, scene_condition_fn *condition, void *arg,

@@ -73,9 +73,28 @@ scene_expect (tern_consumer_t *consumer, const char *text);
 tern_msg_t *
 scene_receive (tern_consumer_t *consumer);
 
+//  Send a message and destroy it; returns its seq.
+uint64_t
+scene_send_msg (tern_producer_t *producer, tern_msg_t *msg);
+
 //  Everything up to seq has been processed within the deadline.
 void
 scene_settled (tern_producer_t *producer, uint64_t seq);
+
+//  Bind or unbind, and wait until the directory knows.
+void
+scene_bind (tern_peer_t *peer, const tern_binding_t *binding);
+
+void
+scene_unbind (tern_peer_t *peer, const tern_binding_t *binding);
+
+tern_producer_t *
+scene_exchange (tern_peer_t *peer, const char *name, tern_exchange_type_t type,
+                const tern_exchange_options_t *options);
+
+//  Send text under a key, which some queue gets; returns its seq.
+uint64_t
+scene_publish (tern_producer_t *producer, const char *key, const char *text);
 
 //  Wait until condition holds, looking whenever the peer has an event and every
 //  few milliseconds.  The test fails, naming what, after the deadline.

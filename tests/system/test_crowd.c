@@ -259,9 +259,7 @@ s_bind (tern_peer_t *peer, const char *queue)
 {
     const tern_binding_t binding
         = {.exchange = "news", .type = TERN_FANOUT, .queue = queue};
-    assert_int_equal (tern_peer_bind (peer, &binding, NULL, 0), TERN_OK);
-    assert_int_equal (tern_peer_bound (peer, &binding, SCENE_DEADLINE_MS),
-                      TERN_OK);
+    scene_bind (peer, &binding);
 }
 
 static void
@@ -269,12 +267,8 @@ test_one_counts_for_each_queue_that_it_waits_for (void **state)
 {
     tern_peer_t *orders
         = scene_peer (*state, "orders-1", "limit_ruled", "9", NULL);
-    tern_producer_t *producer = NULL;
-    char why[256] = "";
-    assert_int_equal (tern_producer_open_exchange (&producer, orders, "news",
-                                                   TERN_FANOUT, NULL, why,
-                                                   sizeof why),
-                      TERN_OK);
+    tern_producer_t *producer
+        = scene_exchange (orders, "news", TERN_FANOUT, NULL);
     s_bind (orders, "a");
     s_bind (orders, "b");
     s_bind (orders, "c");

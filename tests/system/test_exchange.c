@@ -20,56 +20,22 @@
 #define QUIET_MS 100
 
 static void
-s_bind (tern_peer_t *peer, const tern_binding_t *binding)
-{
-    char why[256] = "";
-    if (tern_peer_bind (peer, binding, why, sizeof why)) {
-        fail_msg ("bind: %s", why);
-    }
-    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
-                      TERN_OK);
-}
-
-static void
-s_unbind (tern_peer_t *peer, const tern_binding_t *binding)
-{
-    char why[256] = "";
-    assert_int_equal (tern_peer_unbind (peer, binding, why, sizeof why),
-                      TERN_OK);
-    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
-                      TERN_OK);
-}
-
-static tern_producer_t *
-s_exchange (tern_peer_t *peer, const char *name, tern_exchange_type_t type,
-            const tern_exchange_options_t *options)
-{
-    tern_producer_t *producer = NULL;
-    char why[256] = "";
-    if (tern_producer_open_exchange (&producer, peer, name, type, options, why,
-                                     sizeof why)) {
-        fail_msg ("exchange %s: %s", name, why);
-    }
-    return producer;
-}
-
-static int
-s_publish (tern_producer_t *producer, const char *key, const char *text,
-           uint64_t *seq_p)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    assert_int_equal (tern_msg_set_key (msg, key), TERN_OK);
-    const int rc
-        = tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, seq_p);
-    tern_msg_destroy (&msg);
-    return rc;
-}
-
-static void
 s_accept (tern_consumer_t *consumer, const char *text)
 {
     tern_msg_t *msg = scene_expect (consumer, text);
     assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+}
+
+//  As scene_publish (), but says what became of it.
+static int
+s_publish (tern_producer_t *producer, const char *key, const char *text)
+{
+    tern_msg_t *msg = tern_msg_new (text, strlen (text));
+    assert_int_equal (tern_msg_set_key (msg, key), TERN_OK);
+    const int rc
+        = tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, NULL);
+    tern_msg_destroy (&msg);
+    return rc;
 }
 
 //  A publisher hears of a change some time: send until it goes (or not).
@@ -77,7 +43,7 @@ static void
 s_until (tern_producer_t *producer, const char *key, const char *text, int rc)
 {
     const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
-    while (s_publish (producer, key, text, NULL) != rc) {
+    while (s_publish (producer, key, text) != rc) {
         if (scene_now_ms () > until) {
             fail_msg ("%s: never %s", text, tern_strerror (rc));
         }
@@ -98,20 +64,17 @@ test_a_topic_reaches_the_queues_whose_patterns_match (void **state)
                                 .type = TERN_TOPIC,
                                 .queue = "orders",
                                 .pattern = "*.order"};
-    s_bind (payment, &eu);
-    s_bind (payment, &all);
+    scene_bind (payment, &eu);
+    scene_bind (payment, &all);
     tern_consumer_t *first = scene_consumer (payment, "eu", 0);
     tern_consumer_t *second = scene_consumer (payment, "orders", 0);
-    tern_producer_t *producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
-    uint64_t seq = 0;
+    tern_producer_t *producer
+        = scene_exchange (orders, "events", TERN_TOPIC, NULL);
     //  The first one waits for the bindings.
-    assert_int_equal (s_publish (producer, "eu.order", "both", &seq), TERN_OK);
-    assert_int_equal (s_publish (producer, "eu.x.y", "eu only", &seq), TERN_OK);
-    assert_int_equal (s_publish (producer, "us.order", "orders only", &seq),
-                      TERN_OK);
-    const uint64_t last = seq;
-    assert_int_equal (s_publish (producer, "us.x", "nobody", &seq),
-                      TERN_ENOROUTE);
+    scene_publish (producer, "eu.order", "both");
+    scene_publish (producer, "eu.x.y", "eu only");
+    const uint64_t last = scene_publish (producer, "us.order", "orders only");
+    assert_int_equal (s_publish (producer, "us.x", "nobody"), TERN_ENOROUTE);
     assert_int_equal (tern_producer_last (producer), last);
     tern_msg_t *msg = scene_expect (first, "both");
     assert_string_equal (tern_msg_exchange (msg), "events");
@@ -140,10 +103,10 @@ test_a_confirm_names_the_queues_reached (void **state)
                                         .type = TERN_DIRECT,
                                         .queue = queues[index],
                                         .pattern = index < 2 ? "a" : "b"};
-        s_bind (orders, &binding);
+        scene_bind (orders, &binding);
     }
     tern_producer_t *producer
-        = s_exchange (orders, "direct", TERN_DIRECT, NULL);
+        = scene_exchange (orders, "direct", TERN_DIRECT, NULL);
     tern_msg_t *msg = tern_msg_new ("x", 1);
     assert_int_equal (tern_msg_set_key (msg, "a"), TERN_OK);
     uint32_t numbers[1] = {0};
@@ -190,10 +153,10 @@ test_headers_decide_where_a_message_goes (void **state)
     tern_binding_t any = all;
     any.queue = "any";
     any.any = true;
-    s_bind (orders, &all);
-    s_bind (orders, &any);
+    scene_bind (orders, &all);
+    scene_bind (orders, &any);
     tern_producer_t *producer
-        = s_exchange (orders, "by-header", TERN_HEADERS, NULL);
+        = scene_exchange (orders, "by-header", TERN_HEADERS, NULL);
     tern_consumer_t *every = scene_consumer (orders, "all", 0);
     tern_consumer_t *some = scene_consumer (orders, "any", 0);
     tern_msg_t *msg = tern_msg_new ("one", 3);
@@ -229,22 +192,20 @@ test_what_nobody_gets_goes_to_the_alternate (void **state)
                                .pattern = "eu.#"};
     const tern_binding_t rest
         = {.exchange = "rest", .type = TERN_FANOUT, .queue = "lost-and-found"};
-    s_bind (orders, &eu);
-    s_bind (orders, &rest);
+    scene_bind (orders, &eu);
+    scene_bind (orders, &rest);
     const tern_exchange_options_t options = {.alternate = "rest"};
     tern_producer_t *producer
-        = s_exchange (orders, "events", TERN_TOPIC, &options);
+        = scene_exchange (orders, "events", TERN_TOPIC, &options);
     tern_consumer_t *found = scene_consumer (orders, "lost-and-found", 0);
     tern_consumer_t *bound = scene_consumer (orders, "eu", 0);
-    uint64_t seq = 0;
-    assert_int_equal (s_publish (producer, "eu.x", "bound", &seq), TERN_OK);
-    assert_int_equal (s_publish (producer, "us.x", "found", &seq), TERN_OK);
+    scene_publish (producer, "eu.x", "bound");
+    const uint64_t seq = scene_publish (producer, "us.x", "found");
     s_accept (found, "found");
     s_accept (bound, "bound");
     scene_settled (producer, seq);
-    s_unbind (orders, &rest);
-    assert_int_equal (s_publish (producer, "us.x", "lost", &seq),
-                      TERN_ENOROUTE);
+    scene_unbind (orders, &rest);
+    assert_int_equal (s_publish (producer, "us.x", "lost"), TERN_ENOROUTE);
     tern_consumer_close (&found);
     tern_consumer_close (&bound);
     tern_producer_close (&producer);
@@ -256,29 +217,29 @@ test_queues_come_and_go_while_messages_move (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
-    tern_producer_t *producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
-    assert_int_equal (s_publish (producer, "", "nobody", NULL), TERN_ENOROUTE);
+    tern_producer_t *producer
+        = scene_exchange (orders, "all", TERN_FANOUT, NULL);
+    assert_int_equal (s_publish (producer, "", "nobody"), TERN_ENOROUTE);
     const tern_binding_t one
         = {.exchange = "all", .type = TERN_FANOUT, .queue = "one"};
     const tern_binding_t two
         = {.exchange = "all", .type = TERN_FANOUT, .queue = "two"};
-    s_bind (payment, &one);
+    scene_bind (payment, &one);
     s_until (producer, "", "first", TERN_OK);
-    s_bind (payment, &two);
+    scene_bind (payment, &two);
     tern_consumer_t *both[] = {scene_consumer (payment, "one", 0),
                                scene_consumer (payment, "two", 0)};
     s_accept (both[0], "first");
     //  The second queue gets what comes after its binding has arrived here.
-    uint64_t seq = 0;
     tern_msg_t *msg = NULL;
     while (!msg) {
-        assert_int_equal (s_publish (producer, "", "next", &seq), TERN_OK);
+        scene_publish (producer, "", "next");
         msg = tern_consumer_recv (both[1], 10);
     }
     assert_memory_equal (tern_msg_body (msg), "next", 4);
     assert_int_equal (tern_consumer_accept (both[1], msg), TERN_OK);
-    s_unbind (payment, &one);
-    s_unbind (payment, &two);
+    scene_unbind (payment, &one);
+    scene_unbind (payment, &two);
     s_until (producer, "", "next", TERN_ENOROUTE);
     //  Nothing waits for a queue that is not bound.
     scene_settled (producer, tern_producer_last (producer));
@@ -298,7 +259,7 @@ test_wrong_bindings_and_exchanges_are_refused (void **state)
                               .type = TERN_TOPIC,
                               .queue = "eu",
                               .pattern = "eu.#"};
-    s_bind (orders, &binding);
+    scene_bind (orders, &binding);
     binding.exchange = "No Name";
     assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
                       TERN_ENAME);
@@ -353,7 +314,7 @@ test_wrong_bindings_and_exchanges_are_refused (void **state)
                                                    sizeof why),
                       TERN_EINVAL);
     assert_null (producer);
-    producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
+    producer = scene_exchange (orders, "events", TERN_TOPIC, NULL);
     tern_producer_close (&producer);
     tern_peer_close (&orders, 0);
 }
@@ -374,7 +335,7 @@ test_bindings_are_listed (void **state)
         {.exchange = "a", .type = TERN_TOPIC, .queue = "q1", .pattern = "#"},
     };
     for (size_t index = 0; index < 3; index++) {
-        s_bind (orders, &bindings[index]);
+        scene_bind (orders, &bindings[index]);
     }
     tern_binding_t shown;
     assert_true (tern_peer_binding_at (orders, 0, &shown));
@@ -390,7 +351,7 @@ test_bindings_are_listed (void **state)
     assert_string_equal (shown.headers[1].value, "eu");
     assert_true (shown.any);
     assert_false (tern_peer_binding_at (orders, 3, &shown));
-    s_unbind (orders, &bindings[2]);
+    scene_unbind (orders, &bindings[2]);
     assert_true (tern_peer_binding_at (orders, 0, &shown));
     assert_string_equal (shown.queue, "q2");
     assert_true (tern_peer_binding_at (orders, 1, &shown));
@@ -406,7 +367,8 @@ s_publishing (const scene_t *scene, int argc, char **argv)
 {
     (void) argc;
     tern_peer_t *peer = scene_peer (scene, "orders-1", NULL);
-    tern_producer_t *producer = s_exchange (peer, "events", TERN_TOPIC, NULL);
+    tern_producer_t *producer
+        = scene_exchange (peer, "events", TERN_TOPIC, NULL);
     const uint64_t count = strtoull (argv[0], NULL, 10);
     uint64_t number = tern_producer_number (producer);
     uint64_t seq = 0;
@@ -447,8 +409,8 @@ test_each_queue_gets_its_own_whatever_crashes (void **state)
                                  .type = TERN_TOPIC,
                                  .queue = "both",
                                  .pattern = "both.*"};
-    s_bind (payment, &one);
-    s_bind (payment, &both);
+    scene_bind (payment, &one);
+    scene_bind (payment, &both);
     tern_consumer_t *consumers[2] = {scene_consumer (payment, "one", 10),
                                      scene_consumer (payment, "both", 10)};
     bool seen[2][COUNT + 1] = {{false}};
@@ -492,9 +454,10 @@ test_each_queue_gets_its_own_whatever_crashes (void **state)
     scene_kill (&child);
 
     //  What was unbound while the publisher was away is not bound any more.
-    s_unbind (payment, &both);
+    scene_unbind (payment, &both);
     tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
-    tern_producer_t *producer = s_exchange (orders, "events", TERN_TOPIC, NULL);
+    tern_producer_t *producer
+        = scene_exchange (orders, "events", TERN_TOPIC, NULL);
     tern_msg_t *msg = tern_msg_new ("x", 1);
     assert_int_equal (tern_msg_set_key (msg, "both.x"), TERN_OK);
     size_t count = 0;
@@ -520,18 +483,18 @@ test_bindings_survive_the_directory (void **state)
     tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
     const tern_binding_t binding
         = {.exchange = "all", .type = TERN_FANOUT, .queue = "one"};
-    s_bind (orders, &binding);
-    tern_producer_t *producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
-    uint64_t seq = 0;
-    assert_int_equal (s_publish (producer, "", "first", &seq), TERN_OK);
+    scene_bind (orders, &binding);
+    tern_producer_t *producer
+        = scene_exchange (orders, "all", TERN_FANOUT, NULL);
+    scene_publish (producer, "", "first");
     tern_directory_close (&scene->directory);
-    assert_int_equal (s_publish (producer, "", "second", &seq), TERN_OK);
+    scene_publish (producer, "", "second");
     tern_producer_close (&producer);
     assert_int_equal (tern_peer_close (&orders, 0), 2);
     //  From what an earlier life knew.
     orders = scene_peer (scene, "orders-1", NULL);
-    producer = s_exchange (orders, "all", TERN_FANOUT, NULL);
-    assert_int_equal (s_publish (producer, "", "third", &seq), TERN_OK);
+    producer = scene_exchange (orders, "all", TERN_FANOUT, NULL);
+    const uint64_t seq = scene_publish (producer, "", "third");
     tern_consumer_t *consumer = scene_consumer (orders, "one", 0);
     s_accept (consumer, "first");
     s_accept (consumer, "second");
@@ -548,10 +511,10 @@ test_a_late_queue_gets_what_was_kept (void **state)
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     const tern_binding_t early
         = {.exchange = "all", .type = TERN_FANOUT, .queue = "early"};
-    s_bind (orders, &early);
+    scene_bind (orders, &early);
     const tern_exchange_options_t options = {.retain_bytes = 1 << 20};
     tern_producer_t *producer
-        = s_exchange (orders, "all", TERN_FANOUT, &options);
+        = scene_exchange (orders, "all", TERN_FANOUT, &options);
     tern_consumer_t *consumer = scene_consumer (orders, "early", 0);
     for (unsigned number = 1; number <= 10; number++) {
         char text[32];
@@ -569,8 +532,8 @@ test_a_late_queue_gets_what_was_kept (void **state)
                                  .queue = "some",
                                  .from = TERN_FROM_SEQ,
                                  .from_seq = 8};
-    s_bind (orders, &late);
-    s_bind (orders, &some);
+    scene_bind (orders, &late);
+    scene_bind (orders, &some);
     tern_consumer_t *all = scene_consumer (orders, "late", 0);
     tern_consumer_t *three = scene_consumer (orders, "some", 0);
     for (unsigned number = 1; number <= 10; number++) {
@@ -600,10 +563,10 @@ test_a_late_pattern_gets_what_matched_it (void **state)
                                   .type = TERN_TOPIC,
                                   .queue = "early",
                                   .pattern = "#"};
-    s_bind (orders, &early);
+    scene_bind (orders, &early);
     const tern_exchange_options_t options = {.retain_ms = 3600000};
     tern_producer_t *producer
-        = s_exchange (orders, "events", TERN_TOPIC, &options);
+        = scene_exchange (orders, "events", TERN_TOPIC, &options);
     tern_consumer_t *consumer = scene_consumer (orders, "early", 0);
     struct timespec between = {0};
     uint64_t seq = 0;
@@ -619,9 +582,7 @@ test_a_late_pattern_gets_what_matched_it (void **state)
             poll (NULL, 0, 5);
         }
         snprintf (text, sizeof text, "news %u", number);
-        assert_int_equal (
-            s_publish (producer, number % 10 ? "us.x" : "eu.x", text, &seq),
-            TERN_OK);
+        seq = scene_publish (producer, number % 10 ? "us.x" : "eu.x", text);
         s_accept (consumer, text);
     }
     scene_settled (producer, 3000);
@@ -640,8 +601,8 @@ test_a_late_pattern_gets_what_matched_it (void **state)
                       + (uint64_t) between.tv_nsec / 1000000};
     tern_consumer_t *all = scene_consumer (orders, "late", 0);
     tern_consumer_t *some = scene_consumer (orders, "since", 0);
-    s_bind (orders, &late);
-    s_bind (orders, &since);
+    scene_bind (orders, &late);
+    scene_bind (orders, &since);
     for (unsigned number = 10; number <= 3000; number += 10) {
         char text[32];
         snprintf (text, sizeof text, "news %u", number);
@@ -650,7 +611,7 @@ test_a_late_pattern_gets_what_matched_it (void **state)
             s_accept (some, text);
         }
     }
-    assert_int_equal (s_publish (producer, "eu.x", "new", &seq), TERN_OK);
+    seq = scene_publish (producer, "eu.x", "new");
     s_accept (all, "new");
     s_accept (some, "new");
     s_accept (consumer, "new");
@@ -701,7 +662,8 @@ static void
 test_an_exchange_takes_so_many_queues (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
-    tern_producer_t *producer = s_exchange (orders, "many", TERN_FANOUT, NULL);
+    tern_producer_t *producer
+        = scene_exchange (orders, "many", TERN_FANOUT, NULL);
     char name[16];
     tern_binding_t binding
         = {.exchange = "many", .type = TERN_FANOUT, .queue = name};
@@ -717,7 +679,7 @@ test_an_exchange_takes_so_many_queues (void **state)
     assert_false (is_there);
 
     snprintf (name, sizeof name, "q-%d", 7);
-    s_unbind (orders, &binding);
+    scene_unbind (orders, &binding);
     snprintf (name, sizeof name, "q-%d", QUEUES);
     assert_int_equal (s_reached (producer, name, &is_there), QUEUES);
     assert_true (is_there);

@@ -703,16 +703,10 @@ test_a_body_waits_for_all_queues_of_an_exchange (void **state)
                                         .queue = queues[index],
                                         .type = TERN_TOPIC,
                                         .pattern = "#"};
-        char why[256] = "";
-        assert_int_equal (tern_peer_bind (orders, &binding, why, sizeof why),
-                          TERN_OK);
+        scene_bind (orders, &binding);
     }
-    char why[256] = "";
-    tern_producer_t *producer = NULL;
-    assert_int_equal (tern_producer_open_exchange (&producer, orders, "films",
-                                                   TERN_TOPIC, NULL, why,
-                                                   sizeof why),
-                      TERN_OK);
+    tern_producer_t *producer
+        = scene_exchange (orders, "films", TERN_TOPIC, NULL);
     tern_msg_t *form = tern_msg_new (NULL, 0);
     assert_int_equal (tern_msg_set_key (form, "horror"), TERN_OK);
     source_t source = {.number = 3, .size = 2 * MIB};

@@ -35,52 +35,6 @@ static const tern_binding_t s_late = {.exchange = "events",
                                       .from = TERN_FROM_EARLIEST};
 
 static void
-s_bind (tern_peer_t *peer, const tern_binding_t *binding)
-{
-    char why[256] = "";
-    if (tern_peer_bind (peer, binding, why, sizeof why)) {
-        fail_msg ("bind: %s", why);
-    }
-    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
-                      TERN_OK);
-}
-
-static void
-s_unbind (tern_peer_t *peer, const tern_binding_t *binding)
-{
-    char why[256] = "";
-    assert_int_equal (tern_peer_unbind (peer, binding, why, sizeof why),
-                      TERN_OK);
-    assert_int_equal (tern_peer_bound (peer, binding, SCENE_DEADLINE_MS),
-                      TERN_OK);
-}
-
-static tern_producer_t *
-s_exchange (tern_peer_t *peer, tern_exchange_type_t type)
-{
-    tern_producer_t *producer = NULL;
-    char why[256] = "";
-    if (tern_producer_open_exchange (&producer, peer, "events", type, &s_kept,
-                                     why, sizeof why)) {
-        fail_msg ("exchange: %s", why);
-    }
-    return producer;
-}
-
-static uint64_t
-s_publish (tern_producer_t *producer, const char *key, const char *text)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    uint64_t seq = 0;
-    assert_int_equal (tern_msg_set_key (msg, key), TERN_OK);
-    assert_int_equal (
-        tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, &seq),
-        TERN_OK);
-    tern_msg_destroy (&msg);
-    return seq;
-}
-
-static void
 s_accept (tern_consumer_t *consumer, const char *text)
 {
     tern_msg_t *msg = scene_expect (consumer, text);
@@ -105,7 +59,8 @@ s_publish_many (tern_producer_t *producer, unsigned from, unsigned to)
     for (unsigned number = from; number <= to; number++) {
         char text[32];
         snprintf (text, sizeof text, "news %u", number);
-        seq = s_publish (producer, number % MATCHING ? "us.x" : "eu.x", text);
+        seq = scene_publish (producer, number % MATCHING ? "us.x" : "eu.x",
+                             text);
     }
     return seq;
 }
@@ -147,8 +102,9 @@ s_nothing_more (tern_consumer_t *consumer)
 static tern_producer_t *
 s_make_past (tern_peer_t *orders)
 {
-    s_bind (orders, &s_early);
-    tern_producer_t *producer = s_exchange (orders, TERN_TOPIC);
+    scene_bind (orders, &s_early);
+    tern_producer_t *producer
+        = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
     tern_consumer_t *early = scene_consumer (orders, "early", 0);
     const uint64_t last = s_publish_many (producer, 1, COUNT + 1);
     s_take_early (early, COUNT + 1);
@@ -163,7 +119,7 @@ test_a_past_ends_where_the_present_begins (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_producer_t *producer = s_make_past (orders);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     tern_consumer_t *late = scene_consumer (orders, "late", 0);
     s_take_late (late, 1, COUNT / MATCHING);
     s_nothing_more (late);
@@ -180,7 +136,7 @@ test_a_past_survives_a_restart (void **state)
     };
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_producer_t *producer = s_make_past (orders);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     tern_consumer_t *late = scene_consumer (orders, "late", 1);
     s_take_late (late, 1, BEFORE);
     tern_consumer_close (&late);
@@ -196,7 +152,7 @@ test_a_past_survives_a_restart (void **state)
                       COUNT / MATCHING - 2 * BEFORE);
 
     orders = scene_peer (*state, "orders-1", NULL);
-    producer = s_exchange (orders, TERN_TOPIC);
+    producer = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
     late = scene_consumer (orders, "late", 0);
     s_take_late (late, 2 * BEFORE + 1, COUNT / MATCHING);
     s_nothing_more (late);
@@ -218,7 +174,7 @@ test_a_past_is_that_of_its_bindings (void **state)
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_producer_t *producer = s_make_past (orders);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     tern_consumer_t *late = scene_consumer (orders, "late", 1);
     s_take_late (late, 1, 10);
     tern_consumer_close (&late);
@@ -227,17 +183,17 @@ test_a_past_is_that_of_its_bindings (void **state)
 
     tern_binding_t us = s_late;
     us.pattern = "us.#";
-    s_bind (payment, &us);
-    s_unbind (payment, &s_late);
+    scene_bind (payment, &us);
+    scene_unbind (payment, &s_late);
     orders = scene_peer (*state, "orders-1", NULL);
     late = scene_consumer (orders, "late", 1);
     s_take_late (late, 11, 20);
     assert_int_equal (tern_peer_bindings_known (orders, SCENE_DEADLINE_MS),
                       TERN_OK);
     s_take_late (late, 21, COUNT / MATCHING);
-    producer = s_exchange (orders, TERN_TOPIC);
-    s_publish (producer, "eu.x", "news 9997");
-    s_publish (producer, "us.x", "news 9998");
+    producer = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
+    scene_publish (producer, "eu.x", "news 9997");
+    scene_publish (producer, "us.x", "news 9998");
     s_accept (late, "news 9998");
     tern_consumer_close (&late);
     tern_producer_close (&producer);
@@ -251,16 +207,16 @@ test_a_past_that_is_unbound_is_gone (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_producer_t *producer = s_make_past (orders);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     tern_consumer_t *late = scene_consumer (orders, "late", 1);
     s_take_late (late, 1, 10);
-    s_unbind (orders, &s_late);
+    scene_unbind (orders, &s_late);
     scene_event (orders, "TERN-MESSAGES-DROPPED");
     //  Bound again, it begins at another place.
     tern_binding_t again = s_late;
     again.from = TERN_FROM_SEQ;
     again.from_seq = COUNT - 2;
-    s_bind (orders, &again);
+    scene_bind (orders, &again);
     s_take_late (late, COUNT / MATCHING, COUNT / MATCHING);
     tern_consumer_close (&late);
     tern_producer_close (&producer);
@@ -280,7 +236,7 @@ s_bind_again (const scene_t *scene, bool inbox)
     tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
     tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
     tern_producer_t *producer = s_make_past (orders);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     const tern_consumer_options_t options = {.prefetch = 10, .inbox = inbox};
     tern_consumer_t *late = NULL;
     assert_int_equal (tern_consumer_open (&late, payment, "late", &options),
@@ -288,15 +244,15 @@ s_bind_again (const scene_t *scene, bool inbox)
     s_take_late (late, 1, COUNT / MATCHING);
     scene_settled (producer, COUNT + 1);
 
-    s_unbind (orders, &s_late);
-    s_bind (orders, &s_late);
+    scene_unbind (orders, &s_late);
+    scene_bind (orders, &s_late);
     s_take_late (late, 1, COUNT / MATCHING);
-    s_unbind (orders, &s_late);
+    scene_unbind (orders, &s_late);
     tern_producer_close (&producer);
     tern_peer_close (&orders, 0);
 
     orders = scene_peer (scene, "orders-1", NULL);
-    s_bind (orders, &s_late);
+    scene_bind (orders, &s_late);
     s_take_late (late, 1, COUNT / MATCHING);
     s_nothing_more (late);
     tern_consumer_close (&late);
@@ -336,7 +292,7 @@ s_write (void *arg)
     for (unsigned number = 1; number <= WRITTEN; number++) {
         char text[32];
         snprintf (text, sizeof text, "%u %u", self->writer, number);
-        s_publish (self->producer, "eu.x", text);
+        scene_publish (self->producer, "eu.x", text);
     }
     return NULL;
 }
@@ -347,8 +303,9 @@ static void
 test_between_past_and_present_nothing_is_missing (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
-    s_bind (orders, &s_early);
-    tern_producer_t *producer = s_exchange (orders, TERN_TOPIC);
+    scene_bind (orders, &s_early);
+    tern_producer_t *producer
+        = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
     tern_consumer_t *late[LATE];
     char names[LATE][8];
     pthread_t threads[WRITERS];
@@ -363,7 +320,7 @@ test_between_past_and_present_nothing_is_missing (void **state)
         tern_binding_t binding = s_late;
         snprintf (names[index], sizeof names[index], "late%u", index);
         binding.queue = names[index];
-        s_bind (orders, &binding);
+        scene_bind (orders, &binding);
         late[index] = scene_consumer (orders, names[index], 0);
     }
     for (unsigned index = 0; index < WRITERS; index++) {
@@ -395,7 +352,8 @@ s_publishing (const scene_t *scene, int argc, char **argv)
 {
     (void) argc;
     tern_peer_t *peer = scene_peer (scene, "orders-1", NULL);
-    tern_producer_t *producer = s_exchange (peer, TERN_TOPIC);
+    tern_producer_t *producer
+        = scene_exchange (peer, "events", TERN_TOPIC, &s_kept);
     if (strcmp (argv[0], "first") == 0) {
         const uint64_t last = s_publish_many (producer, 1, COUNT + 1);
         assert_int_equal (
@@ -420,7 +378,7 @@ test_a_past_survives_kill_9 (void **state)
     };
     const scene_t *scene = *state;
     tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
-    s_bind (payment, &s_early);
+    scene_bind (payment, &s_early);
     tern_consumer_t *early = scene_consumer (payment, "early", 0);
     scene_child_t child = {.pid = 0};
     scene_start (scene, &child, "publishing", "first", NULL);
@@ -432,8 +390,8 @@ test_a_past_survives_kill_9 (void **state)
     us.pattern = "us.#";
     tern_consumer_t *late[QUEUES] = {scene_consumer (payment, "late", 10),
                                      scene_consumer (payment, "later", 10)};
-    s_bind (payment, &s_late);
-    s_bind (payment, &us);
+    scene_bind (payment, &s_late);
+    scene_bind (payment, &us);
     scene_kill (&child);
     static bool seen[COUNT + 2];
     memset (seen, 0, sizeof seen);
@@ -489,10 +447,7 @@ s_publish_ruled (tern_producer_t *producer, const char *text, int priority,
     if (ttl_ms) {
         assert_int_equal (tern_msg_set_ttl (msg, ttl_ms), TERN_OK);
     }
-    assert_int_equal (
-        tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, NULL),
-        TERN_OK);
-    tern_msg_destroy (&msg);
+    scene_send_msg (producer, msg);
 }
 
 //  Of a past, too, the urgent ones come first, and what is too old does not.
@@ -506,13 +461,14 @@ s_rules_of_a_past (scene_t *scene, tern_exchange_type_t type)
     if (type == TERN_FANOUT) {
         early.pattern = late.pattern = NULL;
     }
-    s_bind (orders, &early);
-    tern_producer_t *producer = s_exchange (orders, type);
+    scene_bind (orders, &early);
+    tern_producer_t *producer
+        = scene_exchange (orders, "events", type, &s_kept);
     tern_consumer_t *consumer = scene_consumer (orders, "early", 0);
     s_publish_ruled (producer, "low", 1, 0);
     s_publish_ruled (producer, "short", 0, 60000);
     s_publish_ruled (producer, "passing", 9, 1000);
-    s_publish (producer, "eu.x", "plain");
+    scene_publish (producer, "eu.x", "plain");
     s_publish_ruled (producer, "high", 8, 0);
     for (int count = 0; count < 5; count++) {
         tern_msg_t *msg = scene_receive (consumer);
@@ -521,7 +477,7 @@ s_rules_of_a_past (scene_t *scene, tern_exchange_type_t type)
     scene_settled (producer, 5);
     tern_consumer_close (&consumer);
     poll (NULL, 0, 1100);  //  the time to live of one of them
-    s_bind (orders, &late);
+    scene_bind (orders, &late);
     consumer = scene_consumer (orders, "late", 1);
     s_accept (consumer, "high");
     tern_consumer_close (&consumer);

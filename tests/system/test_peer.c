@@ -62,10 +62,7 @@ test_key_and_headers_arrive_as_they_were_set (void **state)
     assert_int_equal (tern_msg_set_header (out, "kind", "order"), TERN_OK);
     assert_int_equal (tern_msg_set_header (out, "who", "Zoë"), TERN_OK);
     assert_int_equal (tern_msg_set_header (out, "tern.x", "y"), TERN_EINVAL);
-    uint64_t seq = 0;
-    assert_int_equal (tern_producer_send_msg (producer, out, -1, &seq),
-                      TERN_OK);
-    tern_msg_destroy (&out);
+    const uint64_t seq = scene_send_msg (producer, out);
 
     tern_msg_t *msg = scene_expect (consumer, "body");
     size_t size = 0;

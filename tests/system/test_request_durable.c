@@ -420,9 +420,7 @@ s_reply_to_earlier_lives (tern_peer_t *peer)
         char correlation[32];
         snprintf (correlation, sizeof correlation, "0.%u", count);
         assert_int_equal (tern_msg_set_correlation (msg, correlation), TERN_OK);
-        assert_int_equal (
-            tern_producer_send_msg (producer, msg, PATIENCE, NULL), TERN_OK);
-        tern_msg_destroy (&msg);
+        scene_send_msg (producer, msg);
     }
     tern_producer_close (&producer);
 }

@@ -23,19 +23,6 @@
 //  missed; a correct library never fails for it.
 #define QUIET_MS 100
 
-//  Send a message and destroy it; returns its seq.
-static uint64_t
-s_send (tern_producer_t *producer, tern_msg_t *msg)
-{
-    uint64_t seq = 0;
-    assert_int_equal (
-        tern_producer_send_msg (producer, msg, SCENE_DEADLINE_MS, &seq),
-        TERN_OK);
-    assert_int_not_equal (seq, 0);
-    tern_msg_destroy (&msg);
-    return seq;
-}
-
 static tern_msg_t *
 s_text (const char *text)
 {
@@ -47,7 +34,7 @@ s_send_priority (tern_producer_t *producer, const char *text, int priority)
 {
     tern_msg_t *msg = s_text (text);
     assert_int_equal (tern_msg_set_priority (msg, priority), TERN_OK);
-    return s_send (producer, msg);
+    return scene_send_msg (producer, msg);
 }
 
 static uint64_t
@@ -55,7 +42,7 @@ s_send_keyed (tern_producer_t *producer, const char *text, const char *key)
 {
     tern_msg_t *msg = s_text (text);
     assert_int_equal (tern_msg_set_order_key (msg, key), TERN_OK);
-    return s_send (producer, msg);
+    return scene_send_msg (producer, msg);
 }
 
 static uint64_t
@@ -63,7 +50,7 @@ s_send_ttl (tern_producer_t *producer, const char *text, uint64_t ms)
 {
     tern_msg_t *msg = s_text (text);
     assert_int_equal (tern_msg_set_ttl (msg, ms), TERN_OK);
-    return s_send (producer, msg);
+    return scene_send_msg (producer, msg);
 }
 
 static void
@@ -138,7 +125,7 @@ test_a_delayed_message_waits_and_stops_nobody (void **state)
     tern_msg_t *msg = s_text ("later");
     assert_int_equal (tern_msg_set_delay (msg, 200), TERN_OK);
     const int64_t sent_at = scene_now_ms ();
-    const uint64_t seq = s_send (producer, msg);
+    const uint64_t seq = scene_send_msg (producer, msg);
     scene_send (producer, "now");
     s_accept (consumer, "now");
     s_accept (consumer, "later");
@@ -260,7 +247,7 @@ test_a_message_is_dead_after_so_many_deliveries (void **state)
     assert_int_equal (tern_msg_set_key (out, "eu.order"), TERN_OK);
     assert_int_equal (tern_msg_set_header (out, "kind", "order"), TERN_OK);
     assert_int_equal (tern_msg_set_priority (out, 4), TERN_OK);
-    const uint64_t seq = s_send (producer, out);
+    const uint64_t seq = scene_send_msg (producer, out);
     char id[64];
     snprintf (id, sizeof id, "orders-1/jobs/%llu", (unsigned long long) seq);
     for (uint32_t delivery = 1; delivery <= 3; delivery++) {
@@ -297,7 +284,7 @@ test_a_replayed_message_has_its_first_id (void **state)
     tern_consumer_t *dead = scene_consumer (payment, DEAD, 0);
     tern_msg_t *out = s_text ("bad");
     assert_int_equal (tern_msg_set_header (out, "kind", "order"), TERN_OK);
-    const uint64_t seq = s_send (producer, out);
+    const uint64_t seq = scene_send_msg (producer, out);
     char id[64];
     snprintf (id, sizeof id, "orders-1/jobs/%llu", (unsigned long long) seq);
     for (int round = 0; round < 2; round++) {
@@ -313,7 +300,7 @@ test_a_replayed_message_has_its_first_id (void **state)
         s_expect_header (letter, "tern.dead.reason", "rejected");
         tern_msg_t *replay = tern_msg_replay (letter);
         assert_non_null (replay);
-        s_send (producer, replay);
+        scene_send_msg (producer, replay);
         assert_int_equal (tern_consumer_accept (dead, letter), TERN_OK);
     }
     tern_msg_t *msg = scene_expect (consumer, "bad");
@@ -775,7 +762,7 @@ test_times_pass_while_the_publisher_is_away (void **state)
     s_send_ttl (producer, "short", 1);
     tern_msg_t *late = s_text ("late");
     assert_int_equal (tern_msg_set_delay (late, 3600000), TERN_OK);
-    s_send (producer, late);
+    scene_send_msg (producer, late);
     s_send_ttl (producer, "long", 3600000);
     tern_producer_close (&producer);
     tern_peer_close (&orders, 0);

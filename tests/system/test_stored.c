@@ -222,10 +222,7 @@ test_a_message_from_an_inbox_is_that_of_its_publisher (void **state)
     assert_int_equal (tern_msg_set_header (sent, "colour", "red"), TERN_OK);
     assert_int_equal (tern_msg_set_priority (sent, 7), TERN_OK);
     assert_int_equal (tern_msg_set_order_key (sent, "customer"), TERN_OK);
-    assert_int_equal (
-        tern_producer_send_msg (producer, sent, SCENE_DEADLINE_MS, NULL),
-        TERN_OK);
-    tern_msg_destroy (&sent);
+    scene_send_msg (producer, sent);
     tern_msg_t *msg = scene_expect (consumer, "paid");
     size_t size = 0;
     assert_string_equal (tern_msg_id (msg), "orders-1/hello/1");
