@@ -220,6 +220,24 @@ scene_expect (tern_consumer_t *consumer, const char *text)
 }
 
 void
+scene_accept (tern_consumer_t *consumer, const char *text)
+{
+    const tern_msg_t *msg = scene_expect (consumer, text);
+    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+}
+
+void
+scene_accept_numbers (tern_consumer_t *consumer, const char *prefix,
+                      unsigned from, unsigned to)
+{
+    for (unsigned number = from; number <= to; number++) {
+        char text[64];
+        snprintf (text, sizeof text, "%s %u", prefix, number);
+        scene_accept (consumer, text);
+    }
+}
+
+void
 scene_settled (tern_producer_t *producer, uint64_t seq)
 {
     const int rc

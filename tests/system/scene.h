@@ -69,6 +69,15 @@ scene_send_numbers (tern_producer_t *producer, const char *prefix,
 tern_msg_t *
 scene_expect (tern_consumer_t *consumer, const char *text);
 
+//  The same, and accept it.
+void
+scene_accept (tern_consumer_t *consumer, const char *text);
+
+//  Accept "PREFIX from" .. "PREFIX to".
+void
+scene_accept_numbers (tern_consumer_t *consumer, const char *prefix,
+                      unsigned from, unsigned to);
+
 //  Next message within the deadline; the test fails if there is none.
 tern_msg_t *
 scene_receive (tern_consumer_t *consumer);

@@ -45,23 +45,6 @@ s_send_ruled (tern_producer_t *producer, unsigned from, unsigned to)
     }
 }
 
-static void
-s_accept (tern_consumer_t *consumer, const char *text)
-{
-    tern_msg_t *msg = scene_expect (consumer, text);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-}
-
-static void
-s_accept_numbers (tern_consumer_t *consumer, unsigned from, unsigned to)
-{
-    for (unsigned number = from; number <= to; number++) {
-        char text[32];
-        snprintf (text, sizeof text, "job %u", number);
-        s_accept (consumer, text);
-    }
-}
-
 static bool
 s_readable (int fd, int timeout_ms)
 {
@@ -100,12 +83,12 @@ test_at_their_limit_nothing_with_a_rule_goes_in (void **state)
     assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).refused,
                       3);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept_numbers (consumer, 1, 100);
-    s_accept (consumer, "plain");
+    scene_accept_numbers (consumer, "job", 1, 100);
+    scene_accept (consumer, "plain");
     scene_settled (producer, 101);
     //  All of them again: what is settled does not count.
     s_send_ruled (producer, 101, 200);
-    s_accept_numbers (consumer, 101, 200);
+    scene_accept_numbers (consumer, "job", 101, 200);
     scene_settled (producer, 201);
     s_end (&orders, &producer, &consumer);
 }
@@ -131,13 +114,13 @@ test_who_is_blocked_goes_on_when_any_is_settled (void **state)
     assert_int_equal (pthread_create (&thread, NULL, s_send_blocked, producer),
                       0);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 1);
-    s_accept (consumer, "urgent");
+    scene_accept (consumer, "urgent");
     void *result = NULL;
     assert_int_equal (pthread_join (thread, &result), 0);
     assert_int_equal (*(int *) result, TERN_OK);
     assert_int_equal (tern_producer_reached (producer, TERN_PROCESSED), 0);
-    s_accept_numbers (consumer, 1, 9);
-    s_accept (consumer, "blocked");
+    scene_accept_numbers (consumer, "job", 1, 9);
+    scene_accept (consumer, "blocked");
     scene_settled (producer, 11);
     s_end (&orders, &producer, &consumer);
 }
@@ -155,11 +138,11 @@ test_the_descriptor_tells_of_room_for_them (void **state)
     assert_int_equal (s_try (producer, "job 10", 5, 0), TERN_EAGAIN);
     assert_false (s_readable (fd, QUIET_MS));
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 1);
-    s_accept (consumer, "urgent");
+    scene_accept (consumer, "urgent");
     assert_true (s_readable (fd, SCENE_DEADLINE_MS));
     assert_true (s_readable (fd, 0));
     assert_int_equal (s_try (producer, "job 10", 5, 0), TERN_OK);
-    s_accept_numbers (consumer, 1, 10);
+    scene_accept_numbers (consumer, "job", 1, 10);
     scene_settled (producer, 11);
     s_end (&orders, &producer, &consumer);
 }
@@ -174,10 +157,10 @@ test_they_are_refused_when_told_to (void **state)
     s_send_ruled (producer, 1, 10);
     assert_int_equal (s_try (producer, "no", 5, -1), TERN_EFULL);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept_numbers (consumer, 1, 10);
+    scene_accept_numbers (consumer, "job", 1, 10);
     scene_settled (producer, 10);
     assert_int_equal (s_try (producer, "job 11", 5, 0), TERN_OK);
-    s_accept (consumer, "job 11");
+    scene_accept (consumer, "job 11");
     scene_settled (producer, 11);
     s_end (&orders, &producer, &consumer);
 }
@@ -194,9 +177,9 @@ test_the_oldest_of_them_go_when_told_to (void **state)
     assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).dropped,
                       5);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept_numbers (consumer, 6, 15);
+    scene_accept_numbers (consumer, "job", 6, 15);
     //  It is older than what went, but takes no memory.
-    s_accept (consumer, "plain");
+    scene_accept (consumer, "plain");
     scene_settled (producer, 16);
     s_end (&orders, &producer, &consumer);
 }
@@ -218,7 +201,7 @@ test_what_a_consumer_holds_is_not_dropped (void **state)
     assert_int_equal (s_try (producer, "job 3", 5, SCENE_DEADLINE_MS), TERN_OK);
     assert_int_equal (tern_consumer_accept (consumer, second), TERN_OK);
     tern_msg_destroy (&second);
-    s_accept (consumer, "job 3");
+    scene_accept (consumer, "job 3");
     scene_settled (producer, 3);
     assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).dropped,
                       0);
@@ -240,14 +223,14 @@ test_a_store_with_more_than_the_limit_opens_and_loses_nothing (void **state)
     producer = scene_producer (orders, QUEUE);
     assert_int_equal (s_try (producer, "no", 5, 0), TERN_EAGAIN);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 1);
-    s_accept_numbers (consumer, 1, 100);
+    scene_accept_numbers (consumer, "job", 1, 100);
     tern_msg_t *held = tern_msg_dup (scene_expect (consumer, "job 101"));
     scene_settled (producer, 100);
     assert_int_equal (s_try (producer, "no", 5, 0), TERN_EAGAIN);
     assert_int_equal (tern_consumer_accept (consumer, held), TERN_OK);
     tern_msg_destroy (&held);
     s_send_ruled (producer, 201, 201);
-    s_accept_numbers (consumer, 102, 201);
+    scene_accept_numbers (consumer, "job", 102, 201);
     scene_settled (producer, 201);
     s_end (&orders, &producer, &consumer);
 }
@@ -277,9 +260,9 @@ test_one_counts_for_each_queue_that_it_waits_for (void **state)
     tern_consumer_t *a = scene_consumer (orders, "a", 0);
     tern_consumer_t *b = scene_consumer (orders, "b", 0);
     tern_consumer_t *c = scene_consumer (orders, "c", 0);
-    s_accept (a, "plain");
-    s_accept (b, "plain");
-    s_accept (c, "plain");
+    scene_accept (a, "plain");
+    scene_accept (b, "plain");
+    scene_accept (c, "plain");
     scene_settled (producer, first);
     tern_consumer_close (&a);
     tern_consumer_close (&b);
@@ -287,14 +270,14 @@ test_one_counts_for_each_queue_that_it_waits_for (void **state)
     s_send_ruled (producer, 1, 3);
     assert_int_equal (s_try (producer, "no", 5, 0), TERN_EAGAIN);
     a = scene_consumer (orders, "a", 0);
-    s_accept_numbers (a, 1, 3);
+    scene_accept_numbers (a, "job", 1, 3);
     assert_int_equal (s_try (producer, "job 4", 5, SCENE_DEADLINE_MS), TERN_OK);
     assert_int_equal (s_try (producer, "no", 5, 0), TERN_EAGAIN);
-    s_accept_numbers (a, 4, 4);
+    scene_accept_numbers (a, "job", 4, 4);
     b = scene_consumer (orders, "b", 0);
-    s_accept_numbers (b, 1, 4);
+    scene_accept_numbers (b, "job", 1, 4);
     c = scene_consumer (orders, "c", 0);
-    s_accept_numbers (c, 1, 4);
+    scene_accept_numbers (c, "job", 1, 4);
     scene_settled (producer, tern_producer_last (producer));
     tern_consumer_close (&b);
     tern_consumer_close (&c);
@@ -316,12 +299,12 @@ test_a_full_inbox_leaves_them_with_their_publisher (void **state)
     assert_int_equal (tern_consumer_open (&consumer, payment, QUEUE, &options),
                       TERN_OK);
     s_send_ruled (producer, 1, 100);
-    s_accept (consumer, "job 1");
+    scene_accept (consumer, "job 1");
     //  So many are in the inbox, whatever its consumer is slow to take.
     assert_int_equal (
         tern_producer_wait (producer, 20, TERN_PROCESSED, QUIET_MS),
         TERN_ETIMEOUT);
-    s_accept_numbers (consumer, 2, 100);
+    scene_accept_numbers (consumer, "job", 2, 100);
     scene_settled (producer, 100);
     tern_consumer_close (&consumer);
     assert_int_equal (tern_peer_close (&payment, 0), 0);

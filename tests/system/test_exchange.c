@@ -19,13 +19,6 @@
 //  missed; a correct library never fails for it.
 #define QUIET_MS 100
 
-static void
-s_accept (tern_consumer_t *consumer, const char *text)
-{
-    tern_msg_t *msg = scene_expect (consumer, text);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-}
-
 //  As scene_publish (), but says what became of it.
 static int
 s_publish (tern_producer_t *producer, const char *key, const char *text)
@@ -82,9 +75,9 @@ test_a_topic_reaches_the_queues_whose_patterns_match (void **state)
     assert_string_equal (tern_msg_outbox (msg), "#events");
     assert_string_equal (tern_msg_id (msg), "orders-1/#events/1");
     assert_int_equal (tern_consumer_accept (first, msg), TERN_OK);
-    s_accept (first, "eu only");
-    s_accept (second, "both");
-    s_accept (second, "orders only");
+    scene_accept (first, "eu only");
+    scene_accept (second, "both");
+    scene_accept (second, "orders only");
     scene_settled (producer, last);
     tern_consumer_close (&first);
     tern_consumer_close (&second);
@@ -172,9 +165,9 @@ test_headers_decide_where_a_message_goes (void **state)
     tern_msg_destroy (&msg);
     assert_int_equal (tern_producer_send (producer, "x", 1, -1, NULL),
                       TERN_ENOROUTE);
-    s_accept (every, "two");
-    s_accept (some, "one");
-    s_accept (some, "two");
+    scene_accept (every, "two");
+    scene_accept (some, "one");
+    scene_accept (some, "two");
     scene_settled (producer, 2);
     tern_consumer_close (&every);
     tern_consumer_close (&some);
@@ -201,8 +194,8 @@ test_what_nobody_gets_goes_to_the_alternate (void **state)
     tern_consumer_t *bound = scene_consumer (orders, "eu", 0);
     scene_publish (producer, "eu.x", "bound");
     const uint64_t seq = scene_publish (producer, "us.x", "found");
-    s_accept (found, "found");
-    s_accept (bound, "bound");
+    scene_accept (found, "found");
+    scene_accept (bound, "bound");
     scene_settled (producer, seq);
     scene_unbind (orders, &rest);
     assert_int_equal (s_publish (producer, "us.x", "lost"), TERN_ENOROUTE);
@@ -229,7 +222,7 @@ test_queues_come_and_go_while_messages_move (void **state)
     scene_bind (payment, &two);
     tern_consumer_t *both[] = {scene_consumer (payment, "one", 0),
                                scene_consumer (payment, "two", 0)};
-    s_accept (both[0], "first");
+    scene_accept (both[0], "first");
     //  The second queue gets what comes after its binding has arrived here.
     tern_msg_t *msg = NULL;
     while (!msg) {
@@ -496,9 +489,9 @@ test_bindings_survive_the_directory (void **state)
     producer = scene_exchange (orders, "all", TERN_FANOUT, NULL);
     const uint64_t seq = scene_publish (producer, "", "third");
     tern_consumer_t *consumer = scene_consumer (orders, "one", 0);
-    s_accept (consumer, "first");
-    s_accept (consumer, "second");
-    s_accept (consumer, "third");
+    scene_accept (consumer, "first");
+    scene_accept (consumer, "second");
+    scene_accept (consumer, "third");
     scene_settled (producer, seq);
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);
@@ -520,7 +513,7 @@ test_a_late_queue_gets_what_was_kept (void **state)
         char text[32];
         snprintf (text, sizeof text, "news %u", number);
         scene_send (producer, text);
-        s_accept (consumer, text);
+        scene_accept (consumer, text);
     }
     scene_settled (producer, 10);
     const tern_binding_t late = {.exchange = "all",
@@ -539,15 +532,15 @@ test_a_late_queue_gets_what_was_kept (void **state)
     for (unsigned number = 1; number <= 10; number++) {
         char text[32];
         snprintf (text, sizeof text, "news %u", number);
-        s_accept (all, text);
+        scene_accept (all, text);
         if (number >= 8) {
-            s_accept (three, text);
+            scene_accept (three, text);
         }
     }
     scene_send (producer, "news 11");
-    s_accept (all, "news 11");
-    s_accept (three, "news 11");
-    s_accept (consumer, "news 11");
+    scene_accept (all, "news 11");
+    scene_accept (three, "news 11");
+    scene_accept (consumer, "news 11");
     tern_consumer_close (&all);
     tern_consumer_close (&three);
     tern_consumer_close (&consumer);
@@ -583,7 +576,7 @@ test_a_late_pattern_gets_what_matched_it (void **state)
         }
         snprintf (text, sizeof text, "news %u", number);
         seq = scene_publish (producer, number % 10 ? "us.x" : "eu.x", text);
-        s_accept (consumer, text);
+        scene_accept (consumer, text);
     }
     scene_settled (producer, 3000);
     const tern_binding_t late = {.exchange = "events",
@@ -606,15 +599,15 @@ test_a_late_pattern_gets_what_matched_it (void **state)
     for (unsigned number = 10; number <= 3000; number += 10) {
         char text[32];
         snprintf (text, sizeof text, "news %u", number);
-        s_accept (all, text);
+        scene_accept (all, text);
         if (number > 2000) {
-            s_accept (some, text);
+            scene_accept (some, text);
         }
     }
     seq = scene_publish (producer, "eu.x", "new");
-    s_accept (all, "new");
-    s_accept (some, "new");
-    s_accept (consumer, "new");
+    scene_accept (all, "new");
+    scene_accept (some, "new");
+    scene_accept (consumer, "new");
     scene_settled (producer, seq);
     tern_consumer_close (&all);
     tern_consumer_close (&some);
@@ -700,7 +693,7 @@ test_the_producer_descriptor_tells_of_room (void **state)
                       TERN_EAGAIN);
     assert_false (s_readable (fd, QUIET_MS));
     tern_consumer_t *consumer = scene_consumer (orders, "jobs", 0);
-    s_accept (consumer, "job 1");
+    scene_accept (consumer, "job 1");
     assert_true (s_readable (fd, SCENE_DEADLINE_MS));
     assert_true (s_readable (fd, 0));
     assert_int_equal (tern_producer_send (producer, "x", 1, 0, NULL), TERN_OK);
@@ -722,8 +715,8 @@ test_each_message_has_its_level (void **state)
     assert_int_equal (tern_producer_level (producer, last), TERN_SYNCED);
     tern_consumer_t *consumer = scene_consumer (orders, "jobs", 0);
     tern_msg_t *first = tern_msg_dup (scene_expect (consumer, "job 1"));
-    s_accept (consumer, "job 2");
-    s_accept (consumer, "job 3");
+    scene_accept (consumer, "job 2");
+    scene_accept (consumer, "job 3");
     //  The first holds up what was reached together, not what each has reached.
     const int64_t until = scene_now_ms () + SCENE_DEADLINE_MS;
     while (tern_producer_level (producer, 3) != TERN_PROCESSED) {

@@ -34,13 +34,6 @@ static const tern_binding_t s_late = {.exchange = "events",
                                       .pattern = "eu.#",
                                       .from = TERN_FROM_EARLIEST};
 
-static void
-s_accept (tern_consumer_t *consumer, const char *text)
-{
-    tern_msg_t *msg = scene_expect (consumer, text);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-}
-
 static unsigned
 s_number (const tern_msg_t *msg)
 {
@@ -194,7 +187,7 @@ test_a_past_is_that_of_its_bindings (void **state)
     producer = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
     scene_publish (producer, "eu.x", "news 9997");
     scene_publish (producer, "us.x", "news 9998");
-    s_accept (late, "news 9998");
+    scene_accept (late, "news 9998");
     tern_consumer_close (&late);
     tern_producer_close (&producer);
     tern_peer_close (&payment, 0);
@@ -479,16 +472,16 @@ s_rules_of_a_past (scene_t *scene, tern_exchange_type_t type)
     poll (NULL, 0, 1100);  //  the time to live of one of them
     scene_bind (orders, &late);
     consumer = scene_consumer (orders, "late", 1);
-    s_accept (consumer, "high");
+    scene_accept (consumer, "high");
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);
     assert_int_equal (tern_peer_close (&orders, 0), 3);
 
     orders = scene_peer (scene, "orders-1", NULL);
     consumer = scene_consumer (orders, "late", 1);
-    s_accept (consumer, "low");
-    s_accept (consumer, "short");
-    s_accept (consumer, "plain");
+    scene_accept (consumer, "low");
+    scene_accept (consumer, "short");
+    scene_accept (consumer, "plain");
     s_nothing_more (consumer);
     tern_consumer_close (&consumer);
     assert_int_equal (tern_peer_close (&orders, SCENE_DEADLINE_MS), 0);

@@ -94,12 +94,7 @@ test_messages_wait_for_a_consumer_that_comes_later (void **state)
 
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_consumer_t *consumer = scene_consumer (payment, "hello", 0);
-    for (unsigned number = 1; number <= 1000; number++) {
-        char text[32];
-        snprintf (text, sizeof text, "early %u", number);
-        tern_msg_t *msg = scene_expect (consumer, text);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    }
+    scene_accept_numbers (consumer, "early", 1, 1000);
     scene_settled (producer, last);
 
     tern_producer_close (&producer);
@@ -115,8 +110,7 @@ test_a_peer_may_consume_what_it_publishes (void **state)
     tern_consumer_t *consumer = scene_consumer (peer, "self", 0);
     tern_producer_t *producer = scene_producer (peer, "self");
     const uint64_t seq = scene_send (producer, "to me");
-    tern_msg_t *msg = scene_expect (consumer, "to me");
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    scene_accept (consumer, "to me");
     scene_settled (producer, seq);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -376,8 +370,7 @@ test_a_rejected_message_is_set_aside_and_stops_nobody (void **state)
     scene_send (pair.producer, "possible");
     tern_msg_t *msg = scene_expect (pair.consumer, "impossible");
     assert_int_equal (tern_consumer_reject (pair.consumer, msg), TERN_OK);
-    msg = scene_expect (pair.consumer, "possible");
-    assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
+    scene_accept (pair.consumer, "possible");
     assert_null (tern_consumer_recv (pair.consumer, QUIET_MS));
     const tern_stats_t row
         = scene_stats (pair.orders, "hello", TERN_ROLE_PUBLISHER);
@@ -467,8 +460,7 @@ test_levels_rise_and_unknown_numbers_are_refused (void **state)
     assert_int_equal (
         tern_producer_wait (pair.producer, seq, (tern_level_t) 5, 0),
         TERN_EINVAL);
-    tern_msg_t *msg = scene_expect (pair.consumer, "one");
-    assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
+    scene_accept (pair.consumer, "one");
     scene_settled (pair.producer, seq);
     assert_int_equal (tern_producer_reached (pair.producer, TERN_PROCESSED),
                       seq);
@@ -490,12 +482,7 @@ test_closing_waits_as_long_as_it_was_told (void **state)
     orders = scene_peer (*state, "orders-1", NULL);
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_consumer_t *consumer = scene_consumer (payment, "hello", 0);
-    for (unsigned number = 1; number <= 5; number++) {
-        char text[32];
-        snprintf (text, sizeof text, "job %u", number);
-        tern_msg_t *msg = scene_expect (consumer, text);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    }
+    scene_accept_numbers (consumer, "job", 1, 5);
     assert_int_equal (tern_peer_close (&orders, -1), 0);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);

@@ -54,13 +54,6 @@ s_send_ttl (tern_producer_t *producer, const char *text, uint64_t ms)
 }
 
 static void
-s_accept (tern_consumer_t *consumer, const char *text)
-{
-    tern_msg_t *msg = scene_expect (consumer, text);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-}
-
-static void
 s_expect_header (const tern_msg_t *msg, const char *name, const char *value)
 {
     size_t size = 0;
@@ -101,14 +94,14 @@ test_higher_priorities_come_first (void **state)
 
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 1);
-    s_accept (consumer, "nine 1");
-    s_accept (consumer, "nine 2");
-    s_accept (consumer, "five 1");
+    scene_accept (consumer, "nine 1");
+    scene_accept (consumer, "nine 2");
+    scene_accept (consumer, "five 1");
     tern_msg_t *msg = scene_expect (consumer, "five 2");
     assert_int_equal (tern_msg_priority (msg), 5);
     assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    s_accept (consumer, "plain 1");
-    s_accept (consumer, "plain 2");
+    scene_accept (consumer, "plain 1");
+    scene_accept (consumer, "plain 2");
     scene_settled (producer, last);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -127,8 +120,8 @@ test_a_delayed_message_waits_and_stops_nobody (void **state)
     const int64_t sent_at = scene_now_ms ();
     const uint64_t seq = scene_send_msg (producer, msg);
     scene_send (producer, "now");
-    s_accept (consumer, "now");
-    s_accept (consumer, "later");
+    scene_accept (consumer, "now");
+    scene_accept (consumer, "later");
     //  The wall clock, which decides, and ours differ in their fractions.
     assert_true (scene_now_ms () - sent_at >= 199);
     scene_settled (producer, seq);
@@ -173,8 +166,8 @@ test_messages_with_one_key_come_one_at_a_time (void **state)
                           TERN_OK);
         tern_msg_destroy (&kept[index]);
     }
-    s_accept (consumer, "a 2");
-    s_accept (consumer, "a 3");
+    scene_accept (consumer, "a 2");
+    scene_accept (consumer, "a 3");
     scene_settled (producer, last);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -193,9 +186,9 @@ test_a_requeued_message_holds_up_its_key_only (void **state)
     assert_int_equal (tern_consumer_requeue (consumer, msg), TERN_OK);
     s_send_keyed (producer, "a 2", "a");
     const uint64_t last = s_send_keyed (producer, "b 1", "b");
-    s_accept (consumer, "b 1");
-    s_accept (consumer, "a 1");
-    s_accept (consumer, "a 2");
+    scene_accept (consumer, "b 1");
+    scene_accept (consumer, "a 1");
+    scene_accept (consumer, "a 2");
     scene_settled (producer, last);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -217,13 +210,13 @@ test_a_single_active_consumer_has_all_until_it_leaves (void **state)
     tern_consumer_t *first = scene_consumer (one, QUEUE, 1);
     scene_consumers (orders, QUEUE, 2);
     scene_send_numbers (producer, "job", 3);
-    s_accept (first, "job 1");
-    s_accept (first, "job 2");
+    scene_accept (first, "job 1");
+    scene_accept (first, "job 2");
     assert_null (tern_consumer_recv (second, QUIET_MS));
-    s_accept (first, "job 3");
+    scene_accept (first, "job 3");
     tern_consumer_close (&first);
     const uint64_t last = scene_send (producer, "job 4");
-    s_accept (second, "job 4");
+    scene_accept (second, "job 4");
     scene_settled (producer, last);
     tern_producer_close (&producer);
     tern_consumer_close (&second);
@@ -328,7 +321,7 @@ test_what_expires_is_dead_or_dropped (void **state)
     s_expect_header (letter, "tern.dead.consumer", "");
     assert_int_equal (tern_consumer_accept (dead, letter), TERN_OK);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept (consumer, "long");
+    scene_accept (consumer, "long");
     scene_settled (producer, last);
 
     //  And by policy: the shorter time counts, and nobody is told.
@@ -526,10 +519,10 @@ test_a_ruled_message_waits_for_room (void **state)
     s_send_priority (producer, "one", 1);
     s_send_priority (producer, "two", 1);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept (consumer, "one");
-    s_accept (consumer, "two");
+    scene_accept (consumer, "one");
+    scene_accept (consumer, "two");
     const uint64_t seq = s_send_priority (producer, "three", 1);
-    s_accept (consumer, "three");
+    scene_accept (consumer, "three");
     scene_settled (producer, seq);
     tern_producer_close (&producer);
     tern_consumer_close (&consumer);
@@ -578,8 +571,8 @@ test_a_number_is_stored_once (void **state)
     assert_int_equal (s_send_once (producer, 9, &seq), TERN_OK);
     assert_int_equal (seq, 0);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept (consumer, "job 7");
-    s_accept (consumer, "job 10");
+    scene_accept (consumer, "job 7");
+    scene_accept (consumer, "job 10");
     scene_settled (producer, first + 1);
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);
@@ -769,8 +762,8 @@ test_times_pass_while_the_publisher_is_away (void **state)
     orders = scene_peer (*state, "orders-1", NULL);
     tern_consumer_t *dead = scene_consumer (orders, DEAD, 0);
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 0);
-    s_accept (consumer, "long");
-    s_accept (dead, "short");
+    scene_accept (consumer, "long");
+    scene_accept (dead, "short");
     assert_null (tern_consumer_recv (consumer, QUIET_MS));
     tern_consumer_close (&consumer);
     tern_consumer_close (&dead);
@@ -797,7 +790,7 @@ test_a_peer_closes_while_messages_die (void **state)
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_consumer_t *dead = scene_consumer (orders, DEAD, 0);
     for (int count = 0; count < LIVES * EACH; count++) {
-        s_accept (dead, "short");
+        scene_accept (dead, "short");
     }
     tern_consumer_close (&dead);
     assert_int_equal (tern_peer_close (&orders, -1), 0);
@@ -838,7 +831,7 @@ test_a_paused_consumer_gets_nothing_and_gives_back (void **state)
 
     tern_consumer_resume (paused);
     const uint64_t last = scene_send (producer, "job 12");
-    s_accept (paused, "job 12");
+    scene_accept (paused, "job 12");
     scene_settled (producer, last);
     tern_producer_close (&producer);
     tern_consumer_close (&paused);

@@ -66,18 +66,6 @@ s_nothing_comes (tern_consumer_t *consumer)
     assert_null (tern_consumer_recv (consumer, SILENCE_MS));
 }
 
-//  "PREFIX 1" .. "PREFIX count", accepted.
-static void
-s_accept_numbers (tern_consumer_t *consumer, const char *prefix, unsigned count)
-{
-    for (unsigned number = 1; number <= count; number++) {
-        char text[32];
-        snprintf (text, sizeof text, "%s %u", prefix, number);
-        const tern_msg_t *msg = scene_expect (consumer, text);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    }
-}
-
 static int
 s_remove (const char *path, const struct stat *status, int type,
           struct FTW *where)
@@ -162,7 +150,7 @@ test_stored_is_between_synced_and_processed (void **state)
     assert_true (tern_producer_stores (producer));
     assert_int_equal (tern_producer_level (producer, 1), TERN_STORED);
     assert_int_equal (tern_producer_reached (producer, TERN_PROCESSED), 0);
-    s_accept_numbers (consumer, "n", 3);
+    scene_accept_numbers (consumer, "n", 1, 3);
     s_reach (producer, last, TERN_PROCESSED);
     assert_int_equal (tern_producer_level (producer, 1), TERN_PROCESSED);
     tern_consumer_close (&consumer);
@@ -204,7 +192,7 @@ test_early_it_is_processed_when_it_is_taken_over (void **state)
     s_reach (producer, last, TERN_PROCESSED);
     tern_producer_close (&producer);
     assert_int_equal (tern_peer_close (&orders, 0), 0);
-    s_accept_numbers (consumer, "n", MANY);
+    scene_accept_numbers (consumer, "n", 1, MANY);
     s_nothing_comes (consumer);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
@@ -342,18 +330,13 @@ s_restarted (void **state, bool early)
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_consumer_t *consumer = s_keep (payment, early, 0);
     s_reach (producer, last, TERN_STORED);
-    s_accept_numbers (consumer, "n", 2);
+    scene_accept_numbers (consumer, "n", 1, 2);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
 
     payment = scene_peer (*state, "payment-1", NULL);
     consumer = s_keep (payment, early, 0);
-    for (unsigned number = 3; number <= 4; number++) {
-        char text[32];
-        snprintf (text, sizeof text, "n %u", number);
-        const tern_msg_t *msg = scene_expect (consumer, text);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    }
+    scene_accept_numbers (consumer, "n", 3, 4);
     s_reach (producer, last, TERN_PROCESSED);
     s_nothing_comes (consumer);
     tern_consumer_close (&consumer);
@@ -390,7 +373,7 @@ test_a_full_inbox_leaves_messages_with_their_publisher (void **state)
         tern_producer_wait (producer, last, TERN_STORED, SILENCE_MS),
         TERN_ETIMEOUT);
     assert_true (tern_producer_reached (producer, TERN_PROCESSED) <= 10);
-    s_accept_numbers (consumer, "n", MANY);
+    scene_accept_numbers (consumer, "n", 1, MANY);
     s_reach (producer, last, TERN_PROCESSED);
     s_nothing_comes (consumer);
     tern_consumer_close (&consumer);
@@ -437,7 +420,7 @@ test_a_failed_sync_ends_the_inbox_and_loses_nothing (void **state)
 
     payment = scene_peer (*state, "payment-1", NULL);
     consumer = s_keep (payment, true, 1);
-    s_accept_numbers (consumer, "n", 20);
+    scene_accept_numbers (consumer, "n", 1, 20);
     assert_int_equal (scene_ended (&child), 0);
     s_nothing_comes (consumer);
     tern_consumer_close (&consumer);
