@@ -206,14 +206,20 @@ scene_receive (tern_consumer_t *consumer)
     return msg;
 }
 
+//  So many bytes of a message are shown to whoever reads of a failure.
+static int
+s_shown (const tern_msg_t *msg)
+{
+    return (int) (tern_msg_size (msg) < 80 ? tern_msg_size (msg) : 80);
+}
+
 tern_msg_t *
 scene_expect (tern_consumer_t *consumer, const char *text)
 {
     tern_msg_t *msg = scene_receive (consumer);
     if (tern_msg_size (msg) != strlen (text)
         || memcmp (tern_msg_body (msg), text, strlen (text)) != 0) {
-        fail_msg ("expected \"%s\", received \"%.*s\"", text,
-                  (int) (tern_msg_size (msg) < 80 ? tern_msg_size (msg) : 80),
+        fail_msg ("expected \"%s\", received \"%.*s\"", text, s_shown (msg),
                   (const char *) tern_msg_body (msg));
     }
     return msg;
@@ -235,6 +241,29 @@ scene_accept_numbers (tern_consumer_t *consumer, const char *prefix,
         snprintf (text, sizeof text, "%s %u", prefix, number);
         scene_accept (consumer, text);
     }
+}
+
+void
+scene_nothing (tern_consumer_t *consumer)
+{
+    tern_msg_t *msg = tern_consumer_recv (consumer, SCENE_QUIET_MS);
+    if (msg) {
+        fail_msg ("unexpected: %s \"%.*s\"", tern_msg_id (msg), s_shown (msg),
+                  (const char *) tern_msg_body (msg));
+    }
+}
+
+unsigned
+scene_number (const tern_msg_t *msg, const char *prefix)
+{
+    char text[64] = "";
+    unsigned number = 0;
+    const size_t skip = strlen (prefix);
+    assert_in_range (tern_msg_size (msg), skip + 1, sizeof text - 1);
+    memcpy (text, tern_msg_body (msg), tern_msg_size (msg));
+    assert_memory_equal (text, prefix, skip);
+    assert_int_equal (sscanf (text + skip, " %u", &number), 1);
+    return number;
 }
 
 void
@@ -309,6 +338,13 @@ scene_until (tern_peer_t *peer, scene_condition_fn *condition, void *arg,
         }
         tern_peer_event (peer, &event, 5);
     }
+}
+
+bool
+scene_readable (int fd, int timeout_ms)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    return poll (&item, 1, timeout_ms) == 1 && (item.revents & POLLIN);
 }
 
 typedef struct {

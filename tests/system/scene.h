@@ -22,6 +22,10 @@
 //  Generous: sanitizers and a busy machine are ten times slower.
 #define SCENE_DEADLINE_MS 30000
 
+//  So long nothing comes when nothing may come.  A violation that is slower is
+//  missed; a correct library never fails for it.
+#define SCENE_QUIET_MS 100
+
 typedef struct {
     char folder[64];
     char endpoint[128];  //  of the directory
@@ -86,6 +90,14 @@ scene_receive (tern_consumer_t *consumer);
 uint64_t
 scene_send_msg (tern_producer_t *producer, tern_msg_t *msg);
 
+//  Nothing comes.
+void
+scene_nothing (tern_consumer_t *consumer);
+
+//  The number of a message "PREFIX number".
+unsigned
+scene_number (const tern_msg_t *msg, const char *prefix);
+
 //  Everything up to seq has been processed within the deadline.
 void
 scene_settled (tern_producer_t *producer, uint64_t seq);
@@ -113,6 +125,10 @@ scene_condition_fn (void *arg);
 void
 scene_until (tern_peer_t *peer, scene_condition_fn *condition, void *arg,
              const char *what);
+
+//  Is there something to read within this time?
+bool
+scene_readable (int fd, int timeout_ms);
 
 //  So many consumers of the queue are connected to the peer.
 void

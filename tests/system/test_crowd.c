@@ -6,20 +6,15 @@
 
 #include "scene.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #define QUEUE "jobs"
-
-//  So long nothing comes when nothing may come.
-#define QUIET_MS 50
 
 //  As tern_producer_send_msg (), of a text with a priority.
 static int
@@ -45,13 +40,6 @@ s_send_ruled (tern_producer_t *producer, unsigned from, unsigned to)
     }
 }
 
-static bool
-s_readable (int fd, int timeout_ms)
-{
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    return poll (&item, 1, timeout_ms) == 1;
-}
-
 static void
 s_end (tern_peer_t **peer_p, tern_producer_t **producer_p,
        tern_consumer_t **consumer_p)
@@ -71,7 +59,7 @@ test_at_their_limit_nothing_with_a_rule_goes_in (void **state)
     tern_producer_t *producer = scene_producer (orders, QUEUE);
     s_send_ruled (producer, 1, 100);
     assert_int_equal (s_try (producer, "no", 5, 0), TERN_EAGAIN);
-    assert_int_equal (s_try (producer, "no", 5, QUIET_MS), TERN_ETIMEOUT);
+    assert_int_equal (s_try (producer, "no", 5, SCENE_QUIET_MS), TERN_ETIMEOUT);
     tern_msg_t *late = tern_msg_new ("no", 2);
     assert_int_equal (tern_msg_set_ttl (late, 60000), TERN_OK);
     assert_int_equal (tern_producer_send_msg (producer, late, 0, NULL),
@@ -134,13 +122,13 @@ test_the_descriptor_tells_of_room_for_them (void **state)
     const int fd = tern_producer_fd (producer);
     s_send_ruled (producer, 1, 9);
     assert_int_equal (s_try (producer, "urgent", 9, 0), TERN_OK);
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, 0));
     assert_int_equal (s_try (producer, "job 10", 5, 0), TERN_EAGAIN);
-    assert_false (s_readable (fd, QUIET_MS));
+    assert_false (scene_readable (fd, SCENE_QUIET_MS));
     tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 1);
     scene_accept (consumer, "urgent");
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, 0));
     assert_int_equal (s_try (producer, "job 10", 5, 0), TERN_OK);
     scene_accept_numbers (consumer, "job", 1, 10);
     scene_settled (producer, 11);
@@ -302,7 +290,7 @@ test_a_full_inbox_leaves_them_with_their_publisher (void **state)
     scene_accept (consumer, "job 1");
     //  So many are in the inbox, whatever its consumer is slow to take.
     assert_int_equal (
-        tern_producer_wait (producer, 20, TERN_PROCESSED, QUIET_MS),
+        tern_producer_wait (producer, 20, TERN_PROCESSED, SCENE_QUIET_MS),
         TERN_ETIMEOUT);
     scene_accept_numbers (consumer, "job", 2, 100);
     scene_settled (producer, 100);

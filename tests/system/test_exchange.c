@@ -15,10 +15,6 @@
 
 #include <cmocka.h>
 
-//  So long nothing comes when nothing may come.  A violation that is slower is
-//  missed; a correct library never fails for it.
-#define QUIET_MS 100
-
 //  As scene_publish (), but says what became of it.
 static int
 s_publish (tern_producer_t *producer, const char *key, const char *text)
@@ -424,10 +420,7 @@ test_each_queue_gets_its_own_whatever_crashes (void **state)
             if (!msg) {
                 continue;
             }
-            char text[32] = "";
-            unsigned number = 0;
-            memcpy (text, tern_msg_body (msg), tern_msg_size (msg));
-            assert_int_equal (sscanf (text, "job %u", &number), 1);
+            const unsigned number = scene_number (msg, "job");
             assert_in_range (number, 1, COUNT);
             assert_true (which == 0 || number % 3 == 0);
             if (tern_consumer_accept (consumers[which], msg) == TERN_OK
@@ -618,13 +611,6 @@ test_a_late_pattern_gets_what_matched_it (void **state)
 
 //  Room -----------------------------------------------------------------------
 
-static bool
-s_readable (int fd, int timeout_ms)
-{
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    return poll (&item, 1, timeout_ms) == 1;
-}
-
 #define QUEUES 256
 
 //  Does the queue get a message that is published now?  Returns how many do.
@@ -687,15 +673,15 @@ test_the_producer_descriptor_tells_of_room (void **state)
         = scene_peer (*state, "orders-1", "limit_messages", "3", NULL);
     tern_producer_t *producer = scene_producer (orders, "jobs");
     const int fd = tern_producer_fd (producer);
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, 0));
     scene_send_numbers (producer, "job", 3);
     assert_int_equal (tern_producer_send (producer, "x", 1, 0, NULL),
                       TERN_EAGAIN);
-    assert_false (s_readable (fd, QUIET_MS));
+    assert_false (scene_readable (fd, SCENE_QUIET_MS));
     tern_consumer_t *consumer = scene_consumer (orders, "jobs", 0);
     scene_accept (consumer, "job 1");
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, 0));
     assert_int_equal (tern_producer_send (producer, "x", 1, 0, NULL), TERN_OK);
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);

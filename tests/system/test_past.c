@@ -9,13 +9,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define QUIET_MS 100
 
 //  Every MATCHING-th message is for who binds "eu.#".
 enum {
@@ -33,17 +30,6 @@ static const tern_binding_t s_late = {.exchange = "events",
                                       .queue = "late",
                                       .pattern = "eu.#",
                                       .from = TERN_FROM_EARLIEST};
-
-static unsigned
-s_number (const tern_msg_t *msg)
-{
-    char text[32] = "";
-    unsigned number = 0;
-    assert_in_range (tern_msg_size (msg), 1, sizeof text - 1);
-    memcpy (text, tern_msg_body (msg), tern_msg_size (msg));
-    assert_int_equal (sscanf (text, "news %u", &number), 1);
-    return number;
-}
 
 static uint64_t
 s_publish_many (tern_producer_t *producer, unsigned from, unsigned to)
@@ -65,7 +51,7 @@ s_take_early (tern_consumer_t *early, unsigned to)
     unsigned number = 0;
     while (number != to) {
         tern_msg_t *msg = scene_receive (early);
-        number = s_number (msg);
+        number = scene_number (msg, "news");
         assert_int_equal (tern_consumer_accept (early, msg), TERN_OK);
     }
 }
@@ -76,17 +62,8 @@ s_take_late (tern_consumer_t *late, unsigned from, unsigned to)
 {
     for (unsigned number = from; number <= to; number++) {
         tern_msg_t *msg = scene_receive (late);
-        assert_int_equal (s_number (msg), number * MATCHING);
+        assert_int_equal (scene_number (msg, "news"), number * MATCHING);
         assert_int_equal (tern_consumer_accept (late, msg), TERN_OK);
-    }
-}
-
-static void
-s_nothing_more (tern_consumer_t *consumer)
-{
-    tern_msg_t *msg = tern_consumer_recv (consumer, QUIET_MS);
-    if (msg) {
-        fail_msg ("unexpected: news %u", s_number (msg));
     }
 }
 
@@ -115,7 +92,7 @@ test_a_past_ends_where_the_present_begins (void **state)
     scene_bind (orders, &s_late);
     tern_consumer_t *late = scene_consumer (orders, "late", 0);
     s_take_late (late, 1, COUNT / MATCHING);
-    s_nothing_more (late);
+    scene_nothing (late);
     tern_consumer_close (&late);
     tern_producer_close (&producer);
     assert_int_equal (tern_peer_close (&orders, 0), 0);
@@ -148,7 +125,7 @@ test_a_past_survives_a_restart (void **state)
     producer = scene_exchange (orders, "events", TERN_TOPIC, &s_kept);
     late = scene_consumer (orders, "late", 0);
     s_take_late (late, 2 * BEFORE + 1, COUNT / MATCHING);
-    s_nothing_more (late);
+    scene_nothing (late);
     tern_consumer_t *early = scene_consumer (orders, "early", 0);
     s_publish_many (producer, COUNT + 2, COUNT + MATCHING);
     s_take_late (late, COUNT / MATCHING + 1, COUNT / MATCHING + 1);
@@ -216,7 +193,7 @@ test_a_past_that_is_unbound_is_gone (void **state)
     assert_int_equal (tern_peer_close (&orders, 0), 0);
     orders = scene_peer (*state, "orders-1", NULL);
     late = scene_consumer (orders, "late", 1);
-    s_nothing_more (late);
+    scene_nothing (late);
     tern_consumer_close (&late);
     tern_peer_close (&orders, 0);
 }
@@ -247,7 +224,7 @@ s_bind_again (const scene_t *scene, bool inbox)
     orders = scene_peer (scene, "orders-1", NULL);
     scene_bind (orders, &s_late);
     s_take_late (late, 1, COUNT / MATCHING);
-    s_nothing_more (late);
+    scene_nothing (late);
     tern_consumer_close (&late);
     tern_peer_close (&payment, 0);
     tern_peer_close (&orders, 0);
@@ -403,7 +380,7 @@ test_a_past_survives_kill_9 (void **state)
             if (!msg) {
                 continue;
             }
-            const unsigned number = s_number (msg);
+            const unsigned number = scene_number (msg, "news");
             assert_in_range (number, 1, COUNT + 1);
             assert_int_equal (which, number % MATCHING ? 1 : 0);
             if (tern_consumer_accept (late[which], msg) == TERN_OK
@@ -482,7 +459,7 @@ s_rules_of_a_past (scene_t *scene, tern_exchange_type_t type)
     scene_accept (consumer, "low");
     scene_accept (consumer, "short");
     scene_accept (consumer, "plain");
-    s_nothing_more (consumer);
+    scene_nothing (consumer);
     tern_consumer_close (&consumer);
     assert_int_equal (tern_peer_close (&orders, SCENE_DEADLINE_MS), 0);
 }

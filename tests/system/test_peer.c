@@ -14,10 +14,6 @@
 
 #include <cmocka.h>
 
-//  So long nothing comes when nothing may come.  A violation that is slower is
-//  missed; a correct library never fails for it.
-#define QUIET_MS 100
-
 //  One way -------------------------------------------------------------------
 
 static void
@@ -89,7 +85,7 @@ test_messages_wait_for_a_consumer_that_comes_later (void **state)
     assert_int_equal (tern_producer_wait (producer, last, TERN_SYNCED, -1),
                       TERN_OK);
     assert_int_equal (
-        tern_producer_wait (producer, last, TERN_PROCESSED, QUIET_MS),
+        tern_producer_wait (producer, last, TERN_PROCESSED, SCENE_QUIET_MS),
         TERN_ETIMEOUT);
 
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
@@ -329,7 +325,7 @@ test_prefetch_bounds_what_a_consumer_holds (void **state)
     const uint64_t last = scene_send_numbers (pair.producer, "job", 3);
     for (unsigned number = 1; number <= 3; number++) {
         tern_msg_t *msg = tern_msg_dup (scene_receive (pair.consumer));
-        assert_null (tern_consumer_recv (pair.consumer, QUIET_MS));
+        scene_nothing (pair.consumer);
         assert_int_equal (
             scene_stats (pair.orders, "hello", TERN_ROLE_PUBLISHER).in_flight,
             1);
@@ -371,7 +367,7 @@ test_a_rejected_message_is_set_aside_and_stops_nobody (void **state)
     tern_msg_t *msg = scene_expect (pair.consumer, "impossible");
     assert_int_equal (tern_consumer_reject (pair.consumer, msg), TERN_OK);
     scene_accept (pair.consumer, "possible");
-    assert_null (tern_consumer_recv (pair.consumer, QUIET_MS));
+    scene_nothing (pair.consumer);
     const tern_stats_t row
         = scene_stats (pair.orders, "hello", TERN_ROLE_PUBLISHER);
     assert_int_equal (row.rejected, 1);
@@ -394,9 +390,9 @@ test_kept_messages_may_be_settled_in_any_order (void **state)
         tern_msg_destroy (&kept[index]);
     }
     assert_int_equal (tern_consumer_flush (pair.consumer, -1), TERN_OK);
-    assert_int_equal (
-        tern_producer_wait (pair.producer, last, TERN_PROCESSED, QUIET_MS),
-        TERN_ETIMEOUT);
+    assert_int_equal (tern_producer_wait (pair.producer, last, TERN_PROCESSED,
+                                          SCENE_QUIET_MS),
+                      TERN_ETIMEOUT);
     assert_int_equal (tern_consumer_accept (pair.consumer, kept[0]), TERN_OK);
     tern_msg_destroy (&kept[0]);
     scene_settled (pair.producer, last);
@@ -539,32 +535,25 @@ test_names_outside_the_grammar_are_refused (void **state)
 
 //  Descriptors -----------------------------------------------------------------
 
-static bool
-s_readable (int fd, int timeout_ms)
-{
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    return poll (&item, 1, timeout_ms) == 1 && (item.revents & POLLIN);
-}
-
 static void
 test_the_consumer_descriptor_is_level_triggered (void **state)
 {
     pair_t pair = s_pair (state, 0);
     const int fd = tern_consumer_fd (pair.consumer);
-    assert_false (s_readable (fd, 0));
+    assert_false (scene_readable (fd, 0));
     const uint64_t last = scene_send_numbers (pair.producer, "job", 3);
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, 0));
     for (unsigned number = 1; number <= 3; number++) {
-        assert_true (s_readable (fd, SCENE_DEADLINE_MS));
+        assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
         tern_msg_t *msg = tern_consumer_recv (pair.consumer, 0);
         assert_non_null (msg);
         assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     }
     //  Not when somebody has looked in vain: as soon as none waits.
-    assert_false (s_readable (fd, 0));
+    assert_false (scene_readable (fd, 0));
     assert_null (tern_consumer_recv (pair.consumer, 0));
-    assert_false (s_readable (fd, 0));
+    assert_false (scene_readable (fd, 0));
     scene_settled (pair.producer, last);
     s_part (&pair);
 }
@@ -577,7 +566,7 @@ test_a_descriptor_taken_late_knows_what_waits (void **state)
     tern_msg_t *msg = scene_receive (pair.consumer);
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     assert_true (
-        s_readable (tern_consumer_fd (pair.consumer), SCENE_DEADLINE_MS));
+        scene_readable (tern_consumer_fd (pair.consumer), SCENE_DEADLINE_MS));
     msg = scene_receive (pair.consumer);
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     s_part (&pair);
@@ -595,8 +584,8 @@ test_the_peer_descriptor_tells_of_events (void **state)
     scene_consumers (peer, "hello", 1);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
-    assert_true (s_readable (fd, 0));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, 0));
     tern_producer_close (&producer);
     tern_peer_close (&peer, 0);
 }

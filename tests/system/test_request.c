@@ -4,7 +4,6 @@
 
 #include "scene.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -550,30 +549,23 @@ test_open_requests_are_bounded (void **state)
     s_part (&pair);
 }
 
-static bool
-s_readable (int fd, int timeout_ms)
-{
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    return poll (&item, 1, timeout_ms) == 1;
-}
-
 static void
 test_the_descriptor_is_readable_while_a_reply_waits (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
     const int fd = tern_requester_fd (pair.requester);
-    assert_false (s_readable (fd, 0));
+    assert_false (scene_readable (fd, 0));
     s_begin (pair.requester, "q", PATIENCE);
     assert_true (
-        s_readable (tern_service_fd (pair.service), SCENE_DEADLINE_MS));
+        scene_readable (tern_service_fd (pair.service), SCENE_DEADLINE_MS));
     tern_msg_t *request = s_take (pair.service, "q");
     assert_int_equal (s_reply (pair.service, request, "a", false), TERN_OK);
     assert_int_equal (s_reply (pair.service, request, "b", true), TERN_OK);
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
     s_expect_reply (pair.requester, 0, "a", false);
-    assert_true (s_readable (fd, SCENE_DEADLINE_MS));
+    assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
     s_expect_reply (pair.requester, 0, "b", true);
-    assert_false (s_readable (fd, 0));
+    assert_false (scene_readable (fd, 0));
     s_part (&pair);
 }
 
