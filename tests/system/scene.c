@@ -395,7 +395,38 @@ scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role)
     return rows[0];
 }
 
+//  This process ------------------------------------------------------------
+
+size_t
+scene_resident (void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen ("/proc/self/statm", "r");
+    if (!file || fscanf (file, "%*u %lu", &pages) != 1) {
+        pages = 0;
+    }
+    if (file) {
+        fclose (file);
+    }
+    return pages * (size_t) sysconf (_SC_PAGESIZE);
+}
+
+bool
+scene_is_instrumented (void)
+{
+    const char *instrument = getenv ("TERN_INSTRUMENT");
+    return instrument && *instrument;
+}
+
 //  Child processes ---------------------------------------------------------
+
+void
+scene_stay (void)
+{
+    for (;;) {
+        pause ();
+    }
+}
 
 //  argv of a child: program, "scene", folder, endpoint, role, ...
 int

@@ -142,6 +142,16 @@ scene_event (tern_peer_t *peer, const char *id);
 tern_stats_t
 scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role);
 
+//  This process ------------------------------------------------------------
+
+//  Bytes that it has in memory.
+size_t
+scene_resident (void);
+
+//  Does a sanitizer or valgrind watch it?  Then memory says little.
+bool
+scene_is_instrumented (void);
+
 //  Child processes ---------------------------------------------------------
 
 typedef struct {
@@ -160,6 +170,10 @@ typedef struct {
     const char *name;
     scene_role_fn *fn;
 } scene_role_t;
+
+//  A child does nothing more until it is killed.
+_Noreturn void
+scene_stay (void);
 
 //  To be called first in main (): if this process is a child, play its role and
 //  return its exit status; else return -1.

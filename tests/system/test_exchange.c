@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -376,10 +375,7 @@ s_publishing (const scene_t *scene, int argc, char **argv)
                           TERN_OK);
     }
     puts ("written");
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 static void

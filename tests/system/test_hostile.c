@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include <cmocka.h>
@@ -28,27 +27,12 @@
 //  strangers' own sockets are in it too.
 #define GROWTH_MAX (64u * 1024 * 1024)
 
-static size_t
-s_resident (void)
-{
-    unsigned long pages = 0;
-    FILE *file = fopen ("/proc/self/statm", "r");
-    if (!file || fscanf (file, "%*u %lu", &pages) != 1) {
-        pages = 0;
-    }
-    if (file) {
-        fclose (file);
-    }
-    return pages * (size_t) sysconf (_SC_PAGESIZE);
-}
-
 //  Sanitizers keep what was freed.
 static void
 s_assert_small (size_t before)
 {
-    const char *instrument = getenv ("TERN_INSTRUMENT");
-    const size_t after = s_resident ();
-    if ((!instrument || !*instrument) && after > before + GROWTH_MAX) {
+    const size_t after = scene_resident ();
+    if (!scene_is_instrumented () && after > before + GROWTH_MAX) {
         fail_msg ("grew by %zu MiB", (after - before) / 1048576);
     }
 }
@@ -70,7 +54,7 @@ s_victim (void **state)
     self.consumer = scene_consumer (self.payment, QUEUE, 100);
     self.producer = scene_producer (self.orders, QUEUE);
     scene_consumers (self.orders, QUEUE, 1);
-    self.resident = s_resident ();
+    self.resident = scene_resident ();
     return self;
 }
 
@@ -147,7 +131,7 @@ test_a_giant_frame_ends_only_its_own_connection (void **state)
     stranger_open (&stranger, tern_peer_endpoint (victim.payment), NULL, 0);
     assert_int_equal (stranger_begins (&stranger, "stranger-1", QUEUE).type,
                       TRN_CREDIT);
-    const size_t before = s_resident ();
+    const size_t before = scene_resident ();
     stranger_say (&stranger, giant, size, NULL, 0);
     //  The connection ends and comes again, as bare ZeroMQ does; the old
     //  conversation is over.
@@ -511,7 +495,7 @@ test_a_directory_that_lies_only_wastes_its_breath (void **state)
     victim.orders = scene_peer (scene, "orders-1", "directory", both, NULL);
     victim.consumer = scene_consumer (victim.payment, QUEUE, 100);
     victim.producer = scene_producer (victim.orders, QUEUE);
-    victim.resident = s_resident ();
+    victim.resident = scene_resident ();
     s_still_serves (&victim);
     scene_until (victim.orders, s_has_lied_enough, &liar, "lies");
     s_still_serves (&victim);

@@ -45,10 +45,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
             (unsigned long long) tern_large_size (msg),
             (unsigned long long) tern_msg_missed (msg));
     fflush (stdout);
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  Large -----------------------------------------------------------------------

@@ -63,9 +63,7 @@ s_read (void *arg, void *buffer, size_t size)
     if (source->stop_at && source->at >= source->stop_at) {
         printf ("half\n");
         fflush (stdout);
-        for (;;) {
-            pause ();
-        }
+        scene_stay ();
     }
     if (some == 0 && source->error_at_end) {
         return source->error_at_end;
@@ -196,13 +194,6 @@ s_peak_kb (void)
     return peak;
 }
 
-static bool
-s_is_instrumented (void)
-{
-    const char *instrument = getenv ("TERN_INSTRUMENT");
-    return instrument && *instrument;
-}
-
 static void
 s_say (const char *text)
 {
@@ -241,10 +232,7 @@ s_publish (const scene_t *scene, int argc, char **argv)
         snprintf (text, sizeof text, "%ld", s_peak_kb ());
         s_say (text);
     }
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  consume NAME FILE MOST: take one, fetch it into the file, but no more than
@@ -274,10 +262,7 @@ s_consume (const scene_t *scene, int argc, char **argv)
     char text[32];
     snprintf (text, sizeof text, "%ld", s_peak_kb ());
     s_say (text);
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  There and back --------------------------------------------------------------
@@ -300,7 +285,7 @@ s_over_and_bounded (scene_t *scene, uint64_t size)
                    (long long) (scene_now_ms () - began), ours, theirs);
     snprintf (path, sizeof path, "%s/film", scene->folder);
     s_check_file (1, path, size);
-    if (!s_is_instrumented ()) {
+    if (!scene_is_instrumented ()) {
         assert_in_range (ours, 1, 100 * 1024);
         assert_in_range (theirs, 1, 100 * 1024);
     }

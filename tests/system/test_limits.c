@@ -19,13 +19,6 @@
 
 #define QUEUE "hello"
 
-static bool
-s_is_instrumented (void)
-{
-    const char *instrument = getenv ("TERN_INSTRUMENT");
-    return instrument && *instrument;
-}
-
 //  At the limit ----------------------------------------------------------------
 
 static void
@@ -247,25 +240,10 @@ test_a_full_disk_loses_nothing_and_can_be_drained (void **state)
 #define BACKLOG 1000000u
 #define BACKLOG_MEMORY (100ull * 1024 * 1024)
 
-static unsigned long long
-s_resident (void)
-{
-    unsigned long pages = 0;
-    FILE *file = fopen ("/proc/self/statm", "r");
-    if (!file || fscanf (file, "%*u %lu", &pages) != 1) {
-        pages = 0;
-    }
-    if (file) {
-        fclose (file);
-    }
-    return (unsigned long long) pages
-           * (unsigned long long) sysconf (_SC_PAGESIZE);
-}
-
 static void
 test_a_million_messages_wait_on_the_disk_not_in_memory (void **state)
 {
-    const unsigned count = s_is_instrumented () ? BACKLOG / 50 : BACKLOG;
+    const unsigned count = scene_is_instrumented () ? BACKLOG / 50 : BACKLOG;
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_producer_t *producer = scene_producer (orders, QUEUE);
     char body[64] = "";
@@ -279,7 +257,7 @@ test_a_million_messages_wait_on_the_disk_not_in_memory (void **state)
                                           tern_producer_last (producer),
                                           TERN_WRITTEN, SCENE_DEADLINE_MS),
                       TERN_OK);
-    const unsigned long long waiting = s_resident ();
+    const unsigned long long waiting = scene_resident ();
     tern_producer_close (&producer);
     assert_int_equal (tern_peer_close (&orders, 0), count);
 
@@ -296,14 +274,14 @@ test_a_million_messages_wait_on_the_disk_not_in_memory (void **state)
         assert_int_equal (found, number);
         assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
         if (number % 10000 == 0) {
-            const unsigned long long now = s_resident ();
+            const unsigned long long now = scene_resident ();
             most = now > most ? now : most;
         }
     }
     scene_settled (producer, tern_producer_last (producer));
     printf ("# resident: waiting %llu MiB, at most %llu MiB\n", waiting >> 20,
             most >> 20);
-    if (!s_is_instrumented ()) {
+    if (!scene_is_instrumented ()) {
         //  Both peers are in this process.
         assert_true (waiting <= BACKLOG_MEMORY);
         assert_true (most <= 2 * BACKLOG_MEMORY);

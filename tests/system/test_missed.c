@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,14 +23,6 @@
 #define NOTES_MAX 20000
 
 //  Roles ---------------------------------------------------------------------
-
-static void
-s_stay (void)
-{
-    for (;;) {
-        pause ();
-    }
-}
 
 static tern_peer_t *
 s_open (const scene_t *scene, const char *name, const char *limit)
@@ -66,7 +57,7 @@ s_publish (const scene_t *scene, int argc, char **argv)
         printf ("settled\n");
     }
     if (strcmp (then, "stay") == 0) {
-        s_stay ();
+        scene_stay ();
     }
     tern_producer_close (&producer);
     tern_peer_close (&peer, 0);
@@ -115,8 +106,7 @@ s_take (const scene_t *scene, int argc, char **argv)
                 (unsigned long long) tern_msg_missed (msg));
         tern_consumer_accept (consumer, msg);
     }
-    s_stay ();
-    return 0;
+    scene_stay ();
 }
 
 //  Notes -----------------------------------------------------------------------

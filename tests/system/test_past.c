@@ -10,7 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -330,10 +329,7 @@ s_publishing (const scene_t *scene, int argc, char **argv)
             tern_producer_wait (producer, last, TERN_PROCESSED, -1), TERN_OK);
     }
     puts ("kept");
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  Kill the publisher whenever the late queues have got some more: at first

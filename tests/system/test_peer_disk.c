@@ -287,17 +287,13 @@ s_publish (const scene_t *scene, int argc, char **argv)
 {
     assert_int_equal (argc, 1);
     tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
-    tern_producer_t *other = scene_producer (peer, "otherwise");
+    scene_producer (peer, "otherwise");
     tern_producer_t *producer = scene_producer (peer, QUEUE);
     const uint64_t seq = scene_send (producer, "job");
     const int rc
         = tern_producer_wait (producer, seq, TERN_SYNCED, SCENE_DEADLINE_MS);
     printf ("%s\n", rc == TERN_OK ? "synced" : tern_strerror (rc));
-    for (;;) {
-        pause ();
-    }
-    tern_producer_close (&other);
-    return 0;
+    scene_stay ();
 }
 
 //  What was delivered before a kill comes flagged, whatever opening failed in

@@ -28,14 +28,6 @@ s_print_body (const tern_msg_t *msg)
 }
 
 
-static void
-s_sleep_for_ever (void)
-{
-    for (;;) {
-        pause ();
-    }
-}
-
 //  Roles ---------------------------------------------------------------------
 
 //  hold NAME COUNT: take COUNT messages, say them, settle none, stay.
@@ -49,8 +41,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
     for (unsigned taken = 0; taken < count; taken++) {
         s_print_body (tern_msg_dup (scene_receive (consumer)));
     }
-    s_sleep_for_ever ();
-    return 0;
+    scene_stay ();
 }
 
 //  take NAME: accept everything that comes, and say it.
@@ -81,8 +72,7 @@ s_publish (const scene_t *scene, int argc, char **argv)
     const int rc
         = tern_producer_wait (producer, last, TERN_WRITTEN, SCENE_DEADLINE_MS);
     printf ("%s\n", rc == TERN_OK ? "written" : tern_strerror (rc));
-    s_sleep_for_ever ();
-    return 0;
+    scene_stay ();
 }
 
 //  open NAME: say what opening returns.

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -706,10 +705,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
     assert_non_null (request);
     printf ("took %.*s\n", (int) tern_msg_size (request),
             (const char *) tern_msg_body (request));
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 static void

@@ -7,9 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -270,10 +268,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
     assert_non_null (request);
     printf ("took %.*s\n", (int) tern_msg_size (request),
             (const char *) tern_msg_body (request));
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  ask NAME: begin one request, say so, wait for ever.
@@ -285,10 +280,7 @@ s_ask (const scene_t *scene, int argc, char **argv)
     tern_requester_t *requester = s_requester (peer);
     s_begin (requester, "apples", "order-17");
     printf ("asked\n");
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 static void

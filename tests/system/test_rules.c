@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -674,10 +673,7 @@ s_publishing (const scene_t *scene, int argc, char **argv)
                           TERN_OK);
     }
     puts ("written");
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  Every message is rejected while its publisher is killed again and again: each

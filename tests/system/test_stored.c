@@ -130,10 +130,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
                 tern_msg_redelivered (msg) ? " again" : "");
         fflush (stdout);
     }
-    for (;;) {
-        pause ();
-    }
-    return 0;
+    scene_stay ();
 }
 
 //  Levels --------------------------------------------------------------------
