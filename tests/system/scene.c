@@ -395,6 +395,29 @@ scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role)
     return rows[0];
 }
 
+//  Pairs -------------------------------------------------------------------
+
+scene_pair_t
+scene_pair (const scene_t *self, const char *queue, uint32_t prefetch)
+{
+    scene_pair_t pair;
+    pair.orders = scene_peer (self, "orders-1", NULL);
+    pair.payment = scene_peer (self, "payment-1", NULL);
+    pair.consumer = scene_consumer (pair.payment, queue, prefetch);
+    pair.producer = scene_producer (pair.orders, queue);
+    scene_consumers (pair.orders, queue, 1);
+    return pair;
+}
+
+void
+scene_part (scene_pair_t *pair)
+{
+    tern_producer_close (&pair->producer);
+    tern_consumer_close (&pair->consumer);
+    tern_peer_close (&pair->payment, 0);
+    tern_peer_close (&pair->orders, 0);
+}
+
 //  This process ------------------------------------------------------------
 
 size_t

@@ -142,6 +142,23 @@ scene_event (tern_peer_t *peer, const char *id);
 tern_stats_t
 scene_stats (tern_peer_t *peer, const char *queue, tern_role_t role);
 
+//  Pairs -------------------------------------------------------------------
+
+//  One publishes to a queue, the other consumes it: what most tests need.
+typedef struct {
+    tern_peer_t *orders, *payment;  //  "orders-1", "payment-1"
+    tern_producer_t *producer;
+    tern_consumer_t *consumer;
+} scene_pair_t;
+
+//  Two peers that know each other.
+scene_pair_t
+scene_pair (const scene_t *self, const char *queue, uint32_t prefetch);
+
+//  Close what is still open of them.
+void
+scene_part (scene_pair_t *pair);
+
 //  This process ------------------------------------------------------------
 
 //  Bytes that it has in memory.

@@ -73,14 +73,23 @@ s_read (void *arg, void *buffer, size_t size)
     return (int64_t) some;
 }
 
+//  Send a body with all that the form says, and destroy the form.
 static uint64_t
-s_send (tern_producer_t *producer, unsigned number, uint64_t size)
+s_send_form (tern_producer_t *producer, tern_msg_t *form, unsigned number,
+             uint64_t size)
 {
     source_t source = {.number = number, .size = size};
     uint64_t seq = 0;
     assert_int_equal (
-        tern_large_send (producer, NULL, s_read, &source, -1, &seq), TERN_OK);
+        tern_large_send (producer, form, s_read, &source, -1, &seq), TERN_OK);
+    tern_msg_destroy (&form);
     return seq;
+}
+
+static uint64_t
+s_send (tern_producer_t *producer, unsigned number, uint64_t size)
+{
+    return s_send_form (producer, NULL, number, size);
 }
 
 //  These bytes are those of that body.
@@ -132,6 +141,16 @@ s_fetch_all (const scene_t *scene, tern_peer_t *peer, const tern_msg_t *msg,
     close (fd);
     s_check_file (number, path, size);
     unlink (path);
+}
+
+//  The next message has this body; it is accepted.
+static void
+s_take (const scene_t *scene, tern_peer_t *peer, tern_consumer_t *consumer,
+        unsigned number, uint64_t size)
+{
+    const tern_msg_t *msg = scene_receive (consumer);
+    s_fetch_all (scene, peer, msg, number, size);
+    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
 }
 
 //  Files of bodies in a peer's store; the path of the last one.
@@ -305,13 +324,10 @@ test_a_large_body_arrives_whole_in_bounded_memory (void **state)
 static void
 test_pieces_may_begin_and_end_anywhere (void **state)
 {
-    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
-    tern_producer_t *producer = scene_producer (orders, QUEUE);
-    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
-    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
+    scene_pair_t pair = scene_pair (*state, QUEUE, 0);
     const uint64_t size = 5 * PART + 77;
-    s_send (producer, 7, size);
-    const tern_msg_t *msg = scene_receive (consumer);
+    s_send (pair.producer, 7, size);
+    const tern_msg_t *msg = scene_receive (pair.consumer);
     assert_int_equal (tern_large_size (msg), size);
     assert_int_equal (tern_msg_size (msg), 0);
     const struct {
@@ -327,26 +343,24 @@ test_pieces_may_begin_and_end_anywhere (void **state)
     assert_non_null (buffer);
     for (size_t index = 0; index < sizeof pieces / sizeof *pieces; index++) {
         size_t got = 99;
-        assert_int_equal (tern_large_fetch (payment, msg, pieces[index].offset,
-                                            buffer, pieces[index].wanted, &got,
-                                            SCENE_DEADLINE_MS),
-                          TERN_OK);
+        assert_int_equal (
+            tern_large_fetch (pair.payment, msg, pieces[index].offset, buffer,
+                              pieces[index].wanted, &got, SCENE_DEADLINE_MS),
+            TERN_OK);
         assert_int_equal (got, pieces[index].got);
         s_check (7, pieces[index].offset, buffer, got);
     }
     size_t got = 99;
-    assert_int_equal (tern_large_fetch (payment, msg, size + 1, buffer, 1, &got,
-                                        SCENE_DEADLINE_MS),
+    assert_int_equal (tern_large_fetch (pair.payment, msg, size + 1, buffer, 1,
+                                        &got, SCENE_DEADLINE_MS),
                       TERN_EINVAL);
     assert_int_equal (got, 0);
-    assert_int_equal (tern_large_fetch (payment, msg, 0, buffer, 1, &got, 0),
-                      TERN_EINVAL);
+    assert_int_equal (
+        tern_large_fetch (pair.payment, msg, 0, buffer, 1, &got, 0),
+        TERN_EINVAL);
     free (buffer);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    tern_consumer_close (&consumer);
-    tern_peer_close (&payment, 0);
-    tern_producer_close (&producer);
-    tern_peer_close (&orders, 0);
+    assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
+    scene_part (&pair);
 }
 
 //  One peer may be both ends.
@@ -368,9 +382,7 @@ test_a_body_that_fits_goes_as_a_message (void **state)
     }
     assert_int_equal (s_bodies (*state, "orders-1", path), 0);
     const uint64_t seq = s_send (producer, 9, MIB + 1);
-    const tern_msg_t *msg = scene_receive (consumer);
-    s_fetch_all (*state, orders, msg, 9, MIB + 1);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    s_take (*state, orders, consumer, 9, MIB + 1);
     scene_settled (producer, seq);
     tern_consumer_close (&consumer);
     tern_producer_close (&producer);
@@ -384,18 +396,14 @@ test_a_large_message_has_key_headers_and_rules (void **state)
 {
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_producer_t *producer = scene_producer (orders, QUEUE);
-    tern_consumer_t *consumer = NULL;
     tern_msg_t *form = tern_msg_new (NULL, 0);
     assert_int_equal (tern_msg_set_key (form, "a.b"), TERN_OK);
     assert_int_equal (tern_msg_set_header (form, "title", "Jaws"), TERN_OK);
     assert_int_equal (tern_msg_set_priority (form, 7), TERN_OK);
     assert_int_equal (tern_msg_set_order_key (form, "series"), TERN_OK);
     scene_send (producer, "plain");
-    source_t source = {.number = 3, .size = 2 * MIB};
-    assert_int_equal (
-        tern_large_send (producer, form, s_read, &source, -1, NULL), TERN_OK);
-    tern_msg_destroy (&form);
-    consumer = scene_consumer (orders, QUEUE, 1);
+    s_send_form (producer, form, 3, 2 * MIB);
+    tern_consumer_t *consumer = scene_consumer (orders, QUEUE, 1);
     size_t size = 0;
     //  The higher priority is first.
     const tern_msg_t *msg = scene_receive (consumer);
@@ -407,6 +415,7 @@ test_a_large_message_has_key_headers_and_rules (void **state)
     //  It cannot be sent on without its body.
     assert_int_equal (tern_producer_send_msg (producer, msg, -1, NULL),
                       TERN_ETOOBIG);
+    source_t source = {.number = 3, .size = 2 * MIB};
     assert_int_equal (
         tern_large_send (producer, msg, s_read, &source, -1, NULL),
         TERN_EINVAL);
@@ -661,10 +670,7 @@ test_what_expires_lets_its_body_go (void **state)
     assert_int_equal (tern_producer_set_policy (producer, &policy), TERN_OK);
     tern_msg_t *form = tern_msg_new (NULL, 0);
     assert_int_equal (tern_msg_set_ttl (form, 50), TERN_OK);
-    source_t source = {.number = 3, .size = 2 * MIB};
-    assert_int_equal (
-        tern_large_send (producer, form, s_read, &source, -1, NULL), TERN_OK);
-    tern_msg_destroy (&form);
+    s_send_form (producer, form, 3, 2 * MIB);
     s_until_bodies (scene, orders, 0);
     //  A purge does so too.
     s_send (producer, 1, 2 * MIB);
@@ -694,17 +700,11 @@ test_a_body_waits_for_all_queues_of_an_exchange (void **state)
         = scene_exchange (orders, "films", TERN_TOPIC, NULL);
     tern_msg_t *form = tern_msg_new (NULL, 0);
     assert_int_equal (tern_msg_set_key (form, "horror"), TERN_OK);
-    source_t source = {.number = 3, .size = 2 * MIB};
-    uint64_t seq = 0;
-    assert_int_equal (
-        tern_large_send (producer, form, s_read, &source, -1, &seq), TERN_OK);
-    tern_msg_destroy (&form);
+    const uint64_t seq = s_send_form (producer, form, 3, 2 * MIB);
     assert_int_equal (s_bodies (scene, "orders-1", path), 1);
     for (unsigned index = 0; index < 2; index++) {
         tern_consumer_t *consumer = scene_consumer (orders, queues[index], 0);
-        const tern_msg_t *msg = scene_receive (consumer);
-        s_fetch_all (scene, orders, msg, 3, 2 * MIB);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+        s_take (scene, orders, consumer, 3, 2 * MIB);
         tern_consumer_close (&consumer);
     }
     scene_settled (producer, seq);
@@ -743,9 +743,7 @@ test_bodies_go_in_any_order_and_what_nobody_names_goes_at_once (void **state)
     orders = scene_peer (scene, "orders-1", NULL);
     assert_int_equal (s_bodies (scene, "orders-1", path), 1);
     consumer = scene_consumer (orders, QUEUE, 0);
-    const tern_msg_t *msg = scene_receive (consumer);
-    s_fetch_all (scene, orders, msg, 1, 2 * MIB);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    s_take (scene, orders, consumer, 1, 2 * MIB);
     tern_consumer_close (&consumer);
     tern_peer_close (&orders, 0);
 }
@@ -808,11 +806,8 @@ test_damage_is_told_and_harms_no_other (void **state)
 {
     scene_t *scene = *state;
     char path[256];
-    tern_peer_t *orders = scene_peer (scene, "orders-1", NULL);
-    tern_producer_t *producer = scene_producer (orders, QUEUE);
-    tern_peer_t *payment = scene_peer (scene, "payment-1", NULL);
-    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
-    s_send (producer, 1, 4 * PART + 200000);
+    scene_pair_t pair = scene_pair (scene, QUEUE, 0);
+    s_send (pair.producer, 1, 4 * PART + 200000);
     assert_int_equal (s_bodies (scene, "orders-1", path), 1);
     const int fd = open (path, O_RDWR | O_CLOEXEC);
     assert_true (fd >= 0);
@@ -820,43 +815,38 @@ test_damage_is_told_and_harms_no_other (void **state)
     assert_int_equal (pread (fd, &byte, 1, (off_t) (PART + 17)), 1);
     byte ^= 1;
     assert_int_equal (pwrite (fd, &byte, 1, (off_t) (PART + 17)), 1);
-    s_send (producer, 2, 3 * MIB);
+    s_send (pair.producer, 2, 3 * MIB);
 
-    const tern_msg_t *msg = scene_receive (consumer);
+    const tern_msg_t *msg = scene_receive (pair.consumer);
     uint8_t *piece = malloc (2 * MIB);
     assert_non_null (piece);
     size_t got = 0;
-    assert_int_equal (tern_large_fetch (payment, msg, 0, piece, PART, &got,
+    assert_int_equal (tern_large_fetch (pair.payment, msg, 0, piece, PART, &got,
                                         SCENE_DEADLINE_MS),
                       TERN_OK);
-    assert_int_equal (tern_large_fetch (payment, msg, 0, piece, 2 * MIB, &got,
-                                        SCENE_DEADLINE_MS),
+    assert_int_equal (tern_large_fetch (pair.payment, msg, 0, piece, 2 * MIB,
+                                        &got, SCENE_DEADLINE_MS),
                       TERN_ECORRUPT);
     assert_int_equal (got, 0);
-    assert_int_equal (tern_large_fetch (payment, msg, 2 * PART, piece, PART,
-                                        &got, SCENE_DEADLINE_MS),
+    assert_int_equal (tern_large_fetch (pair.payment, msg, 2 * PART, piece,
+                                        PART, &got, SCENE_DEADLINE_MS),
                       TERN_OK);
     s_check (1, 2 * PART, piece, got);
     //  Shorter than it was, and gone.
     assert_int_equal (ftruncate (fd, (off_t) (3 * PART)), 0);
-    assert_int_equal (tern_large_fetch (payment, msg, 3 * PART, piece, PART,
-                                        &got, SCENE_DEADLINE_MS),
+    assert_int_equal (tern_large_fetch (pair.payment, msg, 3 * PART, piece,
+                                        PART, &got, SCENE_DEADLINE_MS),
                       TERN_ECORRUPT);
-    scene_event (orders, "TERN-LARGE-DAMAGED");
+    scene_event (pair.orders, "TERN-LARGE-DAMAGED");
     close (fd);
     assert_int_equal (unlink (path), 0);
-    assert_int_equal (tern_large_fetch (payment, msg, 0, piece, PART, &got,
+    assert_int_equal (tern_large_fetch (pair.payment, msg, 0, piece, PART, &got,
                                         SCENE_DEADLINE_MS),
                       TERN_ENOENT);
     free (piece);
-    assert_int_equal (tern_consumer_reject (consumer, msg), TERN_OK);
-    msg = scene_receive (consumer);
-    s_fetch_all (scene, payment, msg, 2, 3 * MIB);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    tern_consumer_close (&consumer);
-    tern_peer_close (&payment, 0);
-    tern_producer_close (&producer);
-    tern_peer_close (&orders, 0);
+    assert_int_equal (tern_consumer_reject (pair.consumer, msg), TERN_OK);
+    s_take (scene, pair.payment, pair.consumer, 2, 3 * MIB);
+    scene_part (&pair);
 }
 
 //  Ask for a part in these words: 0 and its size, or what became of it.
@@ -909,15 +899,13 @@ s_place (const scene_t *scene, const char *name, uint8_t ask[32])
 static void
 test_who_asks_for_what_is_no_part_gets_none (void **state)
 {
-    tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
-    tern_producer_t *producer = scene_producer (orders, QUEUE);
-    tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
-    tern_consumer_t *consumer = scene_consumer (payment, QUEUE, 0);
-    s_send (producer, 1, 5 * PART + 10);
-    const tern_msg_t *msg = scene_receive (consumer);
+    scene_pair_t pair = scene_pair (*state, QUEUE, 0);
+    s_send (pair.producer, 1, 5 * PART + 10);
+    const tern_msg_t *msg = scene_receive (pair.consumer);
     tern_requester_t *requester = NULL;
     assert_int_equal (
-        trn_requester_open (&requester, payment, "%orders-1", NULL), TERN_OK);
+        trn_requester_open (&requester, pair.payment, "%orders-1", NULL),
+        TERN_OK);
     uint8_t good[TRN_LARGE_ASK_SIZE];
     char key[16];
     size_t got = 0;
@@ -961,13 +949,10 @@ test_who_asks_for_what_is_no_part_gets_none (void **state)
     assert_int_equal (got, 0);
     tern_requester_close (&requester);
 
-    s_fetch_all (*state, payment, msg, 1, 5 * PART + 10);
-    assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
-    scene_settled (producer, 1);
-    tern_consumer_close (&consumer);
-    tern_peer_close (&payment, 0);
-    tern_producer_close (&producer);
-    tern_peer_close (&orders, 0);
+    s_fetch_all (*state, pair.payment, msg, 1, 5 * PART + 10);
+    assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
+    scene_settled (pair.producer, 1);
+    scene_part (&pair);
 }
 
 //  In the publisher's name: parts that are too long, too short, and others.
@@ -1029,9 +1014,7 @@ test_a_part_that_does_not_fit_is_not_taken_and_loses_nothing (void **state)
     orders = scene_peer (*state, "orders-1", NULL);
     producer = scene_producer (orders, QUEUE);
     consumer = scene_consumer (payment, QUEUE, 0);
-    const tern_msg_t *again = scene_receive (consumer);
-    s_fetch_all (*state, payment, again, 1, 5 * PART);
-    assert_int_equal (tern_consumer_accept (consumer, again), TERN_OK);
+    s_take (*state, payment, consumer, 1, 5 * PART);
     scene_settled (producer, 1);
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);

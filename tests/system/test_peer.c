@@ -291,37 +291,10 @@ test_order_is_kept_per_publisher (void **state)
 
 //  Settling ------------------------------------------------------------------
 
-typedef struct {
-    tern_peer_t *orders, *payment;
-    tern_producer_t *producer;
-    tern_consumer_t *consumer;
-} pair_t;
-
-static pair_t
-s_pair (void **state, uint32_t prefetch)
-{
-    pair_t pair;
-    pair.orders = scene_peer (*state, "orders-1", NULL);
-    pair.payment = scene_peer (*state, "payment-1", NULL);
-    pair.consumer = scene_consumer (pair.payment, "hello", prefetch);
-    pair.producer = scene_producer (pair.orders, "hello");
-    scene_consumers (pair.orders, "hello", 1);
-    return pair;
-}
-
-static void
-s_part (pair_t *pair)
-{
-    tern_producer_close (&pair->producer);
-    tern_consumer_close (&pair->consumer);
-    tern_peer_close (&pair->payment, 0);
-    tern_peer_close (&pair->orders, 0);
-}
-
 static void
 test_prefetch_bounds_what_a_consumer_holds (void **state)
 {
-    pair_t pair = s_pair (state, 1);
+    scene_pair_t pair = scene_pair (*state, "hello", 1);
     const uint64_t last = scene_send_numbers (pair.producer, "job", 3);
     for (unsigned number = 1; number <= 3; number++) {
         tern_msg_t *msg = tern_msg_dup (scene_receive (pair.consumer));
@@ -333,13 +306,13 @@ test_prefetch_bounds_what_a_consumer_holds (void **state)
         tern_msg_destroy (&msg);
     }
     scene_settled (pair.producer, last);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
 test_a_requeued_message_comes_again_and_says_so (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     const uint64_t seq = scene_send (pair.producer, "hard");
     for (uint32_t delivery = 1; delivery <= 3; delivery++) {
         tern_msg_t *msg = scene_expect (pair.consumer, "hard");
@@ -355,13 +328,13 @@ test_a_requeued_message_comes_again_and_says_so (void **state)
         }
     }
     scene_settled (pair.producer, seq);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
 test_a_rejected_message_is_set_aside_and_stops_nobody (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     scene_send (pair.producer, "impossible");
     scene_send (pair.producer, "possible");
     tern_msg_t *msg = scene_expect (pair.consumer, "impossible");
@@ -372,13 +345,13 @@ test_a_rejected_message_is_set_aside_and_stops_nobody (void **state)
         = scene_stats (pair.orders, "hello", TERN_ROLE_PUBLISHER);
     assert_int_equal (row.rejected, 1);
     assert_int_equal (row.consumed.total, 1);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
 test_kept_messages_may_be_settled_in_any_order (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     const uint64_t last = scene_send_numbers (pair.producer, "job", 100);
     tern_msg_t *kept[100];
     for (unsigned index = 0; index < 100; index++) {
@@ -396,7 +369,7 @@ test_kept_messages_may_be_settled_in_any_order (void **state)
     assert_int_equal (tern_consumer_accept (pair.consumer, kept[0]), TERN_OK);
     tern_msg_destroy (&kept[0]);
     scene_settled (pair.producer, last);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static bool
@@ -409,7 +382,7 @@ s_has_received_ten (void *arg)
 static void
 test_a_closed_consumer_gives_back_what_it_holds (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     const uint64_t last = scene_send_numbers (pair.producer, "job", 10);
     scene_expect (pair.consumer, "job 1");
     scene_expect (pair.consumer, "job 2");
@@ -429,7 +402,7 @@ test_a_closed_consumer_gives_back_what_it_holds (void **state)
         assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
     }
     scene_settled (pair.producer, last);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 //  Levels --------------------------------------------------------------------
@@ -437,7 +410,7 @@ test_a_closed_consumer_gives_back_what_it_holds (void **state)
 static void
 test_levels_rise_and_unknown_numbers_are_refused (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     assert_int_equal (tern_producer_last (pair.producer), 0);
     const uint64_t seq = scene_send (pair.producer, "one");
     assert_int_equal (tern_producer_wait (pair.producer, seq, TERN_WRITTEN,
@@ -460,7 +433,7 @@ test_levels_rise_and_unknown_numbers_are_refused (void **state)
     scene_settled (pair.producer, seq);
     assert_int_equal (tern_producer_reached (pair.producer, TERN_PROCESSED),
                       seq);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
@@ -538,7 +511,7 @@ test_names_outside_the_grammar_are_refused (void **state)
 static void
 test_the_consumer_descriptor_is_level_triggered (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     const int fd = tern_consumer_fd (pair.consumer);
     assert_false (scene_readable (fd, 0));
     const uint64_t last = scene_send_numbers (pair.producer, "job", 3);
@@ -555,13 +528,13 @@ test_the_consumer_descriptor_is_level_triggered (void **state)
     assert_null (tern_consumer_recv (pair.consumer, 0));
     assert_false (scene_readable (fd, 0));
     scene_settled (pair.producer, last);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
 test_a_descriptor_taken_late_knows_what_waits (void **state)
 {
-    pair_t pair = s_pair (state, 0);
+    scene_pair_t pair = scene_pair (*state, "hello", 0);
     scene_send_numbers (pair.producer, "job", 2);
     tern_msg_t *msg = scene_receive (pair.consumer);
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
@@ -569,7 +542,7 @@ test_a_descriptor_taken_late_knows_what_waits (void **state)
         scene_readable (tern_consumer_fd (pair.consumer), SCENE_DEADLINE_MS));
     msg = scene_receive (pair.consumer);
     assert_int_equal (tern_consumer_accept (pair.consumer, msg), TERN_OK);
-    s_part (&pair);
+    scene_part (&pair);
 }
 
 static void
