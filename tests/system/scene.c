@@ -418,6 +418,15 @@ scene_part (scene_pair_t *pair)
     tern_peer_close (&pair->orders, 0);
 }
 
+void
+scene_end (tern_peer_t **peer_p, tern_producer_t **producer_p,
+           tern_consumer_t **consumer_p)
+{
+    tern_consumer_close (consumer_p);
+    tern_producer_close (producer_p);
+    assert_int_equal (tern_peer_close (peer_p, 0), 0);
+}
+
 //  This process ------------------------------------------------------------
 
 size_t

@@ -159,6 +159,11 @@ scene_pair (const scene_t *self, const char *queue, uint32_t prefetch);
 void
 scene_part (scene_pair_t *pair);
 
+//  Close both handles and then the publisher's peer, which has no message left.
+void
+scene_end (tern_peer_t **peer_p, tern_producer_t **producer_p,
+           tern_consumer_t **consumer_p);
+
 //  This process ------------------------------------------------------------
 
 //  Bytes that it has in memory.

@@ -99,9 +99,7 @@ s_play (void **state, const chaos_plan_t *plan, unsigned count, size_t body_max)
     scene_settled (producer, tern_producer_last (producer));
     assert_true (chaos_blows (chaos) > 0 || plan->cuts + plan->silences == 0);
     printf ("# %u blows\n", chaos_blows (chaos));
-    tern_producer_close (&producer);
-    tern_consumer_close (&consumer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
     tern_peer_close (&payment, 0);
     chaos_destroy (&chaos);
 }

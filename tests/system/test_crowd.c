@@ -40,15 +40,6 @@ s_send_ruled (tern_producer_t *producer, unsigned from, unsigned to)
     }
 }
 
-static void
-s_end (tern_peer_t **peer_p, tern_producer_t **producer_p,
-       tern_consumer_t **consumer_p)
-{
-    tern_consumer_close (consumer_p);
-    tern_producer_close (producer_p);
-    assert_int_equal (tern_peer_close (peer_p, 0), 0);
-}
-
 //  At the limit ----------------------------------------------------------------
 
 static void
@@ -78,7 +69,7 @@ test_at_their_limit_nothing_with_a_rule_goes_in (void **state)
     s_send_ruled (producer, 101, 200);
     scene_accept_numbers (consumer, "job", 101, 200);
     scene_settled (producer, 201);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void *
@@ -110,7 +101,7 @@ test_who_is_blocked_goes_on_when_any_is_settled (void **state)
     scene_accept_numbers (consumer, "job", 1, 9);
     scene_accept (consumer, "blocked");
     scene_settled (producer, 11);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void
@@ -132,7 +123,7 @@ test_the_descriptor_tells_of_room_for_them (void **state)
     assert_int_equal (s_try (producer, "job 10", 5, 0), TERN_OK);
     scene_accept_numbers (consumer, "job", 1, 10);
     scene_settled (producer, 11);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void
@@ -150,7 +141,7 @@ test_they_are_refused_when_told_to (void **state)
     assert_int_equal (s_try (producer, "job 11", 5, 0), TERN_OK);
     scene_accept (consumer, "job 11");
     scene_settled (producer, 11);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void
@@ -169,7 +160,7 @@ test_the_oldest_of_them_go_when_told_to (void **state)
     //  It is older than what went, but takes no memory.
     scene_accept (consumer, "plain");
     scene_settled (producer, 16);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 //  A consumer may have done its work already.
@@ -193,7 +184,7 @@ test_what_a_consumer_holds_is_not_dropped (void **state)
     scene_settled (producer, 3);
     assert_int_equal (scene_stats (orders, QUEUE, TERN_ROLE_PUBLISHER).dropped,
                       0);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 //  Lives -----------------------------------------------------------------------
@@ -220,7 +211,7 @@ test_a_store_with_more_than_the_limit_opens_and_loses_nothing (void **state)
     s_send_ruled (producer, 201, 201);
     scene_accept_numbers (consumer, "job", 102, 201);
     scene_settled (producer, 201);
-    s_end (&orders, &producer, &consumer);
+    scene_end (&orders, &producer, &consumer);
 }
 
 //  Fan-out ---------------------------------------------------------------------
@@ -269,7 +260,7 @@ test_one_counts_for_each_queue_that_it_waits_for (void **state)
     scene_settled (producer, tern_producer_last (producer));
     tern_consumer_close (&b);
     tern_consumer_close (&c);
-    s_end (&orders, &producer, &a);
+    scene_end (&orders, &producer, &a);
 }
 
 //  Inboxes ---------------------------------------------------------------------

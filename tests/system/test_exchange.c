@@ -165,9 +165,7 @@ test_headers_decide_where_a_message_goes (void **state)
     scene_accept (some, "two");
     scene_settled (producer, 2);
     tern_consumer_close (&every);
-    tern_consumer_close (&some);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &some);
 }
 
 static void
@@ -195,9 +193,7 @@ test_what_nobody_gets_goes_to_the_alternate (void **state)
     scene_unbind (orders, &rest);
     assert_int_equal (s_publish (producer, "us.x", "lost"), TERN_ENOROUTE);
     tern_consumer_close (&found);
-    tern_consumer_close (&bound);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &bound);
 }
 
 static void
@@ -482,9 +478,7 @@ test_bindings_survive_the_directory (void **state)
     scene_accept (consumer, "second");
     scene_accept (consumer, "third");
     scene_settled (producer, seq);
-    tern_consumer_close (&consumer);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void
@@ -711,9 +705,7 @@ test_each_message_has_its_level (void **state)
     tern_msg_destroy (&first);
     scene_settled (producer, last);
     assert_int_equal (tern_producer_level (producer, 1), TERN_PROCESSED);
-    tern_consumer_close (&consumer);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static const scene_role_t s_roles[] = {

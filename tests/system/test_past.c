@@ -92,9 +92,7 @@ test_a_past_ends_where_the_present_begins (void **state)
     tern_consumer_t *late = scene_consumer (orders, "late", 0);
     s_take_late (late, 1, COUNT / MATCHING);
     scene_nothing (late);
-    tern_consumer_close (&late);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &late);
 }
 
 static void
@@ -187,9 +185,7 @@ test_a_past_that_is_unbound_is_gone (void **state)
     again.from_seq = COUNT - 2;
     scene_bind (orders, &again);
     s_take_late (late, COUNT / MATCHING, COUNT / MATCHING);
-    tern_consumer_close (&late);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &late);
     orders = scene_peer (*state, "orders-1", NULL);
     late = scene_consumer (orders, "late", 1);
     scene_nothing (late);

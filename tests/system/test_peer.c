@@ -40,9 +40,7 @@ test_a_message_reaches_its_consumer (void **state)
     assert_int_equal (tern_consumer_accept (consumer, msg), TERN_ENOENT);
     scene_settled (producer, seq);
 
-    tern_producer_close (&producer);
-    tern_consumer_close (&consumer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
     assert_int_equal (tern_peer_close (&payment, 0), 0);
 }
 

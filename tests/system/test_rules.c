@@ -120,9 +120,7 @@ test_a_delayed_message_waits_and_stops_nobody (void **state)
     //  The wall clock, which decides, and ours differ in their fractions.
     assert_true (scene_now_ms () - sent_at >= 199);
     scene_settled (producer, seq);
-    tern_producer_close (&producer);
-    tern_consumer_close (&consumer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 }
 
 
@@ -185,9 +183,7 @@ test_a_requeued_message_holds_up_its_key_only (void **state)
     scene_accept (consumer, "a 1");
     scene_accept (consumer, "a 2");
     scene_settled (producer, last);
-    tern_producer_close (&producer);
-    tern_consumer_close (&consumer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 }
 
 static void
@@ -519,9 +515,7 @@ test_a_ruled_message_waits_for_room (void **state)
     const uint64_t seq = s_send_priority (producer, "three", 1);
     scene_accept (consumer, "three");
     scene_settled (producer, seq);
-    tern_producer_close (&producer);
-    tern_consumer_close (&consumer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 }
 
 //  Idempotent publishing ------------------------------------------------------
@@ -569,9 +563,7 @@ test_a_number_is_stored_once (void **state)
     scene_accept (consumer, "job 7");
     scene_accept (consumer, "job 10");
     scene_settled (producer, first + 1);
-    tern_consumer_close (&consumer);
-    tern_producer_close (&producer);
-    assert_int_equal (tern_peer_close (&orders, 0), 0);
+    scene_end (&orders, &producer, &consumer);
 
     //  From the state, when all are settled.
     orders = scene_peer (*state, "orders-1", NULL);
