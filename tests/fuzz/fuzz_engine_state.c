@@ -9,36 +9,16 @@
 
 #include "base/memory.h"
 #include "core/engine.h"
+#include "support/no_runs.h"
 
 #include <tern/error.h>
-
-static trn_run_answer_t
-s_no_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
-          uint32_t bytes_max, trn_engine_run_t *run)
-{
-    (void) arg;
-    (void) outbox;
-    (void) seq;
-    (void) count_max;
-    (void) bytes_max;
-    (void) run;
-    return TRN_RUN_LATER;
-}
-
-static void
-s_no_release (void *arg, void *handle)
-{
-    (void) arg;
-    (void) handle;
-}
 
 static trn_engine_t *
 s_engine (void)
 {
     const trn_engine_config_t config
         = {.name = "fuzz", .incarnation = 1, .random = 2, .seed = 3};
-    const trn_run_source_t source = {.run = s_no_run, .release = s_no_release};
-    return trn_engine_new (&config, &source);
+    return trn_engine_new (&config, &test_no_runs);
 }
 
 //  Load a state into a fresh engine; returns what add_outbox () said.

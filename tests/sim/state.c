@@ -9,32 +9,13 @@
 #include "sim/peer.h"
 
 #include "base/memory.h"
+#include "support/no_runs.h"
 
 #include <tern/error.h>
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static trn_run_answer_t
-s_no_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
-          uint32_t bytes_max, trn_engine_run_t *run)
-{
-    (void) arg;
-    (void) outbox;
-    (void) seq;
-    (void) count_max;
-    (void) bytes_max;
-    (void) run;
-    return TRN_RUN_LATER;
-}
-
-static void
-s_no_release (void *arg, void *handle)
-{
-    (void) arg;
-    (void) handle;
-}
 
 static int
 s_read (const sim_outbox_t *outbox, trn_engine_t *reader, trn_outbox_id_t *id_p)
@@ -82,8 +63,8 @@ s_compare (const sim_outbox_t *outbox, trn_engine_t *reader, trn_outbox_id_t id)
 void
 sim_outbox_check_state (const sim_outbox_t *outbox)
 {
-    const trn_run_source_t source = {s_no_run, s_no_release, NULL};
-    trn_engine_t *reader = trn_engine_new (&outbox->peer->timing, &source);
+    trn_engine_t *reader
+        = trn_engine_new (&outbox->peer->timing, &test_no_runs);
     trn_outbox_id_t id = 0;
     const int rc = s_read (outbox, reader, &id);
     if (rc) {

@@ -5,6 +5,7 @@
 #include "core/engine.h"
 
 #include "base/bytes.h"
+#include "support/no_runs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,26 +20,6 @@ static struct {
     uint64_t connection;
     uint32_t handle;  //  of the last delivery
 } s_self;
-
-static trn_run_answer_t
-s_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
-       uint32_t bytes_max, trn_engine_run_t *run)
-{
-    (void) arg;
-    (void) outbox;
-    (void) seq;
-    (void) count_max;
-    (void) bytes_max;
-    (void) run;
-    return TRN_RUN_LATER;
-}
-
-static void
-s_release (void *arg, void *handle)
-{
-    (void) arg;
-    (void) handle;
-}
 
 static void
 s_drain (void)
@@ -71,8 +52,7 @@ s_set_up (void **state)
     memset (&s_self, 0, sizeof s_self);
     const trn_engine_config_t config
         = {.name = "honest", .incarnation = 1, .random = 1, .seed = 1};
-    const trn_run_source_t source = {s_run, s_release, NULL};
-    s_self.engine = trn_engine_new (&config, &source);
+    s_self.engine = trn_engine_new (&config, &test_no_runs);
     trn_engine_on_tick (s_self.engine, 1000);
     return 0;
 }

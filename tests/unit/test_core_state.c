@@ -6,6 +6,7 @@
 #include "core/publication.h"
 #include "core/rng.h"
 #include "core/state.h"
+#include "support/no_runs.h"
 
 #include <tern/error.h>
 
@@ -402,27 +403,11 @@ test_settled_is_for_good_when_a_state_that_says_so_is_durable (void **state)
 
 //  Saving ---------------------------------------------------------------------
 
-static trn_run_answer_t
-s_no_run (void *arg, trn_outbox_id_t outbox, uint64_t seq, uint32_t count_max,
-          uint32_t bytes_max, trn_engine_run_t *run)
-{
-    (void) arg, (void) outbox, (void) seq, (void) count_max, (void) bytes_max;
-    (void) run;
-    return TRN_RUN_LATER;
-}
-
-static void
-s_no_release (void *arg, void *handle)
-{
-    (void) arg, (void) handle;
-}
-
 static trn_engine_t *
 s_engine (unsigned outboxes)
 {
     const trn_engine_config_t config = {.name = "orders-1", .save_ms = 500};
-    const trn_run_source_t source = {.run = s_no_run, .release = s_no_release};
-    trn_engine_t *self = trn_engine_new (&config, &source);
+    trn_engine_t *self = trn_engine_new (&config, &test_no_runs);
     for (unsigned index = 0; index < outboxes; index++) {
         char name[16];
         snprintf (name, sizeof name, "q%u", index);
