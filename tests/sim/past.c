@@ -28,26 +28,15 @@ enum {
 
 //  To the disk ---------------------------------------------------------------
 
-static trn_selection_t *
+static sim_past_t *
 s_find (sim_outbox_t *outbox, uint32_t number)
 {
     unsigned index = 0;
     while (index < outbox->past_count
-           && outbox->pasts[index].number != number) {
+           && outbox->pasts[index].selection.number != number) {
         index++;
     }
     return index < outbox->past_count ? &outbox->pasts[index] : NULL;
-}
-
-static sim_branch_t *
-s_branch (sim_outbox_t *outbox, uint32_t number)
-{
-    unsigned index = 0;
-    while (index < outbox->branch_count
-           && outbox->branches[index].number != number) {
-        index++;
-    }
-    return index < outbox->branch_count ? &outbox->branches[index] : NULL;
 }
 
 static void
@@ -55,11 +44,11 @@ s_on_keep (sim_world_t *world, const sim_event_t *event)
 {
     sim_peer_t *peer = event->peer;
     sim_outbox_t *outbox = event->object;
-    trn_selection_t *selection = s_find (outbox, (uint32_t) event->number);
-    sim_branch_t *branch = s_branch (outbox, (uint32_t) event->number);
-    if (!selection || !branch) {
+    sim_past_t *past = s_find (outbox, (uint32_t) event->number);
+    if (!past || past->branch->number != past->selection.number) {
         return;  //  unbound meanwhile
     }
+    trn_selection_t *selection = &past->selection;
     size_t size = 0;
     uint8_t *bytes = trn_selection_encode (selection, SEED, &size);
     const int rc = trn_selection_write (peer->disk, outbox->dir,
@@ -73,8 +62,8 @@ s_on_keep (sim_world_t *world, const sim_event_t *event)
         sim_peer_end (peer, SIM_CRASH);
     } else {
         sim_trace (world, "%-5s keeps the past of %s in %s", peer->name,
-                   branch->queue, outbox->queue);
-        branch->withheld = false;
+                   past->branch->queue, outbox->queue);
+        past->branch->withheld = false;
         trn_seqset_clear (&selection->seqs);
         trn_engine_on_past_kept (peer->engine, outbox->id, selection->number,
                                  sim_peer_now (peer));
@@ -85,7 +74,7 @@ s_on_keep (sim_world_t *world, const sim_event_t *event)
 static void
 s_remove (sim_outbox_t *outbox, unsigned index)
 {
-    trn_seqset_clear (&outbox->pasts[index].seqs);
+    trn_seqset_clear (&outbox->pasts[index].selection.seqs);
     outbox->pasts[index] = outbox->pasts[--outbox->past_count];
 }
 
@@ -94,7 +83,7 @@ sim_past_on_saved (sim_outbox_t *outbox)
 {
     sim_peer_t *peer = outbox->peer;
     for (unsigned index = outbox->past_count; index; index--) {
-        const trn_selection_t *past = &outbox->pasts[index - 1];
+        const trn_selection_t *past = &outbox->pasts[index - 1].selection;
         if (trn_engine_past_over (peer->engine, outbox->id, past->number,
                                   past->to)) {
             trn_selection_remove (peer->disk, outbox->dir, past->number);
@@ -193,8 +182,8 @@ sim_past_tell (sim_outbox_t *outbox, sim_branch_t *branch,
         return;
     }
     assert (outbox->past_count < SIM_PASTS_MAX);
-    outbox->pasts[outbox->past_count++] = (trn_selection_t) {
-        .number = branch->number, .to = past.to, .seqs = choice.own};
+    outbox->pasts[outbox->past_count++]
+        = (sim_past_t) {{branch->number, past.to, choice.own}, branch};
     //  Long enough, now and then, for states to be saved meanwhile.
     const uint64_t most = sim_chance (peer->world, 300) ? STALL_US : KEEP_US;
     sim_after (peer->world, (int64_t) sim_random (peer->world, 0, most),
@@ -214,7 +203,7 @@ s_take (void *arg, trn_selection_t *selection)
         return;
     }
     assert (outbox->past_count < SIM_PASTS_MAX);
-    outbox->pasts[outbox->past_count++] = *selection;
+    outbox->pasts[outbox->past_count++] = (sim_past_t) {*selection, NULL};
     selection->seqs = (trn_seqset_t) {0};
 }
 
@@ -238,7 +227,7 @@ sim_past_add_targets (const sim_outbox_t *outbox, trn_rule_t *rule,
                       uint32_t targets[SIM_TARGETS_MAX])
 {
     for (unsigned index = 0; index < outbox->past_count; index++) {
-        const trn_selection_t *past = &outbox->pasts[index];
+        const trn_selection_t *past = &outbox->pasts[index].selection;
         if (!trn_seqset_has (&past->seqs, rule->seq)) {
             continue;
         }

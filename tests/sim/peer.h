@@ -91,6 +91,12 @@ typedef struct {
     bool withheld;       //  what was chosen of its past is not durable
 } sim_branch_t;
 
+//  What was chosen of the past for a queue, which a later life must know.
+typedef struct {
+    trn_selection_t selection;
+    sim_branch_t *branch;  //  that waits for it to be kept; NULL: it was before
+} sim_past_t;
+
 typedef struct sim_outbox sim_outbox_t;
 
 struct sim_outbox {
@@ -101,7 +107,7 @@ struct sim_outbox {
     trn_router_t *router;          //  of an exchange, while up
     sim_branch_t branches[SIM_BRANCHES_MAX];
     unsigned branch_count;
-    trn_selection_t pasts[SIM_PASTS_MAX];  //  that a later life must know
+    sim_past_t pasts[SIM_PASTS_MAX];
     unsigned past_count;
     int dir;                //  its own
     uint64_t retain_bytes;  //  of an exchange
