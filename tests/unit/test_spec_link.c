@@ -190,33 +190,62 @@ s_open (trn_route_t route, const char *name, uint8_t uuid, uint64_t incarnation)
     return welcome->connection;
 }
 
+static trn_consumer_id_t
+s_consume (const char *queue)
+{
+    return trn_engine_add_consumer (s_side.engine, queue, 10, 65536,
+                                    s_side.now_ms);
+}
+
+static trn_frame_t
+s_offer (uint64_t connection, uint32_t flow, const char *queue)
+{
+    return (trn_frame_t) {.type = TRN_OFFER,
+                          .connection = connection,
+                          .offer = {.flow = flow,
+                                    .queue = trn_text (queue),
+                                    .outbox = trn_text (queue),
+                                    .low = 1,
+                                    .high = 100}};
+}
+
 static void
 s_hear_offer (trn_route_t route, uint64_t connection, uint32_t flow,
               const char *queue)
 {
-    const trn_frame_t frame = {.type = TRN_OFFER,
-                               .connection = connection,
-                               .offer = {.flow = flow,
-                                         .queue = trn_text (queue),
-                                         .outbox = trn_text (queue),
-                                         .low = 1,
-                                         .high = 100}};
+    const trn_frame_t frame = s_offer (connection, flow, queue);
     s_hear (route, &frame, 0);
+}
+
+//  Open a connection that offers a queue; returns its number.
+static uint64_t
+s_open_with_offer (const char *queue)
+{
+    const uint64_t connection = s_open (1, "far", 1, 1);
+    s_hear_offer (1, connection, 1, queue);
+    return connection;
+}
+
+//  A run of the first flow, under a token of its own.
+static trn_frame_t
+s_data (uint64_t connection, uint64_t first, uint32_t count)
+{
+    return (trn_frame_t) {.type = TRN_DATA,
+                          .connection = connection,
+                          .data = {.flow = 1,
+                                   .token = first,
+                                   .low = 1,
+                                   .offset = 128,
+                                   .first_seq = first,
+                                   .count = count,
+                                   .deliveries = 1}};
 }
 
 static void
 s_hear_data (trn_route_t route, uint64_t connection, uint64_t first,
              uint32_t count)
 {
-    const trn_frame_t frame = {.type = TRN_DATA,
-                               .connection = connection,
-                               .data = {.flow = 1,
-                                        .token = first,
-                                        .low = 1,
-                                        .offset = 128,
-                                        .first_seq = first,
-                                        .count = count,
-                                        .deliveries = 1}};
+    const trn_frame_t frame = s_data (connection, first, count);
     s_hear (route, &frame, 48 * count);
 }
 
@@ -302,12 +331,11 @@ static void
 a_queue_that_nobody_consumes_is_cancelled (void **state)
 {
     (void) state;
-    const uint64_t connection = s_open (1, "far", 1, 1);
-    s_hear_offer (1, connection, 1, "jobs");
+    const uint64_t connection = s_open_with_offer ("jobs");
     assert_non_null (s_said (TRN_CANCEL));
     assert_int_equal (s_said (TRN_CANCEL)->cancel.flow, 1);
     assert_null (s_said (TRN_ACCEPT));
-    trn_engine_add_consumer (s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    s_consume ("jobs");
     s_hear_offer (1, connection, 2, "jobs");
     assert_non_null (s_said (TRN_ACCEPT));
     assert_non_null (s_said (TRN_CREDIT));
@@ -316,14 +344,10 @@ a_queue_that_nobody_consumes_is_cancelled (void **state)
 static void
 s_hear_queue (uint64_t connection, uint32_t flow, uint32_t number, uint64_t low)
 {
-    const trn_frame_t frame = {.type = TRN_OFFER,
-                               .connection = connection,
-                               .offer = {.flow = flow,
-                                         .queue = trn_text ("jobs"),
-                                         .outbox = trn_text ("#events"),
-                                         .low = low,
-                                         .high = 100,
-                                         .number = number}};
+    trn_frame_t frame = s_offer (connection, flow, "jobs");
+    frame.offer.outbox = trn_text ("#events");
+    frame.offer.low = low;
+    frame.offer.number = number;
     s_hear (1, &frame, 0);
 }
 
@@ -340,8 +364,7 @@ static void
 a_higher_number_is_another_queue_and_a_lower_one_an_older_state (void **state)
 {
     (void) state;
-    const trn_consumer_id_t jobs = trn_engine_add_consumer (
-        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    const trn_consumer_id_t jobs = s_consume ("jobs");
     const uint64_t connection = s_open (1, "far", 1, 1);
     s_hear_queue (connection, 1, 3, 1);
     s_hear_data (1, connection, 1, 5);
@@ -370,16 +393,8 @@ a_higher_number_is_another_queue_and_a_lower_one_an_older_state (void **state)
 static uint64_t
 s_told_with (uint64_t connection, uint64_t first, uint64_t lost)
 {
-    const trn_frame_t frame = {.type = TRN_DATA,
-                               .connection = connection,
-                               .data = {.flow = 1,
-                                        .token = first,
-                                        .low = 1,
-                                        .offset = 128,
-                                        .first_seq = first,
-                                        .count = 1,
-                                        .deliveries = 1,
-                                        .missed = lost}};
+    trn_frame_t frame = s_data (connection, first, 1);
+    frame.data.missed = lost;
     trn_engine_on_inbound (s_side.engine, 1, &frame, 48, s_side.now_ms);
     uint64_t told = UINT64_MAX;
     const trn_action_t *action;
@@ -396,10 +411,8 @@ static void
 what_was_told_with_a_message_that_goes_back_is_told_again (void **state)
 {
     (void) state;
-    const trn_consumer_id_t jobs = trn_engine_add_consumer (
-        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
-    const uint64_t connection = s_open (1, "far", 1, 1);
-    s_hear_offer (1, connection, 1, "jobs");
+    const trn_consumer_id_t jobs = s_consume ("jobs");
+    const uint64_t connection = s_open_with_offer ("jobs");
     assert_int_equal (s_told_with (connection, 51, 42), 42);
     trn_engine_on_settle (s_side.engine, jobs, 1, 51, 51, TRN_REQUEUED,
                           s_side.now_ms);
@@ -414,8 +427,7 @@ static void
 what_is_stored_is_told_to_whoever_wants_it (void **state)
 {
     (void) state;
-    const trn_consumer_id_t keeper = trn_engine_add_consumer (
-        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    const trn_consumer_id_t keeper = s_consume ("jobs");
     trn_engine_keep_consumer (s_side.engine, keeper);
     for (unsigned wants = 0; wants < 2; wants++) {
         trn_frame_t hello
@@ -454,8 +466,7 @@ static void
 a_new_lease_is_told_what_is_stored (void **state)
 {
     (void) state;
-    const trn_consumer_id_t keeper = trn_engine_add_consumer (
-        s_side.engine, "jobs", 10, 65536, s_side.now_ms);
+    const trn_consumer_id_t keeper = s_consume ("jobs");
     trn_engine_keep_consumer (s_side.engine, keeper);
     trn_frame_t hello = s_hello ("far", 1, 1);
     hello.hello.who.features = TRN_FEATURE_STORED;
@@ -482,9 +493,8 @@ static void
 an_inbox_is_nobody_elses (void **state)
 {
     (void) state;
-    trn_engine_add_consumer (s_side.engine, "+jobs", 10, 65536, s_side.now_ms);
-    const uint64_t far = s_open (1, "far", 1, 1);
-    s_hear_offer (1, far, 1, "+jobs");
+    s_consume ("+jobs");
+    s_open_with_offer ("+jobs");
     assert_non_null (s_said (TRN_CANCEL));
     trn_frame_t mine = s_hello ("me", 9, 5);
     mine.hello.who.random = 7;
@@ -498,9 +508,8 @@ static void
 who_sends_beyond_credit_loses_the_connection (void **state)
 {
     (void) state;
-    trn_engine_add_consumer (s_side.engine, "jobs", 10, 65536, s_side.now_ms);
-    const uint64_t connection = s_open (1, "far", 1, 1);
-    s_hear_offer (1, connection, 1, "jobs");
+    s_consume ("jobs");
+    const uint64_t connection = s_open_with_offer ("jobs");
     assert_non_null (s_said (TRN_CREDIT));
     assert_int_equal (s_said (TRN_CREDIT)->credit.messages, 10);
     s_hear_data (1, connection, 1, 10);
@@ -516,9 +525,8 @@ static void
 a_damaged_run_ends_the_connection_undelivered (void **state)
 {
     (void) state;
-    trn_engine_add_consumer (s_side.engine, "jobs", 10, 65536, s_side.now_ms);
-    const uint64_t connection = s_open (1, "far", 1, 1);
-    s_hear_offer (1, connection, 1, "jobs");
+    s_consume ("jobs");
+    s_open_with_offer ("jobs");
     trn_engine_on_garbage (s_side.engine, 1, true, s_side.now_ms);
     s_drain ();
     assert_non_null (s_said (TRN_BYE));
@@ -580,6 +588,15 @@ s_answer_welcome (void)
 }
 
 static void
+s_answer_accept (uint32_t flags)
+{
+    const trn_frame_t frame = {.type = TRN_ACCEPT,
+                               .connection = 42,
+                               .accept = {.flow = 1, .flags = flags}};
+    s_answer (&frame);
+}
+
+static void
 s_answer_credit (uint32_t flow, uint64_t messages)
 {
     const trn_frame_t frame
@@ -597,9 +614,7 @@ credit_is_a_limit_that_may_fall (void **state)
     s_publish (100);
     s_answer_welcome ();
     assert_non_null (s_said (TRN_OFFER));
-    const trn_frame_t accept
-        = {.type = TRN_ACCEPT, .connection = 42, .accept = {.flow = 1}};
-    s_answer (&accept);
+    s_answer_accept (0);
     assert_int_equal (s_side.sent, 0);
     s_answer_credit (1, 10);
     assert_int_equal (s_side.sent, 10);
@@ -635,12 +650,8 @@ what_is_stored_is_neither_settled_nor_released (void **state)
     (void) state;
     s_publish (10);
     s_answer_welcome ();
-    const trn_frame_t accept
-        = {.type = TRN_ACCEPT,
-           .connection = 42,
-           .accept = {.flow = 1, .flags = TRN_ACCEPT_STORES}};
     assert_false (trn_engine_stores (s_side.engine, 1));
-    s_answer (&accept);
+    s_answer_accept (TRN_ACCEPT_STORES);
     assert_true (trn_engine_stores (s_side.engine, 1));
     s_answer_credit (1, 6);
     const uint64_t token = s_said (TRN_DATA)->data.token;
