@@ -286,36 +286,63 @@ test_a_full_disk_keeps_nothing_of_it (void **state)
 
 //  A store ------------------------------------------------------------------
 
+enum {
+    PATIENCE_MS = 30000,
+    QUIET_MS = 50
+};
+
+typedef struct {
+    trn_store_t *store;
+    trn_outbox_t *outbox;
+    sem_t news;
+} s_owner_t;
+
 static void
 s_notify (void *arg)
 {
     sem_post (arg);
 }
 
-static trn_store_t *
-s_store (trn_disk_t *disk, sem_t *news, trn_outbox_t **outbox_p)
+static void
+s_open (s_owner_t *self, trn_disk_t *disk)
 {
+    *self = (s_owner_t) {.store = NULL};
+    sem_init (&self->news, 0, 0);
     const trn_store_config_t config = {.disk = disk,
                                        .path = "data",
                                        .name = "a",
                                        .notify = s_notify,
-                                       .notify_arg = news};
-    trn_store_t *store = NULL;
-    assert_int_equal (trn_store_open (&store, &config, NULL, NULL, 0), TERN_OK);
+                                       .notify_arg = &self->news};
+    assert_int_equal (trn_store_open (&self->store, &config, NULL, NULL, 0),
+                      TERN_OK);
     const trn_log_config_t log = {0};
     uint8_t *state = NULL;
     size_t size = 0;
-    assert_int_equal (trn_store_outbox (store, "#news", &log, outbox_p, &state,
-                                        &size, NULL, NULL, 0),
+    assert_int_equal (trn_store_outbox (self->store, "#news", &log,
+                                        &self->outbox, &state, &size, NULL,
+                                        NULL, 0),
                       TERN_OK);
     free (state);
-    return store;
+}
+
+static void
+s_abandon (s_owner_t *self)
+{
+    trn_store_abandon (&self->store);
+    sem_destroy (&self->news);
+}
+
+static void
+s_select (s_owner_t *self, uint32_t number)
+{
+    trn_selection_t selection = s_some (number);
+    trn_outbox_select (self->outbox, &selection);
+    trn_seqset_clear (&selection.seqs);
 }
 
 //  What is said next of a selection; 0: nothing in this time.
 static int
-s_selected (trn_outbox_t *outbox, sem_t *news, int timeout_ms,
-            uint32_t *number_p)
+s_selected (s_owner_t *self, int timeout_ms, uint32_t *number_p)
 {
     struct timespec until;
     clock_gettime (CLOCK_REALTIME, &until);
@@ -324,57 +351,57 @@ s_selected (trn_outbox_t *outbox, sem_t *news, int timeout_ms,
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     int rc = 0;
-    while ((rc = trn_outbox_selected (outbox, number_p)) == 0
-           && sem_timedwait (news, &until) == 0) {
+    while ((rc = trn_outbox_selected (self->outbox, number_p)) == 0
+           && sem_timedwait (&self->news, &until) == 0) {
     }
     return rc;
 }
 
+//  This is said next, of this selection.
+static void
+s_is_told (s_owner_t *self, int wanted, uint32_t of)
+{
+    uint32_t number = 0;
+    assert_int_equal (s_selected (self, PATIENCE_MS, &number), wanted);
+    assert_int_equal (number, of);
+}
+
 static s_found_t
-s_selections (trn_outbox_t *outbox, int rc)
+s_selections (const s_owner_t *self, int rc)
 {
     s_found_t found = {0};
     char why[128] = "";
     assert_int_equal (
-        trn_outbox_selections (outbox, s_note, &found, why, sizeof why), rc);
+        trn_outbox_selections (self->outbox, s_note, &found, why, sizeof why),
+        rc);
     assert_true (rc == TERN_OK || strstr (why, "past-00000002"));
     return found;
 }
-
-enum {
-    PATIENCE_MS = 30000,
-    QUIET_MS = 50
-};
 
 //  In the background: the owner is told when one is durable.
 static void
 test_an_outbox_keeps_selections (void **state)
 {
     (void) state;
-    sem_t news;
-    sem_init (&news, 0, 0);
+    s_owner_t owner;
     trn_disk_t *disk = trn_disk_memory_new ();
-    trn_outbox_t *outbox = NULL;
-    trn_store_t *store = s_store (disk, &news, &outbox);
+    s_open (&owner, disk);
     for (uint32_t number = 1; number <= 3; number++) {
-        trn_selection_t selection = s_some (number);
-        trn_outbox_select (outbox, &selection);
-        trn_seqset_clear (&selection.seqs);
+        s_select (&owner, number);
     }
-    trn_outbox_unselect (outbox, 1);
-    uint32_t number = 0;
-    for (uint32_t wanted = 1; wanted <= 3; wanted++) {
-        assert_int_equal (s_selected (outbox, &news, PATIENCE_MS, &number), 1);
-        assert_int_equal (number, wanted);
+    trn_outbox_unselect (owner.outbox, 1);
+    for (uint32_t number = 1; number <= 3; number++) {
+        s_is_told (&owner, 1, number);
     }
     trn_disk_t *crashed = trn_disk_memory_copy (disk);
     trn_disk_memory_crash (crashed, 1);
-    trn_store_abandon (&store);
+    s_abandon (&owner);
     trn_disk_memory_destroy (&disk);
 
-    store = s_store (crashed, &news, &outbox);
-    assert_in_range (s_selections (outbox, TERN_OK).count, 2, 3);
-    assert_int_equal (trn_store_close (&store), TERN_OK);
+    s_open (&owner, crashed);
+    assert_in_range (s_selections (&owner, TERN_OK).count, 2, 3);
+    assert_int_equal (trn_store_close (&owner.store), TERN_OK);
+    sem_destroy (&owner.news);
 
     //  Damage is found by whoever looks, and who opens.
     tern_store_t *seen = NULL;
@@ -390,37 +417,31 @@ test_an_outbox_keeps_selections (void **state)
     assert_int_equal (info.health, TERN_OUTBOX_CORRUPT);
     assert_string_equal (info.problem, "past-00000002 is damaged");
     tern_store_close (&seen);
-    store = s_store (crashed, &news, &outbox);
-    s_selections (outbox, TERN_ECORRUPT);
-    trn_store_abandon (&store);
+    s_open (&owner, crashed);
+    s_selections (&owner, TERN_ECORRUPT);
+    s_abandon (&owner);
     trn_disk_memory_destroy (&crashed);
-    sem_destroy (&news);
 }
 
 static void
 test_a_selection_waits_for_room (void **state)
 {
     (void) state;
-    sem_t news;
-    sem_init (&news, 0, 0);
+    s_owner_t owner;
     trn_disk_t *disk = trn_disk_memory_new ();
-    trn_outbox_t *outbox = NULL;
-    trn_store_t *store = s_store (disk, &news, &outbox);
+    s_open (&owner, disk);
     trn_disk_memory_limit (disk, trn_disk_memory_used (disk));
-    trn_selection_t selection = s_some (1);
-    trn_outbox_select (outbox, &selection);
-    trn_seqset_clear (&selection.seqs);
+    s_select (&owner, 1);
     uint32_t number = 0;
-    assert_int_equal (s_selected (outbox, &news, QUIET_MS, &number), 0);
+    assert_int_equal (s_selected (&owner, QUIET_MS, &number), 0);
     //  States can be saved meanwhile.
-    trn_outbox_save (outbox, (const uint8_t *) "x", 1, 1, 1);
-    assert_int_equal (trn_outbox_wait_saved (outbox, 1, PATIENCE_MS), TERN_OK);
+    trn_outbox_save (owner.outbox, (const uint8_t *) "x", 1, 1, 1);
+    assert_int_equal (trn_outbox_wait_saved (owner.outbox, 1, PATIENCE_MS),
+                      TERN_OK);
     trn_disk_memory_limit (disk, UINT64_MAX);
-    assert_int_equal (s_selected (outbox, &news, PATIENCE_MS, &number), 1);
-    assert_int_equal (number, 1);
-    trn_store_abandon (&store);
+    s_is_told (&owner, 1, 1);
+    s_abandon (&owner);
     trn_disk_memory_destroy (&disk);
-    sem_destroy (&news);
 }
 
 //  A disk that fails does not come back in this life.
@@ -428,25 +449,17 @@ static void
 test_a_selection_that_cannot_be_is_told (void **state)
 {
     (void) state;
-    sem_t news;
-    sem_init (&news, 0, 0);
+    s_owner_t owner;
     trn_disk_t *memory = trn_disk_memory_new ();
     trn_disk_t *disk = trn_disk_faulty_new (memory);
-    trn_outbox_t *outbox = NULL;
-    trn_store_t *store = s_store (disk, &news, &outbox);
+    s_open (&owner, disk);
     const trn_disk_fault_t fault = {.nth = 1, .forever = true, .error = EIO};
     trn_disk_faulty_plan (disk, &fault);
-    trn_selection_t selection = s_some (7);
-    trn_outbox_select (outbox, &selection);
-    trn_seqset_clear (&selection.seqs);
-    uint32_t number = 0;
-    assert_int_equal (s_selected (outbox, &news, PATIENCE_MS, &number),
-                      TERN_EIO);
-    assert_int_equal (number, 7);
-    trn_store_abandon (&store);
+    s_select (&owner, 7);
+    s_is_told (&owner, TERN_EIO, 7);
+    s_abandon (&owner);
     trn_disk_faulty_destroy (&disk);
     trn_disk_memory_destroy (&memory);
-    sem_destroy (&news);
 }
 
 int
