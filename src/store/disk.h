@@ -40,6 +40,12 @@ struct trn_disk {
     //  What was written goes on its way; an fdatasync that follows waits less.
     //  Nothing is durable by it, and a disk may do nothing here.
     int (*start_sync) (trn_disk_t *self, int file);
+    //  An fdatasync of each of these files, at once: 0, and in errors what each
+    //  would have returned.  -EOPNOTSUPP: there is no shorter way than one
+    //  after the other.  After any other error nothing is known, none of the
+    //  files' own news is taken, and an fdatasync of each says it.
+    int (*sync_files) (trn_disk_t *self, const int *files, size_t count,
+                       int *errors);
     int (*fsync) (trn_disk_t *self, int handle);  //  file or directory
     int (*fallocate) (trn_disk_t *self, int file, int64_t size);
     int (*ftruncate) (trn_disk_t *self, int file, int64_t size);

@@ -15,11 +15,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -178,6 +180,90 @@ s_start_sync (trn_disk_t *self, int file)
     (void) self;
     return sync_file_range (file, 0, 0, SYNC_FILE_RANGE_WRITE) == 0 ? 0
                                                                     : -errno;
+}
+
+//  Does syncfs () report what it could not write?  Not before Linux 5.8.
+static bool
+s_syncfs_reports (void)
+{
+    struct utsname system;
+    unsigned major = 0;
+    unsigned minor = 0;
+    return uname (&system) == 0
+           && sscanf (system.release, "%u.%u", &major, &minor) == 2
+           && (major > 5 || (major == 5 && minor >= 8));
+}
+
+//  Are they all on one file system, and on one that was tried?  Others forward
+//  syncfs () to nobody (FUSE) or to a server (NFS), or have a device per file.
+static bool
+s_share_syncfs (const int *files, size_t count)
+{
+    struct statfs system;
+    struct stat first;
+    if (fstatfs (files[0], &system) < 0 || fstat (files[0], &first) < 0
+        || (unsigned long) system.f_type != EXT4_SUPER_MAGIC) {
+        return false;
+    }
+    for (size_t index = 1; index < count; index++) {
+        struct stat other;
+        if (fstat (files[index], &other) < 0 || other.st_dev != first.st_dev) {
+            return false;
+        }
+    }
+    return true;
+}
+
+//  syncfs () has everything written, but what it says is of the file system, and
+//  of that only what came since it was last asked through this descriptor: what
+//  a file lost earlier may be nobody's news any more.  So each is asked for its
+//  own, which an fdatasync would report; there is nothing left to wait for.
+static int
+s_ask_each (const int *files, size_t count, int *errors)
+{
+    for (size_t index = 0; index < count; index++) {
+        errors[index] = 0;
+        if (sync_file_range (files[index], 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE)
+            < 0) {
+            //  A sandbox may forbid the question; then nobody was asked.
+            if (errno == ENOSYS || errno == EPERM) {
+                return -EOPNOTSUPP;
+            }
+            errors[index] = -errno;
+        }
+    }
+    return 0;
+}
+
+//  ext2, which ext4 serves as well, leaves what it wrote in the disk's cache.  An
+//  fdatasync of any file flushes that for all; if it cannot, nobody is safe.
+static void
+s_flush_for_all (trn_disk_t *self, const int *files, size_t count, int *errors)
+{
+    size_t good = 0;
+    while (good < count && errors[good] < 0) {
+        good++;
+    }
+    const int rc = good < count ? s_fdatasync (self, files[good]) : 0;
+    for (size_t index = good; rc < 0 && index < count; index++) {
+        errors[index] = errors[index] < 0 ? errors[index] : rc;
+    }
+}
+
+static int
+s_sync_files (trn_disk_t *self, const int *files, size_t count, int *errors)
+{
+    if (!s_syncfs_reports () || !s_share_syncfs (files, count)) {
+        return -EOPNOTSUPP;
+    }
+    if (syncfs (files[0]) < 0) {
+        return -errno;
+    }
+    const int rc = s_ask_each (files, count, errors);
+    if (rc == 0) {
+        s_flush_for_all (self, files, count, errors);
+    }
+    return rc;
 }
 
 //  Not posix_fallocate (): where the file system cannot do it, that one writes
@@ -343,6 +429,7 @@ trn_disk_real (void)
         .pwrite = s_pwrite,
         .fdatasync = s_fdatasync,
         .start_sync = s_start_sync,
+        .sync_files = s_sync_files,
         .fsync = s_fsync,
         .fallocate = s_fallocate,
         .ftruncate = s_ftruncate,

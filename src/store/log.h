@@ -119,10 +119,18 @@ trn_log_write (trn_log_t *self);
 int
 trn_log_sync (trn_log_t *self);
 
-//  What was written goes on its way to the disk, so that the sync () that follows
-//  waits less: for who has many logs to sync.  Promises nothing.
-void
-trn_log_start_sync (trn_log_t *self);
+//  sync () in two halves, for who syncs the files of many logs at once.  begin ()
+//  returns how many files there are to sync.  end () is told what the disk said
+//  to each (0 or -errno, as many as there were) and how long that took; with
+//  NULL it syncs them itself.  It returns as sync ().  Between the two nobody
+//  else may sync or close this log.
+#define TRN_LOG_SYNC_FILES 16
+
+size_t
+trn_log_begin_sync (trn_log_t *self, int files[TRN_LOG_SYNC_FILES]);
+
+int
+trn_log_end_sync (trn_log_t *self, const int *errors, uint64_t took_us);
 
 //  The two halves of write (), for a caller with two threads: push () only
 //  writes, prepare () only readies the next segment (and syncs its file and

@@ -70,6 +70,14 @@ typedef struct {
     size_t mark_capacity;
 } trn_log_segment_t;
 
+//  A segment whose records may not be synced yet.
+typedef struct {
+    uint64_t segment;
+    int file;
+    bool dirty;
+    bool complete;  //  nothing more will be written to it
+} trn_unsynced_t;
+
 struct trn_log {
     //  Fixed by opening.
     trn_disk_t *disk;
@@ -84,6 +92,12 @@ struct trn_log {
     pthread_mutex_t read_lock;
     pthread_mutex_t write_lock;
     pthread_mutex_t lock;
+
+    //  Under sync_lock: the sync that is under way.
+    bool syncing;  //  begun and not ended
+    trn_unsynced_t unsynced[TRN_LOG_SYNC_FILES];
+    size_t unsynced_count;
+    uint64_t covers;  //  all up to this seq; 0: there is nothing to sync
 
     //  Under lock: the segments, dense and rising; the last ones may be empty.
     trn_log_segment_t *segments;

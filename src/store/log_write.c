@@ -24,7 +24,6 @@
 
 enum {
     PIECES = 16,  //  chunks handled per turn of the lock
-    FILES = 16,   //  segments synced per turn of the lock
     GONE = 16,
     AHEAD = 64 * 1024  //  bytes made really written at a time
 };
@@ -362,14 +361,6 @@ s_extend_reservation (trn_log_t *self)
     return s_disk_said (self, rc, "reserving", 0) < 0 ? rc : 1;
 }
 
-//  A segment whose records may not be synced yet.
-typedef struct {
-    uint64_t segment;
-    int file;
-    bool dirty;
-    bool complete;  //  nothing more will be written to it
-} trn_unsynced_t;
-
 //  Under lock: the segment that the next byte is written to.
 static uint64_t
 s_writing (const trn_log_t *self)
@@ -379,35 +370,37 @@ s_writing (const trn_log_t *self)
                : self->segments[self->tail].segment;
 }
 
-//  Which files to sync so that everything up to *written_p is durable.
-static size_t
-s_gather_dirty (trn_log_t *self, trn_unsynced_t *files, uint64_t *written_p)
+//  Which files to sync so that everything up to `covers` is durable.
+static void
+s_gather_dirty (trn_log_t *self)
 {
     size_t count = 0;
     pthread_mutex_lock (&self->lock);
-    *written_p = trn_log_written (self);
+    self->covers = trn_log_written (self);
     const uint64_t writing = s_writing (self);
     const uint64_t first = self->segments[0].segment;
     if (self->sync_from < first) {
         self->sync_from = first;
     }
-    for (uint64_t i = self->sync_from; i <= writing && count < FILES; i++) {
+    for (uint64_t i = self->sync_from;
+         i <= writing && count < TRN_LOG_SYNC_FILES; i++) {
         trn_log_segment_t *const segment = s_segment (self, i);
         if (segment->dirty || (segment->file >= 0 && i < writing)) {
-            files[count++] = (trn_unsynced_t) {.segment = i,
-                                               .file = segment->file,
-                                               .dirty = segment->dirty,
-                                               .complete = i < writing};
+            self->unsynced[count++]
+                = (trn_unsynced_t) {.segment = i,
+                                    .file = segment->file,
+                                    .dirty = segment->dirty,
+                                    .complete = i < writing};
             segment->dirty = false;
         }
-        if (count == FILES && i < writing) {
+        if (count == TRN_LOG_SYNC_FILES && i < writing) {
             //  Too many for one turn: promise only what they cover.
             const uint64_t covered = segment->last_seq;
-            *written_p = covered < *written_p ? covered : *written_p;
+            self->covers = covered < self->covers ? covered : self->covers;
         }
     }
+    self->unsynced_count = count;
     pthread_mutex_unlock (&self->lock);
-    return count;
 }
 
 //  A complete segment is never written again; reading opens its own file.
@@ -422,78 +415,133 @@ s_retire (trn_log_t *self, const trn_unsynced_t *done)
     return rc < 0 ? TERN_EIO : 0;
 }
 
+static void
+s_count_sync (trn_log_t *self, uint64_t took_us)
+{
+    atomic_fetch_add_explicit (&self->syncs, 1, memory_order_relaxed);
+    atomic_store_explicit (&self->sync_us_last, took_us, memory_order_relaxed);
+    if (took_us
+        > atomic_load_explicit (&self->sync_us_max, memory_order_relaxed)) {
+        atomic_store_explicit (&self->sync_us_max, took_us,
+                               memory_order_relaxed);
+    }
+}
+
 static int
 s_sync_file (trn_log_t *self, int file)
 {
     uint64_t (*const clock_us) (void) = self->config.clock_us;
     const uint64_t before = clock_us ? clock_us () : 0;
     const int rc = trn_io_sync_data (self->disk, file);
-    const uint64_t took = clock_us ? clock_us () - before : 0;
-    atomic_fetch_add_explicit (&self->syncs, 1, memory_order_relaxed);
-    atomic_store_explicit (&self->sync_us_last, took, memory_order_relaxed);
-    if (took
-        > atomic_load_explicit (&self->sync_us_max, memory_order_relaxed)) {
-        atomic_store_explicit (&self->sync_us_max, took, memory_order_relaxed);
+    s_count_sync (self, clock_us ? clock_us () - before : 0);
+    return rc;
+}
+
+//  error: what the disk said to a sync of this file; NULL: nobody asked it yet.
+static int
+s_file_synced (trn_log_t *self, int file, const int *error)
+{
+    //  Interrupted is not failed.
+    if (!error || *error == -EINTR) {
+        return s_sync_file (self, file);
+    }
+    return *error < 0 ? TERN_EIO : 0;
+}
+
+//  errors: of each dirty file, or NULL.
+static int
+s_sync_data (trn_log_t *self, const int *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < self->unsynced_count && rc == 0; i++) {
+        const trn_unsynced_t *const part = &self->unsynced[i];
+        if (part->dirty) {
+            rc = s_file_synced (self, part->file, errors);
+            rc = s_disk_said (self, rc, "fdatasync", part->segment);
+            errors = errors ? errors + 1 : NULL;
+        }
+        if (rc == 0 && part->complete) {
+            rc = s_retire (self, part);
+            rc = s_disk_said (self, rc, "close", part->segment);
+        }
+    }
+    if (rc < 0 || self->covers <= trn_log_synced (self)) {
+        return rc;
+    }
+    atomic_store_explicit (&self->proved, self->covers, memory_order_release);
+    atomic_store_explicit (&self->synced, self->covers, memory_order_release);
+    return 1;
+}
+
+//  Under sync_lock.
+static size_t
+s_begin_sync (trn_log_t *self, int files[TRN_LOG_SYNC_FILES])
+{
+    self->covers = 0;
+    self->unsynced_count = 0;
+    if (!s_failed (self) && trn_log_written (self) > trn_log_synced (self)) {
+        s_gather_dirty (self);
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < self->unsynced_count; i++) {
+        if (self->unsynced[i].dirty) {
+            files[count++] = self->unsynced[i].file;
+        }
+    }
+    return count;
+}
+
+//  Under sync_lock.
+static int
+s_end_sync (trn_log_t *self, const int *errors)
+{
+    int rc = s_failed (self) ? TERN_EIO : 0;
+    if (rc == 0 && self->covers) {
+        rc = s_sync_data (self, errors);
+    }
+    if (rc >= 0) {
+        const int extended = s_extend_reservation (self);
+        rc = extended != 0 ? extended : rc;
     }
     return rc;
 }
 
-static int
-s_sync_data (trn_log_t *self)
+size_t
+trn_log_begin_sync (trn_log_t *self, int files[TRN_LOG_SYNC_FILES])
 {
-    trn_unsynced_t files[FILES];
-    uint64_t written = 0;
-    const size_t count = s_gather_dirty (self, files, &written);
-    int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        if (files[i].dirty) {
-            rc = s_sync_file (self, files[i].file);
-            rc = s_disk_said (self, rc, "fdatasync", files[i].segment);
-        }
-        if (rc == 0 && files[i].complete) {
-            rc = s_retire (self, &files[i]);
-            rc = s_disk_said (self, rc, "close", files[i].segment);
-        }
-    }
-    if (rc < 0 || written <= trn_log_synced (self)) {
-        return rc;
-    }
-    atomic_store_explicit (&self->proved, written, memory_order_release);
-    atomic_store_explicit (&self->synced, written, memory_order_release);
-    return 1;
+    assert (self && files);
+    pthread_mutex_lock (&self->sync_lock);
+    assert (!self->syncing);
+    self->syncing = true;
+    const size_t count = s_begin_sync (self, files);
+    pthread_mutex_unlock (&self->sync_lock);
+    return count;
 }
 
-//  The newest segment is all that matters: who has more to sync than that waits
-//  for the disk's bandwidth, not for one more turn of it.
-void
-trn_log_start_sync (trn_log_t *self)
+int
+trn_log_end_sync (trn_log_t *self, const int *errors, uint64_t took_us)
 {
     assert (self);
     pthread_mutex_lock (&self->sync_lock);
-    pthread_mutex_lock (&self->lock);
-    const trn_log_segment_t *const last = s_segment (self, s_writing (self));
-    const int file = last->dirty ? last->file : -1;
-    pthread_mutex_unlock (&self->lock);
-    //  It only saves time: what goes wrong here, the sync will meet.
-    if (file >= 0 && !s_failed (self)) {
-        (void) self->disk->start_sync (self->disk, file);
+    assert (self->syncing);
+    self->syncing = false;
+    if (errors && self->covers) {
+        s_count_sync (self, took_us);
     }
+    const int rc = s_end_sync (self, errors);
     pthread_mutex_unlock (&self->sync_lock);
+    return rc;
 }
 
 int
 trn_log_sync (trn_log_t *self)
 {
     assert (self);
+    int files[TRN_LOG_SYNC_FILES];
     pthread_mutex_lock (&self->sync_lock);
-    int rc = s_failed (self) ? TERN_EIO : 0;
-    if (rc == 0 && trn_log_written (self) > trn_log_synced (self)) {
-        rc = s_sync_data (self);
-    }
-    if (rc >= 0) {
-        const int extended = s_extend_reservation (self);
-        rc = extended != 0 ? extended : rc;
-    }
+    assert (!self->syncing);
+    (void) s_begin_sync (self, files);
+    const int rc = s_end_sync (self, NULL);
     pthread_mutex_unlock (&self->sync_lock);
     return rc;
 }

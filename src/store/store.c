@@ -33,8 +33,8 @@ s_say (char *why, size_t size, int rc, const char *text)
     return rc;
 }
 
-static uint64_t
-s_clock_us (void)
+uint64_t
+trn_store_clock_us (void)
 {
     struct timespec now;
     clock_gettime (CLOCK_MONOTONIC, &now);
@@ -403,7 +403,7 @@ s_open_log (trn_outbox_t *outbox, const trn_log_config_t *config,
     own.incarnation = store->incarnation;
     own.name = outbox->name;
     if (store->disk == trn_disk_real ()) {
-        own.clock_us = own.clock_us ? own.clock_us : s_clock_us;
+        own.clock_us = own.clock_us ? own.clock_us : trn_store_clock_us;
         own.wall_us = own.wall_us ? own.wall_us : s_wall_us;
     }
     memcpy (own.store_uuid, store->uuid, sizeof own.store_uuid);

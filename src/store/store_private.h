@@ -124,6 +124,8 @@ typedef struct {
     bool sleeps;
     trn_outbox_t *first;
     trn_outbox_t *last;
+    uint64_t alone_until_us;  //  the syncer's own, on CLOCK_MONOTONIC
+    uint64_t alone_us;        //  how long that was; 0: it is not needed
 } trn_worker_t;
 
 struct trn_store {
@@ -147,6 +149,10 @@ struct trn_store {
     size_t note_size;
     atomic_bool closing;
 };
+
+//  CLOCK_MONOTONIC.
+uint64_t
+trn_store_clock_us (void);
 
 //  Start and end the two threads.  Ending finishes what is queued.
 int

@@ -22,8 +22,16 @@
 
 #define FULL_RETRY_MS 200
 
-//  Outboxes that are synced together: the last waits for the others.
-#define TOGETHER 32
+//  Files that are synced together: the last waits for the others.
+#define TOGETHER 128
+
+//  So many are synced at once, if the disk can.  That waits for what others write
+//  to the file system, too: where it took longer than this, or failed, each is
+//  synced by itself for a while, and for twice as long if it is so again.
+#define MANY 4
+#define AT_ONCE_US_MAX 100000u
+#define ALONE_US_MIN 10000000u
+#define ALONE_US_MAX 3600000000u
 
 void
 trn_outbox_mark (trn_outbox_t *self, trn_duty_t duty)
@@ -116,25 +124,81 @@ s_write_out (trn_outbox_t *self)
     }
 }
 
-//  The first few of the list; returns the rest of it.  All are on their way to the
-//  disk before the first is waited for: many quiet outboxes then cost a third of
-//  what they would one after the other (docs/PERFORMANCE.md).
-static trn_outbox_t *
-s_sync_some (trn_outbox_t *first)
+//  Several files at once, as long as that is worth it.  True if it was done, and
+//  errors says how.
+static bool
+s_sync_at_once (trn_worker_t *worker, trn_disk_t *disk, const int *files,
+                size_t count, int *errors, uint64_t *took_us)
 {
-    trn_outbox_t *some[TOGETHER];
-    size_t count = 0;
-    while (first && count < TOGETHER) {
+    const uint64_t before = trn_store_clock_us ();
+    if (count < MANY || before < worker->alone_until_us) {
+        return false;
+    }
+    const int rc = disk->sync_files (disk, files, count, errors);
+    const uint64_t now = trn_store_clock_us ();
+    *took_us = now - before;
+    if (rc < 0 || *took_us > AT_ONCE_US_MAX) {
+        const uint64_t longer = 2 * worker->alone_us;
+        worker->alone_us = longer < ALONE_US_MIN   ? ALONE_US_MIN
+                           : longer > ALONE_US_MAX ? ALONE_US_MAX
+                                                   : longer;
+        worker->alone_until_us = now + worker->alone_us;
+    } else {
+        worker->alone_us = 0;
+    }
+    return rc == 0;
+}
+
+//  Outboxes of the list, written out and about to be synced.
+typedef struct {
+    trn_outbox_t *outboxes[TOGETHER];
+    size_t counts[TOGETHER];  //  files of each
+    size_t count;
+    int files[TOGETHER + TRN_LOG_SYNC_FILES];
+    size_t file_count;
+} trn_batch_sync_t;
+
+//  The first few of the list; returns the rest of it.
+static trn_outbox_t *
+s_gather (trn_batch_sync_t *batch, trn_outbox_t *first)
+{
+    batch->count = batch->file_count = 0;
+    while (first && batch->count < TOGETHER && batch->file_count < TOGETHER) {
         trn_outbox_t *const outbox = first;
         first = s_unmark (outbox, TRN_FOR_SYNCER);
         s_write_out (outbox);
-        some[count++] = outbox;
+        const size_t files = trn_log_begin_sync (
+            outbox->log, batch->files + batch->file_count);
+        batch->outboxes[batch->count] = outbox;
+        batch->counts[batch->count++] = files;
+        batch->file_count += files;
     }
-    for (size_t index = 0; count > 1 && index < count; index++) {
-        trn_log_start_sync (some[index]->log);
+    return first;
+}
+
+//  A quiet queue has little to sync, so that waiting for the disk is most of the
+//  price: many wait together.
+static trn_outbox_t *
+s_sync_some (trn_worker_t *worker, trn_outbox_t *first)
+{
+    trn_disk_t *const disk = first->store->disk;
+    trn_batch_sync_t batch;
+    first = s_gather (&batch, first);
+    int errors[TOGETHER + TRN_LOG_SYNC_FILES];
+    uint64_t took_us = 0;
+    const bool done = s_sync_at_once (worker, disk, batch.files,
+                                      batch.file_count, errors, &took_us);
+    //  Else all are on their way before the first is waited for.
+    for (size_t i = 0; !done && batch.file_count > 1 && i < batch.file_count;
+         i++) {
+        (void) disk->start_sync (disk, batch.files[i]);
     }
-    for (size_t index = 0; index < count; index++) {
-        s_told (some[index], trn_log_sync (some[index]->log));
+    const int *said = errors;
+    for (size_t i = 0; i < batch.count; i++) {
+        trn_outbox_t *const outbox = batch.outboxes[i];
+        s_told (outbox,
+                trn_log_end_sync (outbox->log, done ? said : NULL, took_us));
+        said += batch.counts[i];
     }
     return first;
 }
@@ -158,7 +222,7 @@ s_syncer (void *arg)
         }
         pthread_mutex_unlock (&self->lock);
         while (outbox) {
-            outbox = s_sync_some (outbox);
+            outbox = s_sync_some (worker, outbox);
         }
         pthread_mutex_lock (&self->lock);
     }

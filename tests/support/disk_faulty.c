@@ -18,6 +18,7 @@ typedef struct {
     trn_disk_fault_t fault;
     uint64_t calls[TRN_CALLS];
     uint64_t hits;
+    int lossy;  //  the next fdatasync of this handle fails; -1 none
     void (*lost) (trn_disk_t *below, int handle);
 } trn_faulty_t;
 
@@ -75,9 +76,13 @@ static int
 s_open (trn_disk_t *disk, int dir, const char *name, int flags)
 {
     trn_faulty_t *const self = s_self (disk);
-    return s_fails (self, TRN_CALL_OPEN)
-               ? -self->fault.error
-               : self->below->open (self->below, dir, name, flags);
+    if (s_fails (self, TRN_CALL_OPEN)) {
+        return -self->fault.error;
+    }
+    const int handle = self->below->open (self->below, dir, name, flags);
+    //  What was lost before it was opened is not its news.
+    self->lossy = self->lossy == handle ? -1 : self->lossy;
+    return handle;
 }
 
 static int
@@ -126,10 +131,37 @@ s_failed_sync (trn_faulty_t *self, int handle)
     return -self->fault.error;
 }
 
+//  As Linux does.  If it fails as a whole, the data of one file is lost, and its
+//  own next sync says so; else each file has its own answer.
+static int
+s_sync_files (trn_disk_t *disk, const int *files, size_t count, int *errors)
+{
+    trn_faulty_t *const self = s_self (disk);
+    if (s_fails (self, TRN_CALL_SYNC_FILES)) {
+        if (self->lost && self->fault.error != EOPNOTSUPP
+            && self->fault.error != EINTR) {
+            self->lossy = files[0];
+            self->lost (self->below, files[0]);
+        }
+        return -self->fault.error;
+    }
+    for (size_t index = 0; index < count; index++) {
+        errors[index]
+            = s_fails (self, TRN_CALL_SYNC_OF_MANY)
+                  ? s_failed_sync (self, files[index])
+                  : self->below->fdatasync (self->below, files[index]);
+    }
+    return 0;
+}
+
 static int
 s_fdatasync (trn_disk_t *disk, int file)
 {
     trn_faulty_t *const self = s_self (disk);
+    if (file == self->lossy) {
+        self->lossy = -1;
+        return -EIO;
+    }
     return s_fails (self, TRN_CALL_FDATASYNC)
                ? s_failed_sync (self, file)
                : self->below->fdatasync (self->below, file);
@@ -238,6 +270,7 @@ trn_disk_faulty_new (trn_disk_t *below)
                                .pwrite = s_pwrite,
                                .fdatasync = s_fdatasync,
                                .start_sync = s_start_sync,
+                               .sync_files = s_sync_files,
                                .fsync = s_fsync,
                                .fallocate = s_fallocate,
                                .ftruncate = s_ftruncate,
@@ -248,6 +281,7 @@ trn_disk_faulty_new (trn_disk_t *below)
                                .list = s_list,
                                .check = s_check};
     self->below = below;
+    self->lossy = -1;
     pthread_mutex_init (&self->lock, NULL);
     return &self->disk;
 }
@@ -308,10 +342,11 @@ trn_disk_faulty_on_lost_sync (trn_disk_t *disk,
 const char *
 trn_disk_call_name (trn_disk_call_t call)
 {
-    static const char *const names[TRN_CALLS] = {
-        "any",    "open_root", "open_dir",   "open",  "close",     "pread",
-        "pwrite", "fdatasync", "start_sync", "fsync", "fallocate", "ftruncate",
-        "size",   "rename",    "unlink",     "lock",  "list",      "check"};
+    static const char *const names[TRN_CALLS]
+        = {"any",          "open_root", "open_dir",  "open",       "close",
+           "pread",        "pwrite",    "fdatasync", "start_sync", "sync_files",
+           "sync_of_many", "fsync",     "fallocate", "ftruncate",  "size",
+           "rename",       "unlink",    "lock",      "list",       "check"};
     assert (call < TRN_CALLS);
     return names[call];
 }

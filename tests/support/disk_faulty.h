@@ -23,6 +23,8 @@ typedef enum {
     TRN_CALL_PWRITE,
     TRN_CALL_FDATASYNC,
     TRN_CALL_START_SYNC,
+    TRN_CALL_SYNC_FILES,    //  one of them lost something, and says so later
+    TRN_CALL_SYNC_OF_MANY,  //  one of the files of that call
     TRN_CALL_FSYNC,
     TRN_CALL_FALLOCATE,
     TRN_CALL_FTRUNCATE,

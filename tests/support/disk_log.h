@@ -32,6 +32,7 @@ typedef struct {
     uint64_t saved_stamp;  //  stamps rise with each save
     uint64_t tried_stamp;  //  of the last state that was offered
     uint64_t low;          //  settled in this test's opinion
+    unsigned syncs;        //  that were asked for
     uint64_t clock_us;     //  of the stamps: one millisecond for each
     uint64_t *ruled;       //  what opening said of ruled records
     size_t ruled_count;

@@ -781,6 +781,15 @@ s_start_sync (trn_disk_t *disk, int handle)
     return rc;
 }
 
+static int
+s_sync_files (trn_disk_t *disk, const int *files, size_t count, int *errors)
+{
+    for (size_t index = 0; index < count; index++) {
+        errors[index] = s_sync_handle (disk, files[index]);
+    }
+    return 0;
+}
+
 //  Life ------------------------------------------------------------------
 
 trn_disk_t *
@@ -795,6 +804,7 @@ trn_disk_memory_new (void)
                                .pwrite = s_pwrite,
                                .fdatasync = s_sync_handle,
                                .start_sync = s_start_sync,
+                               .sync_files = s_sync_files,
                                .fsync = s_sync_handle,
                                .fallocate = s_fallocate,
                                .ftruncate = s_ftruncate,

@@ -171,25 +171,65 @@ test_a_failed_sync_is_never_taken_back (void **state)
     trn_disk_log_destroy (&self);
 }
 
-//  It only saves time; the sync that follows says what the disk has to say.
+//  A log whose next record is written, and synced as one of many.
 static void
-test_a_sync_that_could_not_be_started_is_made_all_the_same (void **state)
+s_write_for_many (trn_disk_log_t *self)
+{
+    if (!self->log) {
+        TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
+    }
+    TRN_REQUIRE (self, trn_disk_log_append (self, 300) == 0);
+    TRN_REQUIRE (self, trn_log_write (self->log) >= 0);
+    self->syncs = 1;
+}
+
+//  What syncs many at once may not be there, or fail because of another's file.
+static void
+test_what_could_not_be_synced_at_once_is_synced_by_itself (void **state)
 {
     (void) state;
     trn_disk_log_t *self = trn_disk_log_new (78);
-    const trn_disk_fault_t always = {
-        .call = TRN_CALL_START_SYNC, .nth = 1, .forever = true, .error = EIO};
-    trn_disk_faulty_plan (self->disk, &always);
-    TRN_REQUIRE (self, trn_disk_log_open (self) == 0);
-    TRN_REQUIRE (self, trn_disk_log_append (self, 3000) == 0);
-    TRN_REQUIRE (self, trn_log_write (self->log) >= 0);
+    const trn_disk_fault_t never = {.call = TRN_CALL_SYNC_FILES,
+                                    .nth = 1,
+                                    .forever = true,
+                                    .error = EOPNOTSUPP};
+    s_write_for_many (self);
+    TRN_REQUIRE (self, trn_disk_log_sync (self) == 1);
+    TRN_REQUIRE (self, self->synced == self->appended);
+    s_write_for_many (self);
+    trn_disk_faulty_plan (self->disk, &never);
     TRN_REQUIRE (self, trn_disk_log_sync (self) == 1);
     TRN_REQUIRE (self, self->synced == self->appended);
     TRN_REQUIRE (self, trn_disk_faulty_hits (self->disk) == 1);
-    //  Nothing was written since: nothing is started.
+    TRN_REQUIRE (self,
+                 trn_disk_faulty_calls (self->disk, TRN_CALL_FDATASYNC) == 1);
+    //  Nothing was written since: nothing is synced.
+    self->syncs = 1;
     TRN_REQUIRE (self, trn_disk_log_sync (self) == 0);
-    TRN_REQUIRE (self, trn_disk_faulty_hits (self->disk) == 1);
+    TRN_REQUIRE (self,
+                 trn_disk_faulty_calls (self->disk, TRN_CALL_FDATASYNC) == 1);
     trn_disk_log_destroy (&self);
+}
+
+static void
+s_lose_when_many_are_synced (trn_disk_call_t call)
+{
+    trn_disk_log_t *self = trn_disk_log_new (79);
+    const trn_disk_fault_t once = {.call = call, .nth = 1, .error = EIO};
+    s_write_for_many (self);
+    trn_disk_faulty_plan (self->disk, &once);
+    TRN_REQUIRE (self, trn_disk_log_sync (self) == TERN_EIO);
+    TRN_REQUIRE (self, self->synced == 0);
+    trn_disk_log_destroy (&self);
+}
+
+//  Said at once of the file that lost something, or by the file itself, later.
+static void
+test_what_was_lost_when_many_were_synced_ends_the_log (void **state)
+{
+    (void) state;
+    s_lose_when_many_are_synced (TRN_CALL_SYNC_OF_MANY);
+    s_lose_when_many_are_synced (TRN_CALL_SYNC_FILES);
 }
 
 static void
@@ -211,7 +251,9 @@ main (void)
         cmocka_unit_test (test_a_short_read_or_write_is_gone_on_with),
         cmocka_unit_test (test_a_failed_sync_is_never_taken_back),
         cmocka_unit_test (
-            test_a_sync_that_could_not_be_started_is_made_all_the_same),
+            test_what_could_not_be_synced_at_once_is_synced_by_itself),
+        cmocka_unit_test (
+            test_what_was_lost_when_many_were_synced_ends_the_log),
         cmocka_unit_test (test_how_many_faults_were_injected),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);

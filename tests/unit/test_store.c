@@ -524,6 +524,87 @@ test_a_failed_sync_reaches_everyone_who_waits (void **state)
     trn_disk_memory_destroy (&memory);
 }
 
+#define QUIET 32
+
+//  One message to each of many outboxes, until they were synced at once; so many
+//  of them ended by it.  What was said to be synced survives the power.
+static void
+s_sync_many (const trn_disk_fault_t *fault, unsigned ended)
+{
+    trn_disk_t *memory = trn_disk_memory_new ();
+    trn_disk_t *disk = trn_disk_faulty_new (memory);
+    trn_disk_faulty_on_lost_sync (disk, trn_disk_memory_lose_unsynced);
+    trn_store_t *store = s_open (disk, "a");
+    trn_outbox_t *outboxes[QUIET];
+    uint64_t synced[QUIET] = {0};
+    char name[16];
+    for (unsigned i = 0; i < QUIET; i++) {
+        snprintf (name, sizeof name, "queue-%u", i);
+        outboxes[i] = s_outbox (store, name, NULL);
+    }
+    trn_disk_faulty_plan (disk, fault);
+    while (trn_disk_faulty_calls (disk, TRN_CALL_SYNC_FILES) == 0) {
+        uint64_t seqs[QUIET];
+        for (unsigned i = 0; i < QUIET; i++) {
+            seqs[i] = s_send (outboxes[i], "one");
+        }
+        for (unsigned i = 0; i < QUIET; i++) {
+            const int rc
+                = trn_outbox_wait (outboxes[i], seqs[i], true, PATIENCE_MS);
+            assert_true (rc == 0 || (rc == TERN_EIO && ended > 0));
+            ended -= rc < 0;
+            synced[i] = rc == 0 ? seqs[i] : synced[i];
+        }
+    }
+    assert_int_equal (ended, 0);
+    assert_true (trn_disk_faulty_hits (disk) == (fault->nth > 0));
+    trn_disk_memory_kill (memory);
+    trn_store_abandon (&store);
+    trn_disk_faulty_destroy (&disk);
+    trn_disk_memory_crash (memory, 7);
+    store = s_open (memory, "a");
+    for (unsigned i = 0; i < QUIET; i++) {
+        trn_log_report_t report;
+        snprintf (name, sizeof name, "queue-%u", i);
+        (void) s_outbox (store, name, &report);
+        assert_true (report.high >= synced[i]);
+    }
+    assert_int_equal (trn_store_close (&store), 0);
+    trn_disk_memory_destroy (&memory);
+}
+
+static void
+test_many_outboxes_are_synced_at_once (void **state)
+{
+    (void) state;
+    const trn_disk_fault_t none = {.call = TRN_CALL_SYNC_FILES};
+    s_sync_many (&none, 0);
+}
+
+static void
+test_where_many_cannot_be_synced_at_once_each_is (void **state)
+{
+    (void) state;
+    const trn_disk_fault_t fault
+        = {.call = TRN_CALL_SYNC_FILES, .nth = 1, .error = EOPNOTSUPP};
+    s_sync_many (&fault, 0);
+}
+
+//  Not its neighbours, and not another one in its place.
+static void
+test_of_many_that_are_synced_at_once_the_one_that_lost_ends (void **state)
+{
+    (void) state;
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        const trn_disk_fault_t fault
+            = {.call = TRN_CALL_SYNC_OF_MANY, .nth = nth, .error = EIO};
+        s_sync_many (&fault, 1);
+    }
+    const trn_disk_fault_t whole
+        = {.call = TRN_CALL_SYNC_FILES, .nth = 1, .error = EIO};
+    s_sync_many (&whole, 1);
+}
+
 //  L18: a disk that was full and is not any more, with nobody asking.
 //  A sync that failed may have lost what the next one reports as done: the name
 //  of a new outbox, and with it all that is synced in there later (L16).
@@ -841,6 +922,46 @@ test_the_real_disk_locks_checks_and_follows_no_link (void **state)
     assert_int_equal (system (command), 0);
 }
 
+//  Whatever the file system is: done, or said to be impossible.
+static void
+test_the_real_disk_syncs_files_of_one_file_system (void **state)
+{
+    (void) state;
+    char path[] = "/tmp/tern-test-sync.XXXXXX";
+    assert_non_null (mkdtemp (path));
+    trn_disk_t *const disk = trn_disk_real ();
+    const int root = disk->open_root (disk, path, 0);
+    assert_true (root >= 0);
+    int files[3];
+    const int flags = O_RDWR | O_CREAT | O_EXCL;
+    for (int i = 0; i < 3; i++) {
+        const char name[] = {(char) ('a' + i), 0};
+        files[i] = disk->open (disk, root, name, flags);
+        assert_true (files[i] >= 0);
+        assert_int_equal (disk->pwrite (disk, files[i], "x", 1, 0), 1);
+    }
+    int errors[3] = {-1, -1, -1};
+    const int rc = disk->sync_files (disk, files, 3, errors);
+    assert_true (rc == 0 || rc == -EOPNOTSUPP);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal (errors[i], rc == 0 ? 0 : -1);
+    }
+    //  /proc is another one.
+    const int own = files[2];
+    files[2] = open ("/proc/self/stat", O_RDONLY);
+    assert_true (files[2] >= 0);
+    assert_int_equal (disk->sync_files (disk, files, 3, errors), -EOPNOTSUPP);
+    assert_int_equal (close (files[2]), 0);
+    files[2] = own;
+    for (int i = 0; i < 3; i++) {
+        const char name[] = {(char) ('a' + i), 0};
+        assert_int_equal (disk->close (disk, files[i]), 0);
+        assert_int_equal (disk->unlink (disk, root, name), 0);
+    }
+    assert_int_equal (disk->close (disk, root), 0);
+    assert_int_equal (rmdir (path), 0);
+}
+
 int
 main (void)
 {
@@ -857,6 +978,10 @@ main (void)
             test_single_records_are_read_together_the_urgent_one_first),
         cmocka_unit_test (test_a_time_is_looked_for_by_the_writer),
         cmocka_unit_test (test_a_failed_sync_reaches_everyone_who_waits),
+        cmocka_unit_test (test_many_outboxes_are_synced_at_once),
+        cmocka_unit_test (test_where_many_cannot_be_synced_at_once_each_is),
+        cmocka_unit_test (
+            test_of_many_that_are_synced_at_once_the_one_that_lost_ends),
         cmocka_unit_test (
             test_an_outbox_whose_opening_lost_a_sync_is_not_opened_again),
         cmocka_unit_test (test_a_full_disk_is_tried_again_without_being_asked),
@@ -868,6 +993,7 @@ main (void)
         cmocka_unit_test (test_a_cell_is_old_or_new_after_a_crash),
         cmocka_unit_test (test_a_cell_is_replaced_on_a_full_disk),
         cmocka_unit_test (test_the_real_disk_locks_checks_and_follows_no_link),
+        cmocka_unit_test (test_the_real_disk_syncs_files_of_one_file_system),
     };
     cmocka_set_message_output (CM_OUTPUT_TAP);
     return cmocka_run_group_tests (tests, NULL, NULL);
