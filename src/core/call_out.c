@@ -124,7 +124,7 @@ trn_call_out_add_need (trn_engine_t *engine, const char *service)
     need->users = 1;
     need->served_ms = -1;
     trn_list_add (&engine->calls_out.needs, need);
-    trn_callees_on_subscription (engine);
+    trn_callees_on_need (engine);
     return TERN_OK;
 }
 

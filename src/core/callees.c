@@ -120,7 +120,16 @@ trn_callees_on_peer_gone (trn_engine_t *engine, const char *name)
 }
 
 void
-trn_callees_on_subscription (trn_engine_t *engine)
+trn_callees_on_subscription (trn_engine_t *engine, trn_subscription_t *sub)
+{
+    assert (engine && sub);
+    for (size_t index = 0; index < engine->links.count; index++) {
+        trn_link_out_look_at (engine, engine->links.at[index], sub);
+    }
+}
+
+void
+trn_callees_on_need (trn_engine_t *engine)
 {
     assert (engine);
     for (size_t index = 0; index < engine->links.count; index++) {

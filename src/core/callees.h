@@ -20,8 +20,12 @@ trn_callees_on_peer (trn_engine_t *engine, const char *name,
 void
 trn_callees_on_peer_gone (trn_engine_t *engine, const char *name);
 
-//  A queue that we publish to is new: links that consume it have work.
+//  A queue that we publish to may be offered now: to the links that consume it.
 void
-trn_callees_on_subscription (trn_engine_t *engine);
+trn_callees_on_subscription (trn_engine_t *engine, trn_subscription_t *sub);
+
+//  A service that we call is new.
+void
+trn_callees_on_need (trn_engine_t *engine);
 
 #endif

@@ -73,7 +73,9 @@ s_begin (trn_engine_t *self, trn_publication_t *publication,
     //  The application learns how far an earlier life had come.
     publication->touched = true;
     trn_list_add (&self->touched, publication);
-    trn_callees_on_subscription (self);
+    for (size_t index = 0; index < publication->subs.count; index++) {
+        trn_callees_on_subscription (self, publication->subs.at[index]);
+    }
     return publication->id;
 }
 

@@ -169,7 +169,8 @@ trn_engine_add_queue (trn_engine_t *self, trn_outbox_id_t outbox,
         sub->unknown = true;
         trn_publication_urge (self, publication);
         trn_dispatch_touch (self, sub);
-        trn_callees_on_subscription (self);
+        //  Not to be offered before it is saved, but the way there takes time.
+        trn_callees_on_subscription (self, sub);
     }
     *number_p = sub->number;
     return 0;

@@ -252,6 +252,21 @@ trn_link_out_look (trn_engine_t *engine, trn_link_t *self)
 }
 
 void
+trn_link_out_look_at (trn_engine_t *engine, trn_link_t *self,
+                      trn_subscription_t *sub)
+{
+    assert (engine && self && sub);
+    if (!self->listed || engine->closed || !s_consumes (self, sub->queue)) {
+        return;
+    }
+    if (self->state == TRN_LINK_IDLE) {
+        s_greet (engine, self);
+    } else if (self->state == TRN_LINK_OPEN) {
+        s_offer (engine, self, sub);
+    }
+}
+
+void
 trn_link_out_move (trn_engine_t *engine, trn_link_t *self)
 {
     assert (engine && self);

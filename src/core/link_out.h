@@ -25,6 +25,12 @@ trn_link_out_new (trn_engine_t *engine, const char *name);
 void
 trn_link_out_look (trn_engine_t *engine, trn_link_t *self);
 
+//  The same for one subscription that may be offered now, whatever others there
+//  are: this one costs nothing more where there are thousands.
+void
+trn_link_out_look_at (trn_engine_t *engine, trn_link_t *self,
+                      trn_subscription_t *sub);
+
 //  Whoever sits at the old place is not whom the roster means now: hang up.
 void
 trn_link_out_move (trn_engine_t *engine, trn_link_t *self);

@@ -261,17 +261,15 @@ trn_publication_on_saved (trn_engine_t *engine, trn_publication_t *self,
     }
     self->saving = false;
     trn_engine_stale (engine, self);
-    bool introduced = false;
     for (size_t index = 0; index < self->subs.count; index++) {
         trn_subscription_t *sub = self->subs.at[index];
         const bool unknown = sub->unknown;
         trn_subscription_saved (sub);
-        introduced = introduced || (unknown && !sub->unknown);
         trn_dispatch_touch (engine, sub);
         s_tell_floors (engine, sub);
-    }
-    if (introduced) {
-        trn_callees_on_subscription (engine);
+        if (unknown && !sub->unknown) {
+            trn_callees_on_subscription (engine, sub);
+        }
     }
     trn_burial_on_saved (engine, self);
 }
