@@ -163,6 +163,10 @@ trn_subscription_settle (trn_subscription_t *self, uint64_t from, uint64_t to)
 static void
 s_set_times (trn_subscription_t *self, uint64_t from, uint64_t to, bool wait)
 {
+    //  Of those with priorities or keys only, nothing has a time.
+    if (!wait && !self->ruled.time_count) {
+        return;
+    }
     trn_range_t part;
     while (trn_seqset_total (&self->ruled_seqs) && from <= to
            && trn_seqset_first_in (&self->ruled_seqs, from, to, &part)) {
