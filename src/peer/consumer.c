@@ -1,7 +1,8 @@
 //  peer/consumer.c - handing out messages, taking settlements back
 //
 //  Knows: how the consumer's thread and the actor share parcels.  Locks and one
-//  wake-up per parcel, not per message:
+//  wake-up per parcel, not per message, and for thin parcels that come in one burst
+//  only one for all of them:
 //
 //      actor ── deliver ──▶ queue ── recv ──▶ current ── recv ──▶ done
 //        ▲                                       │ accepted        │
@@ -20,8 +21,9 @@
 //  router; the others wait to be called.  When the actor turns out to be awake,
 //  the router is its own again.
 //
-//  Invariant: a settlement is either seen by the actor's last look, or its
-//  author finds `watched` false and calls the actor.
+//  Invariants: a settlement is either seen by the actor's last look, or its
+//  author finds `watched` false and calls the actor; between two bursts nothing
+//  is gathered.
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -45,6 +47,9 @@
 #define PREFETCH_BYTES (8 * 1024 * 1024)
 #define PREFETCH_MAX (1u << 20)
 #define PREFETCH_BYTES_MAX (1u << 30)
+
+//  A run of fewer bytes is not worth a lock and a wake-up of its own.
+#define THIN_BYTES 4096
 
 tern_consumer_t *
 trn_consumer_next (const tern_consumer_t *self)
@@ -346,6 +351,22 @@ tern_consumer_resume (tern_consumer_t *self)
 
 //  Messages in -------------------------------------------------------------
 
+//  It waits for others of this burst.
+static void
+s_gather (tern_consumer_t *self, trn_parcel_t *parcel)
+{
+    if (self->gathered_first) {
+        self->gathered_last->next = parcel;
+        self->gathered_count++;
+    } else {
+        self->gathering_next = self->peer->gathering;
+        self->peer->gathering = self;
+        self->gathered_first = parcel;
+        self->gathered_count = 1;
+    }
+    self->gathered_last = parcel;
+}
+
 void
 trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
 {
@@ -380,16 +401,21 @@ trn_consumer_deliver (tern_peer_t *peer, const trn_action_t *action)
     const uint64_t count = parcel->to - parcel->from + 1;
     self->received += count;
     self->redelivered += parcel->redelivered ? count : 0;
-    trn_consumer_push (self, parcel);
+    s_gather (self, parcel);
+    if (parcel->end - parcel->at >= THIN_BYTES) {
+        trn_consumer_hand_over (peer);
+    }
 }
 
-void
-trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel)
+//  count parcels, linked from first to last, under one lock and with one wake-up.
+static void
+s_push (tern_consumer_t *self, trn_parcel_t *first, trn_parcel_t *last,
+        uint32_t count)
 {
     pthread_mutex_lock (&self->lock);
-    *self->queue_last = parcel;
-    self->queue_last = &parcel->next;
-    atomic_fetch_add (&self->ready, 1);
+    *self->queue_last = first;
+    self->queue_last = &last->next;
+    atomic_fetch_add (&self->ready, count);
     if (self->sleepers) {
         pthread_cond_signal (&self->arrived);
     }
@@ -398,6 +424,24 @@ trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel)
         self->fd_set = write (self->fd, &one, sizeof one) == sizeof one;
     }
     pthread_mutex_unlock (&self->lock);
+}
+
+void
+trn_consumer_push (tern_consumer_t *self, trn_parcel_t *parcel)
+{
+    s_push (self, parcel, parcel, 1);
+}
+
+void
+trn_consumer_hand_over (tern_peer_t *peer)
+{
+    while (peer->gathering) {
+        tern_consumer_t *self = peer->gathering;
+        peer->gathering = self->gathering_next;
+        trn_parcel_t *first = self->gathered_first;
+        self->gathered_first = NULL;
+        s_push (self, first, self->gathered_last, self->gathered_count);
+    }
 }
 
 //  Under lock: no message waits.
@@ -416,6 +460,9 @@ s_clear_fd (tern_consumer_t *self)
 static void
 s_end_parcel (tern_consumer_t *self)
 {
+    if (atomic_load (&self->ready)) {
+        return;
+    }
     pthread_mutex_lock (&self->lock);
     if (!self->queue_first) {
         s_clear_fd (self);
@@ -498,10 +545,10 @@ s_end_current (tern_consumer_t *self)
 static bool
 s_next_parcel (tern_consumer_t *self, int timeout_ms)
 {
-    const struct timespec until
-        = trn_clock_after (timeout_ms < 0 ? 0 : timeout_ms);
+    struct timespec until = {0};
     const bool waits = !s_end_current (self) && timeout_ms != 0;
     if (waits) {
+        until = trn_clock_after (timeout_ms < 0 ? 0 : timeout_ms);
         s_receive (self, timeout_ms);
     }
     pthread_mutex_lock (&self->lock);

@@ -31,6 +31,9 @@ struct tern_consumer {
     uint64_t accepted, rejected;
     uint64_t settled;  //  whatever the outcome
     trn_meter_t received_rate, accepted_rate;
+    trn_parcel_t *gathered_first, *gathered_last;  //  not in the queue yet
+    uint32_t gathered_count;
+    tern_consumer_t *gathering_next;  //  of the peer's that have such
 
     //  The consumer's thread.
     trn_parcel_t *current;  //  being walked; `lock` to replace it

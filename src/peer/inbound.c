@@ -183,6 +183,26 @@ s_route (zmq_msg_t *id, trn_route_t *route_p)
 }
 
 static void
+s_note (char *to, size_t size, const char *name)
+{
+    const size_t length = strlen (name);
+    assert (length < size);
+    memcpy (to, name, length + 1);
+}
+
+void
+trn_inbound_hold (tern_peer_t *self, zmq_msg_t *run, uint64_t first,
+                  const uint8_t store_uuid[16], const char *outbox,
+                  const char *peer)
+{
+    s_note (self->inrun_publisher, sizeof self->inrun_publisher, peer);
+    s_note (self->inrun_outbox, sizeof self->inrun_outbox, outbox);
+    memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
+    self->inrun = trn_inrun_new (run);
+    self->inrun_first = first;
+}
+
+static void
 s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
            zmq_msg_t *run, int64_t now_ms)
 {
@@ -202,12 +222,8 @@ s_on_data (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
         trn_engine_on_garbage (self->engine, route, true, now_ms);
         return;
     }
-    snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
-              publisher);
-    snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", outbox);
-    memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
-    self->inrun = trn_inrun_new (run);
-    self->inrun_first = frame->data.first_seq;
+    trn_inbound_hold (self, run, frame->data.first_seq, store_uuid, outbox,
+                      publisher);
     self->inrun_floor = frame->data.low;
     trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
     trn_actor_drain (self);
@@ -230,12 +246,8 @@ s_on_request (tern_peer_t *self, trn_route_t route, const trn_frame_t *frame,
             trn_actor_drain (self);
             return;
         }
-        snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
-                  requester);
-        snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", service);
-        memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
-        self->inrun = trn_inrun_new (record);
-        self->inrun_first = frame->call.call;
+        trn_inbound_hold (self, record, frame->call.call, store_uuid, service,
+                          requester);
     }
     trn_engine_on_inbound (self->engine, route, frame, (uint32_t) size, now_ms);
     trn_actor_drain (self);
@@ -291,6 +303,7 @@ trn_inbound_ready (tern_peer_t *self, int burst)
             }
         }
     }
+    trn_consumer_hand_over (self);
     trn_poller_touch (self->poller, &self->router_item);
 }
 

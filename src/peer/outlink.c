@@ -15,7 +15,6 @@
 #include "peer/call.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,12 +288,8 @@ s_on_answer (tern_peer_t *self, const trn_outlink_t *link,
             trn_actor_drain (self);
             return false;
         }
-        snprintf (self->inrun_publisher, sizeof self->inrun_publisher, "%s",
-                  server);
-        snprintf (self->inrun_outbox, sizeof self->inrun_outbox, "%s", service);
-        memcpy (self->inrun_store, store_uuid, sizeof self->inrun_store);
-        self->inrun = trn_inrun_new (record);
-        self->inrun_first = frame->answer.number;
+        trn_inbound_hold (self, record, frame->answer.number, store_uuid,
+                          service, server);
     }
     trn_engine_on_answered (self->engine, id, frame, (uint32_t) size, now);
     trn_actor_drain (self);

@@ -207,6 +207,7 @@ struct tern_peer {
     bool buries_no_more;         //  the peer closes
     uint32_t inboxes;            //  boxes that are one
     tern_consumer_t *consumers;  //  all of them
+    tern_consumer_t *gathering;  //  given parcels in this burst
     tern_consumer_t *watched;    //  settling: looked at every millisecond
     int64_t watch_at;            //  when next; INT64_MAX if none is watched
     int64_t sample_at;
@@ -320,6 +321,13 @@ trn_inbound_open (tern_peer_t *self, char *why, size_t why_size);
 //  The socket has frames for us: take up to burst of them.
 void
 trn_inbound_ready (tern_peer_t *self, int burst);
+
+//  A run, or one record, whose bytes were checked is handled now: its first seq
+//  and whom it is from.  Takes over the message.
+void
+trn_inbound_hold (tern_peer_t *self, zmq_msg_t *run, uint64_t first,
+                  const uint8_t store_uuid[16], const char *outbox,
+                  const char *peer);
 
 void
 trn_inbound_reply (tern_peer_t *self, trn_route_t route,
@@ -527,9 +535,14 @@ trn_crowd_look (tern_peer_t *peer);
 
 //  consumer.c --------------------------------------------------------------
 
-//  Actor: part of the current inbound run is for this consumer.
+//  Actor: part of the current inbound run is for this consumer.  A thin one waits
+//  for the others of this burst, until it is handed over.
 void
 trn_consumer_deliver (tern_peer_t *self, const trn_action_t *action);
+
+//  Actor: to each consumer all that waits for it, at the end of a burst.
+void
+trn_consumer_hand_over (tern_peer_t *self);
 
 //  Actor: hand it out; takes the caller's reference.
 void
