@@ -92,6 +92,9 @@ tern_peer_unbind (tern_peer_t *self, const tern_binding_t *binding, char *why,
 //      TERN_ETIMEOUT   none has answered in timeout_ms (-1: no limit); it goes
 //                      on being said
 //      TERN_ENOENT     nothing was ever said of it
+//      TERN_EAGAIN     somebody has said otherwise, and later than we did by
+//                      both clocks: that holds.  Say it again if it should not;
+//                      or 4,096 of ours wait for an answer
 //      TERN_ETYPE, TERN_EFULL, TERN_EACCESS
 //                      refused, and taken back: it is not bound
 TERN_EXPORT TERN_MUST_CHECK int

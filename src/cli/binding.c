@@ -204,18 +204,22 @@ cli_binding_say (tern_peer_t *peer, const cli_binding_t *self, bool removed,
 {
     char why[256] = "";
     const tern_binding_t *binding = &self->binding;
-    int rc = removed ? tern_peer_unbind (peer, binding, why, sizeof why)
-                     : tern_peer_bind (peer, binding, why, sizeof why);
-    if (rc) {
-        return cli_fail_tern (rc, binding->exchange, why);
-    }
     const int64_t began_ms = cli_clock_ms ();
+    int rc = TERN_EAGAIN;
     do {
+        //  Said again to who knows something of a clock ahead of ours.
+        if (rc == TERN_EAGAIN) {
+            rc = removed ? tern_peer_unbind (peer, binding, why, sizeof why)
+                         : tern_peer_bind (peer, binding, why, sizeof why);
+        }
+        if (rc && rc != TERN_ETIMEOUT) {
+            return cli_fail_tern (rc, binding->exchange, why);
+        }
         rc = tern_peer_bound (peer, binding, SLICE_MS);
         if (cli_stop_asked ()) {
             return CLI_FAILED;
         }
-    } while (rc == TERN_ETIMEOUT
+    } while ((rc == TERN_ETIMEOUT || rc == TERN_EAGAIN)
              && (uint64_t) (cli_clock_ms () - began_ms) < timeout_ms);
     if (rc == TERN_ETIMEOUT) {
         return cli_fail (CLI_TIMEOUT,

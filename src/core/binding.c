@@ -142,6 +142,18 @@ trn_binding_later (const trn_binding_t *one, const trn_binding_t *other)
     return order > 0;
 }
 
+bool
+trn_binding_says (const trn_binding_t *one, const trn_binding_t *other)
+{
+    assert (one && other);
+    if (one->removed || other->removed) {
+        return one->removed && other->removed;
+    }
+    return one->type == other->type && one->from == other->from
+           && one->from_value == other->from_value
+           && s_order_text (one->alternate, other->alternate) == 0;
+}
+
 //  Numbers that stand for it -------------------------------------------------
 
 //  What is hashed, put together on the stack.

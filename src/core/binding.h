@@ -43,6 +43,11 @@ trn_binding_order (const trn_binding_t *one, const trn_binding_t *other);
 bool
 trn_binding_later (const trn_binding_t *one, const trn_binding_t *other);
 
+//  Do both say the same of one identity, whoever says it, and when?  Both removed,
+//  or both there with the same content.
+bool
+trn_binding_says (const trn_binding_t *one, const trn_binding_t *other);
+
 //  A number for its identity, and one for its whole content.
 uint64_t
 trn_binding_identity (const trn_binding_t *binding);

@@ -71,8 +71,11 @@ s_take_one (trn_bound_t *self, const trn_binding_t *binding, bool asked,
         s_refuse (self, binding, news_p);
         return TRN_DIR_TOOK_TYPE;
     }
-    if (there && !trn_binding_later (binding, &known)) {
+    if (there && asked && trn_binding_says (&known, binding)) {
         return TRN_DIR_TOOK;
+    }
+    if (there && !trn_binding_later (binding, &known)) {
+        return asked ? TRN_DIR_TOOK_OLD : TRN_DIR_TOOK;
     }
     switch (trn_bindings_take (self->table, binding)) {
     case TRN_BINDING_OLD: break;
@@ -98,7 +101,7 @@ trn_bound_take (trn_bound_t *self, const trn_dirframe_t *frame,
     while (trn_binds_next (&items, &binding)) {
         const trn_dir_verdict_t verdict
             = s_take_one (self, &binding, asked, news_p);
-        refused += verdict != TRN_DIR_TOOK;
+        refused += verdict != TRN_DIR_TOOK && verdict != TRN_DIR_TOOK_OLD;
         if (asked) {
             answer->verdicts[answer->count++] = (uint8_t) verdict;
         }

@@ -326,6 +326,15 @@ trn_roster_bind (trn_roster_t *self, const trn_binding_t *binding,
     return trn_roster_bind_own (self, binding);
 }
 
+int
+trn_roster_confirm (trn_roster_t *self, const trn_binding_t *identity,
+                    int64_t now_ms)
+{
+    assert (self && identity);
+    s_enter (self, now_ms);
+    return trn_roster_confirm_own (self, identity);
+}
+
 void
 trn_roster_forget (trn_roster_t *self, uint64_t below_us)
 {

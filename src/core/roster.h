@@ -160,12 +160,18 @@ trn_roster_on_load (trn_roster_t *self, const tern_stats_t *rows, size_t count,
 //  Bind, or unbind (binding->removed): the network learns it from us, now or as
 //  soon as a node answers.  stamp_us is the wall clock now, the writer is set
 //  here.  Saying what is so already only asks a node to confirm it.  0, and then
-//  BINDING if it is news and BOUND some time; as trn_binding_check ();
-//  TERN_ETYPE (the exchange has another type), TERN_EFULL, TERN_EAGAIN (too many
-//  wait for an answer).
+//  BINDING if it is news and BOUND some time, of what was said last of this
+//  binding; as trn_binding_check (); TERN_ETYPE (the exchange has another type),
+//  TERN_EFULL, TERN_EAGAIN (too many wait for an answer).
 int
 trn_roster_bind (trn_roster_t *self, const trn_binding_t *binding,
                  int64_t now_ms);
+
+//  Have a node confirm what we know of this identity, unless it is asked already.
+//  0, and BOUND some time; TERN_ENOENT; TERN_EAGAIN as above.
+int
+trn_roster_confirm (trn_roster_t *self, const trn_binding_t *identity,
+                    int64_t now_ms);
 
 //  Forget removed bindings whose stamp is below.
 void

@@ -84,19 +84,19 @@ trn_dirnode_bind_open (trn_roster_t *self, trn_dirnode_t *node)
 
 //  What we bind ----------------------------------------------------------------
 
-//  Does the table say so already?
-static bool
-s_says (const trn_binding_t *known, const trn_binding_t *wanted)
+//  What waits for an answer: one at most for each binding.
+static trn_roster_asked_t *
+s_find_asked (const trn_roster_t *self, const trn_binding_t *binding)
 {
-    if (known->removed || wanted->removed) {
-        return known->removed && wanted->removed;
+    const uint64_t identity = trn_binding_identity (binding);
+    for (size_t index = 0; index < self->asked.count; index++) {
+        trn_roster_asked_t *asked = self->asked.at[index];
+        if (asked->identity == identity
+            && trn_binding_order (asked->binding, binding) == 0) {
+            return asked;
+        }
     }
-    return known->type == wanted->type && known->from == wanted->from
-           && known->from_value == wanted->from_value
-           && known->alternate.size == wanted->alternate.size
-           && (!known->alternate.size
-               || !memcmp (known->alternate.at, wanted->alternate.at,
-                           known->alternate.size));
+    return NULL;
 }
 
 //  Every node is to be asked, until one answers.
@@ -105,7 +105,14 @@ s_ask (trn_roster_t *self, const trn_binding_t *binding)
 {
     trn_roster_asked_t *asked = trn_alloc (sizeof *asked);
     asked->binding = trn_binding_copy (binding, NULL);
+    asked->identity = trn_binding_identity (asked->binding);
     asked->serial = ++self->asked_serial;
+    //  What we said of it before needs no answer any more.
+    trn_roster_asked_t *before = s_find_asked (self, asked->binding);
+    if (before) {
+        trn_list_remove (&self->asked, before);
+        s_free_asked (before);
+    }
     trn_list_add (&self->asked, asked);
     for (size_t index = 0; index < self->node_count; index++) {
         trn_dirnode_t *node = &self->nodes[index];
@@ -130,15 +137,17 @@ trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding)
     own.stamp_us = own.stamp_us ? own.stamp_us : 1;
     trn_binding_t known;
     if (trn_bindings_find (self->bindings, binding, &known)) {
-        if (s_says (&known, &own)) {
-            s_ask (self, &known);
-            return 0;
-        }
         if (own.stamp_us <= known.stamp_us) {
             own.stamp_us = known.stamp_us + 1;
         }
         if (own.stamp_us > TRN_STAMP_MAX) {
             return TERN_EINVAL;
+        }
+        if (trn_binding_says (&known, &own)) {
+            //  As far as we know.  A node that knows otherwise has to hear that
+            //  it was said now.
+            s_ask (self, &own);
+            return 0;
         }
     }
     if (!own.removed && trn_bindings_conflict (self->bindings, &own)) {
@@ -148,6 +157,23 @@ trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding)
         return TERN_EFULL;
     }
     s_ask (self, &own);
+    return 0;
+}
+
+int
+trn_roster_confirm_own (trn_roster_t *self, const trn_binding_t *identity)
+{
+    trn_binding_t known;
+    if (!trn_bindings_find (self->bindings, identity, &known)) {
+        return TERN_ENOENT;
+    }
+    if (s_find_asked (self, &known)) {
+        return 0;
+    }
+    if (self->asked.count >= TRN_ROSTER_ASKED_MAX) {
+        return TERN_EAGAIN;
+    }
+    s_ask (self, &known);
     return 0;
 }
 
@@ -174,6 +200,7 @@ s_result (uint8_t verdict)
     case TRN_DIR_TOOK_TYPE: return TERN_ETYPE;
     case TRN_DIR_TOOK_FULL: return TERN_EFULL;
     case TRN_DIR_TOOK_RIGHTS: return TERN_EACCESS;
+    case TRN_DIR_TOOK_OLD: return TERN_EAGAIN;
     }
     return TERN_EACCESS;  //  a reason of a later version
 }
@@ -186,7 +213,7 @@ s_answer (trn_roster_t *self, uint64_t serial, uint8_t verdict)
         trn_roster_asked_t *asked = self->asked.at[index];
         if (asked->serial == serial) {
             asked->result = s_result (verdict);
-            if (asked->result) {
+            if (asked->result && verdict != TRN_DIR_TOOK_OLD) {
                 s_withdraw (self, asked->binding);
             }
             trn_list_remove (&self->asked, asked);
@@ -206,7 +233,11 @@ trn_dirnode_hear_taken (trn_roster_t *self, trn_dirnode_t *node,
     }
     for (uint32_t index = 0;
          index < bind->ask_count && index < frame->taken.count; index++) {
-        s_answer (self, bind->ask[index], frame->taken.verdicts[index]);
+        const uint8_t verdict = frame->taken.verdicts[index];
+        s_answer (self, bind->ask[index], verdict);
+        if (verdict == TRN_DIR_TOOK_OLD && !bind->compare_nonce) {
+            bind->compare_at_ms = self->now_ms;  //  what does it know?
+        }
     }
     bind->ask_count = 0;
     bind->ask_at_ms = self->asked.count ? self->now_ms : TRN_ROSTER_NEVER;

@@ -62,6 +62,7 @@ typedef struct {
 //  A binding of ours that a node is to take.
 typedef struct {
     trn_binding_t *binding;  //  owned
+    uint64_t identity;       //  of it
     uint64_t serial;
     int result;  //  once answered
 } trn_roster_asked_t;
@@ -221,6 +222,10 @@ trn_roster_bind_clear (trn_roster_t *self);
 //  trn_roster_bind () but for the time.
 int
 trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding);
+
+//  trn_roster_confirm () but for the time.
+int
+trn_roster_confirm_own (trn_roster_t *self, const trn_binding_t *identity);
 
 //  Next BINDING or BOUND, or NULL.
 const trn_roster_action_t *

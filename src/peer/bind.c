@@ -156,23 +156,14 @@ trn_bound_tell (tern_peer_t *peer, const trn_binding_t *binding, int result)
     pthread_mutex_unlock (&peer->lock);
 }
 
-//  Actor: say again what holds, which asks a directory to confirm it.
+//  Actor: a directory is to confirm what holds.
 static void
 s_confirm (tern_peer_t *peer, void *arg)
 {
     s_binding_t *asked = arg;
-    trn_binding_t known;
     const int64_t now = trn_clock_ms ();
-    if (!trn_bindings_find (trn_roster_bindings (peer->roster), asked->binding,
-                            &known)) {
-        asked->result = TERN_ENOENT;
-        return;
-    }
-    trn_binding_t *again = trn_binding_copy (&known, NULL);
-    again->stamp_us = trn_clock_wall_us ();
-    asked->result = trn_roster_bind (peer->roster, again, now);
+    asked->result = trn_roster_confirm (peer->roster, asked->binding, now);
     trn_nodes_drain (peer, now);
-    free (again);
 }
 
 static int

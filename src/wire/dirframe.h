@@ -75,7 +75,8 @@ typedef enum {
     TRN_DIR_TOOK = 0,       //  it has it, as durable as it keeps anything
     TRN_DIR_TOOK_TYPE = 1,  //  no: the exchange is of another type
     TRN_DIR_TOOK_FULL = 2,  //  no: no room
-    TRN_DIR_TOOK_RIGHTS = 3
+    TRN_DIR_TOOK_RIGHTS = 3,
+    TRN_DIR_TOOK_OLD = 4  //  no: it knows a later one that says otherwise
 } trn_dir_verdict_t;
 
 //  Bindings that one frame may ask to be taken.

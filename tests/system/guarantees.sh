@@ -12,8 +12,8 @@ missing=0
 for name in $(grep -oE '(unit|system)/[a-z_]+:[a-z0-9_]+' $text |
     sort -u); do
     file=tests/${name%:*}.c
-    if ! grep -q "^test_${name#*:} (" "$file"; then
-        echo "$text: $file has no test_${name#*:}"
+    if ! grep -Eq "^(test_)?${name#*:} \(" "$file"; then
+        echo "$text: $file has no ${name#*:}"
         missing=$((missing + 1))
     fi
 done

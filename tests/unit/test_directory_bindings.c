@@ -106,6 +106,84 @@ saying_it_again_changes_nothing_but_is_confirmed (void **state)
                  == digest);
 }
 
+//  T-181
+static void
+who_missed_a_removal_binds_again (void **state)
+{
+    (void) state;
+    s_start (1, 1, 2);
+    world_bind (&s_world, 0, "q", "a", false);
+    world_run (&s_world, 3000);
+    world_peer_killed (&s_world, 0);
+    world_bind (&s_world, 1, "q", "a", true);
+    world_run (&s_world, 3000);
+    assert_false (s_has (1, "q", "a"));
+    //  What it saved says that it is bound.
+    s_restart (0);
+    s_world.peers[0].bound = 0;
+    assert_true (s_has (0, "q", "a"));
+    world_bind (&s_world, 0, "q", "a", false);
+    world_run (&s_world, 3000);
+    assert_int_equal (s_world.peers[0].bound, 1);
+    assert_int_equal (s_world.peers[0].last_result, 0);
+    assert_true (s_has (1, "q", "a"));
+    assert_true (world_bound (&s_world));
+}
+
+//  T-181
+static void
+who_missed_a_binding_removes_it_again (void **state)
+{
+    (void) state;
+    s_start (1, 1, 2);
+    world_bind (&s_world, 0, "q", "a", true);
+    world_run (&s_world, 3000);
+    world_peer_killed (&s_world, 0);
+    world_bind (&s_world, 1, "q", "a", false);
+    world_run (&s_world, 3000);
+    s_restart (0);
+    s_world.peers[0].bound = 0;
+    world_bind (&s_world, 0, "q", "a", true);
+    world_run (&s_world, 3000);
+    assert_int_equal (s_world.peers[0].bound, 1);
+    assert_int_equal (s_world.peers[0].last_result, 0);
+    assert_false (s_has (1, "q", "a"));
+    assert_true (world_bound (&s_world));
+}
+
+//  T-192
+static void
+who_is_too_early_is_told_and_may_say_it_again (void **state)
+{
+    (void) state;
+    s_start (1, 1, 2);
+    //  A clock an hour ahead.
+    trn_binding_t removal = {
+        .exchange = trn_text ("x"),
+        .type = TRN_EXCHANGE_TOPIC,
+        .queue = trn_text ("q"),
+        .pattern = trn_text ("a"),
+        .stamp_us = 1000 * (uint64_t) (s_world.now_ms + 3600 * 1000),
+        .removed = true,
+    };
+    assert_int_equal (
+        trn_roster_bind (s_world.peers[1].roster, &removal, s_world.now_ms), 0);
+    world_run (&s_world, 3000);
+    world_peer_up (&s_world, 5, 1);
+    world_bind (&s_world, 5, "q", "a", false);
+    world_run (&s_world, 3000);
+    assert_int_equal (s_world.peers[5].bound, 1);
+    assert_int_equal (s_world.peers[5].last_result, TERN_EAGAIN);
+    assert_false (s_has (5, "q", "a"));
+    assert_true (world_bound (&s_world));
+    world_bind (&s_world, 5, "q", "a", false);
+    world_run (&s_world, 3000);
+    assert_int_equal (s_world.peers[5].bound, 2);
+    assert_int_equal (s_world.peers[5].last_result, 0);
+    assert_true (s_has (1, "q", "a"));
+    assert_true (world_bound (&s_world));
+}
+
 //  T-182
 static void
 what_was_bound_while_no_node_answers_is_told_later (void **state)
@@ -371,6 +449,12 @@ main (void)
                                    s_tear_down),
         cmocka_unit_test_teardown (
             saying_it_again_changes_nothing_but_is_confirmed, s_tear_down),
+        cmocka_unit_test_teardown (who_missed_a_removal_binds_again,
+                                   s_tear_down),
+        cmocka_unit_test_teardown (who_missed_a_binding_removes_it_again,
+                                   s_tear_down),
+        cmocka_unit_test_teardown (
+            who_is_too_early_is_told_and_may_say_it_again, s_tear_down),
         cmocka_unit_test_teardown (
             what_was_bound_while_no_node_answers_is_told_later, s_tear_down),
         cmocka_unit_test_teardown (a_wiped_node_learns_from_the_peers,
