@@ -57,9 +57,9 @@ TERN_EXPORT TERN_MUST_CHECK int
 tern_consumer_open (tern_consumer_t **self_p, tern_peer_t *peer,
                     const char *queue, const tern_consumer_options_t *options);
 
-//  Gives back what is not settled (an inbox keeps its copy); returns when settlements made before are
-//  on their way.  Kept messages must be destroyed before.  Sets *self_p to
-//  NULL; NULL is allowed.
+//  Gives back what is not settled (an inbox keeps its copy); returns when
+//  settlements made before are on their way.  Kept messages must be destroyed
+//  before.  Sets *self_p to NULL; NULL is allowed.
 TERN_EXPORT void
 tern_consumer_close (tern_consumer_t **self_p);
 

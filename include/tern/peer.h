@@ -69,8 +69,9 @@ tern_peer_drain (tern_peer_t *self, int timeout_ms);
 //  Leave.  Waits up to linger_ms (-1: no limit) for what was sent to be
 //  settled, says goodbye, syncs and closes the store.  What is still unsettled
 //  stays in the outbox for the next opening (or tern drain); returns how many
-//  messages that is, without dead letters, which are not waited for.  Handles of the peer become invalid: close them before.
-//  Sets *peer_p to NULL; NULL is allowed.
+//  messages that is, without dead letters, which are not waited for.  Handles
+//  of the peer become invalid: close them before.  Sets *peer_p to NULL; NULL
+//  is allowed.
 TERN_EXPORT uint64_t
 tern_peer_close (tern_peer_t **peer_p, int linger_ms);
 

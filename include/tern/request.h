@@ -104,8 +104,8 @@ tern_requester_correlation (tern_requester_t *self, uint64_t id,
 //  Durable: wait again for the reply to a request of an earlier life of this
 //  peer, or of a requester that was closed.  Replies that come before anybody
 //  asks are kept for a minute, and up to 512 of them; then they are dropped and
-//  counted.  Returns 0 and *id_p, or
-//  TERN_EINVAL, TERN_EAGAIN as above, TERN_ENOTSUP (not durable).
+//  counted.  Returns 0 and *id_p, or TERN_EINVAL, TERN_EAGAIN as above,
+//  TERN_ENOTSUP (not durable).
 TERN_EXPORT TERN_MUST_CHECK int
 tern_requester_resume (tern_requester_t *self, const char *correlation,
                        int timeout_ms, uint64_t *id_p);

@@ -1,10 +1,11 @@
 //  cli/bench_zmq.c - what libzmq does alone: the yardstick of tern bench
 //
-//  PUSH and PULL over tcp loopback, one process each, nothing stored.  High-water
-//  marks hold 64 MiB of messages each: libzmq's own 1000 would slow it down with
-//  small ones, none at all would let memory grow without end.  Throughput: all messages one way.  Latency: one
-//  message in flight, stamped at its sender, answered over a second pair so
-//  that the next one leaves only then; what counts is the way out.
+//  PUSH and PULL over tcp loopback, one process each, nothing stored.
+//  High-water marks hold 64 MiB of messages each: libzmq's own 1000 would slow
+//  it down with small ones, none at all would let memory grow without end.
+//  Throughput: all messages one way.  Latency: one message in flight, stamped
+//  at its sender, answered over a second pair so that the next one leaves only
+//  then; what counts is the way out.
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -29,7 +29,8 @@ typedef struct {
 int
 cli_child_start (pid_t *pid_p, const char *command, tern_msg_t *msg, int body);
 
-//  With the message's body, and its output and what it says going to these files; -1: to ours.
+//  With the message's body, and its output and what it says going to these
+//  files; -1: to ours.
 int
 cli_child_start_into (pid_t *pid_p, const char *command, tern_msg_t *msg,
                       int out, int err);

@@ -100,7 +100,7 @@ trn_dead_queue (const char *queue, char name[TRN_NAME_MAX + 2])
     }
 }
 
-//  Lists, first come first served -------------------------------------------------------------------
+//  Lists, first come first served --------------------------------------------
 
 static void
 s_push (s_deaths_t *list, s_death_t *death)

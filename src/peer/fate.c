@@ -71,7 +71,8 @@ tern_store_rules (const tern_store_message_t *message,
 
 //  State ---------------------------------------------------------------------
 
-//  What an exchange or an inbox remembers of itself stands before the engine's state.
+//  What an exchange or an inbox remembers of itself stands before the engine's
+//  state.
 static int
 s_decode (trn_publication_t *publication, const trn_log_state_t *state)
 {

@@ -9,8 +9,8 @@
 
 #include "store/disk.h"
 
-//  TERN_EFULL for no space, descriptor or memory, TERN_EACCESS for no right, TERN_ENOENT, and
-//  TERN_EIO for all the rest.  error is a negative errno.
+//  TERN_EFULL for no space, descriptor or memory, TERN_EACCESS for no right,
+//  TERN_ENOENT, and TERN_EIO for all the rest.  error is a negative errno.
 int
 trn_io_error (int64_t error);
 

@@ -207,10 +207,10 @@ typedef struct {
 size_t
 trn_dirframe_encode (const trn_dirframe_t *frame, uint8_t *to, size_t capacity);
 
-//  Encode REFRESH, SNAPSHOT, STATS or BINDINGS: begin with the frame's other fields, add
-//  items while there is room, end.  add () says false when the item does not
-//  fit: end this page and begin the next with page + 1.  The first item of a
-//  page always fits when capacity >= TRN_DIRECTORY_FRAME_MAX.
+//  Encode REFRESH, SNAPSHOT, STATS or BINDINGS: begin with the frame's other
+//  fields, add items while there is room, end.  add () says false when the item
+//  does not fit: end this page and begin the next with page + 1.  The first
+//  item of a page always fits when capacity >= TRN_DIRECTORY_FRAME_MAX.
 typedef struct {
     trn_packer_t out;
     size_t place;  //  where the number of items is filled in at the end

@@ -259,8 +259,9 @@ s_is_drop (const sim_peer_t *self, const trn_action_t *action)
     return allowed && strcmp (action->report.id, "TERN-MESSAGES-DROPPED") == 0;
 }
 
-//  Peers of the simulation speak the protocol, lose no records, stay far below the
-//  limits, and go back only with their disk; so nobody may say otherwise of anybody.
+//  Peers of the simulation speak the protocol, lose no records, stay far below
+//  the limits, and go back only with their disk; so nobody may say otherwise of
+//  anybody.
 static void
 s_check_report (sim_peer_t *self, const trn_action_t *action)
 {

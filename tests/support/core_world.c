@@ -1,4 +1,4 @@
-//  support/core_world.c - a few engines, and a network that a test holds in its hand
+//  support/core_world.c - a few engines, and a network in the hand of a test
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -1,4 +1,4 @@
-//  support/core_world.h - a few engines, and a network that a test holds in its hand
+//  support/core_world.h - a few engines, and a network in the hand of a test
 //
 //  Peers publish made-up records and consume what others publish.  Every frame
 //  passes through its encoding.  Nothing moves unless the test says so: settle ()

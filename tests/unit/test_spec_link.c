@@ -389,7 +389,8 @@ a_higher_number_is_another_queue_and_a_lower_one_an_older_state (void **state)
     assert_int_equal (s_said (TRN_REFUSE)->refuse.reason, TRN_REFUSE_FENCED);
 }
 
-//  What the application is told with a run that begins at first, of `lost` messages.
+//  What the application is told with a run that begins at first, of `lost`
+//  messages.
 static uint64_t
 s_told_with (uint64_t connection, uint64_t first, uint64_t lost)
 {
