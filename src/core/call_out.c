@@ -609,7 +609,7 @@ trn_call_out_on_tick (trn_engine_t *engine)
 }
 
 void
-trn_call_out_drained (trn_engine_t *engine)
+trn_call_out_free_lost (trn_engine_t *engine)
 {
     assert (engine);
     trn_list_t *lost = &engine->calls_out.lost;
@@ -623,7 +623,7 @@ void
 trn_call_out_clear (trn_engine_t *engine)
 {
     assert (engine);
-    trn_call_out_drained (engine);
+    trn_call_out_free_lost (engine);
     trn_list_t *needs = &engine->calls_out.needs;
     for (size_t index = 0; index < needs->count; index++) {
         trn_need_t *need = needs->at[index];

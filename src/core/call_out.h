@@ -105,9 +105,10 @@ trn_call_out_run (trn_engine_t *engine);
 void
 trn_call_out_on_tick (trn_engine_t *engine);
 
-//  All is said: no action speaks of seats that are gone.
+//  No action speaks of the seats of connections that are over any more, so their
+//  memory goes: when all is said, and at the end.
 void
-trn_call_out_drained (trn_engine_t *engine);
+trn_call_out_free_lost (trn_engine_t *engine);
 
 void
 trn_call_out_clear (trn_engine_t *engine);

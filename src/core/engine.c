@@ -187,7 +187,7 @@ trn_engine_action (trn_engine_t *self)
     const trn_action_t *action = trn_actions_next (&self->actions);
     if (!action) {
         s_clear_removed (self);
-        trn_call_out_drained (self);
+        trn_call_out_free_lost (self);
         s_conclude (self);
         action = trn_actions_next (&self->actions);
     }
