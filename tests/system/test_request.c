@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "scene.h"
+#include "request_scene.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,88 +18,6 @@
 #define PATIENCE SCENE_DEADLINE_MS
 
 //  Helpers -------------------------------------------------------------------
-
-static tern_service_t *
-s_service (tern_peer_t *peer, uint32_t prefetch)
-{
-    const tern_service_options_t options = {.prefetch = prefetch};
-    tern_service_t *service = NULL;
-    assert_int_equal (tern_service_open (&service, peer, SERVICE, &options),
-                      TERN_OK);
-    return service;
-}
-
-static tern_requester_t *
-s_requester (tern_peer_t *peer, const tern_requester_options_t *options)
-{
-    tern_requester_t *requester = NULL;
-    assert_int_equal (tern_requester_open (&requester, peer, SERVICE, options),
-                      TERN_OK);
-    return requester;
-}
-
-static uint64_t
-s_begin (tern_requester_t *requester, const char *text, int timeout_ms)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    uint64_t id = 0;
-    assert_int_equal (tern_requester_begin (requester, msg, timeout_ms, &id),
-                      TERN_OK);
-    assert_true (id > 0);
-    tern_msg_destroy (&msg);
-    return id;
-}
-
-static void
-s_expect_text (const tern_msg_t *msg, const char *text)
-{
-    assert_non_null (msg);
-    assert_int_equal (tern_msg_size (msg), strlen (text));
-    assert_memory_equal (tern_msg_body (msg), text, strlen (text));
-}
-
-static tern_msg_t *
-s_take (tern_service_t *service, const char *text)
-{
-    tern_msg_t *msg = tern_service_recv (service, PATIENCE);
-    s_expect_text (msg, text);
-    return msg;
-}
-
-static int
-s_reply (tern_service_t *service, const tern_msg_t *request, const char *text,
-         bool last)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    const int rc = tern_service_reply (service, request, msg, last, PATIENCE);
-    tern_msg_destroy (&msg);
-    return rc;
-}
-
-static void
-s_expect_reply (tern_requester_t *requester, uint64_t id, const char *text,
-                bool last)
-{
-    tern_reply_t reply;
-    assert_int_equal (tern_requester_next (requester, id, &reply, PATIENCE),
-                      TERN_OK);
-    assert_int_equal (reply.status, TERN_OK);
-    s_expect_text (reply.msg, text);
-    assert_int_equal (reply.last, last);
-    tern_msg_destroy (&reply.msg);
-}
-
-static tern_reply_t
-s_expect_end (tern_requester_t *requester, uint64_t id, int status)
-{
-    tern_reply_t reply;
-    assert_int_equal (tern_requester_next (requester, id, &reply, PATIENCE),
-                      TERN_OK);
-    assert_int_equal (reply.status, status);
-    assert_null (reply.msg);
-    assert_true (reply.last);
-    return reply;
-}
 
 static tern_request_stats_t
 s_stats (tern_peer_t *peer)
@@ -122,8 +40,8 @@ s_pair (void **state, uint32_t prefetch,
 {
     pair_t pair = {.shop = scene_peer (*state, "shop-1", NULL),
                    .depot = scene_peer (*state, "depot-1", NULL)};
-    pair.service = s_service (pair.depot, prefetch);
-    pair.requester = s_requester (pair.shop, options);
+    pair.service = scene_service (pair.depot, SERVICE, prefetch);
+    pair.requester = scene_requester (pair.shop, SERVICE, options);
     return pair;
 }
 
@@ -171,8 +89,8 @@ s_work (void *arg)
 static void
 s_stop (worker_t *self, tern_requester_t *requester)
 {
-    const uint64_t id = s_begin (requester, "", PATIENCE);
-    s_expect_end (requester, id, TERN_OK);
+    const uint64_t id = scene_begin (requester, "", PATIENCE);
+    scene_request_ends (requester, id, TERN_OK);
     pthread_join (self->thread, NULL);
 }
 
@@ -190,7 +108,7 @@ test_a_request_gets_its_reply (void **state)
     assert_int_equal (tern_requester_request (pair.requester, request, PATIENCE,
                                               &reply, why, sizeof why),
                       TERN_OK);
-    s_expect_text (reply, "apples");
+    scene_is_text (reply, "apples");
     assert_string_equal (tern_msg_publisher (reply), "depot-1");
     assert_string_equal (tern_msg_queue (reply), SERVICE);
     tern_msg_destroy (&reply);
@@ -210,7 +128,7 @@ test_key_headers_and_sender_travel_with_both (void **state)
     assert_int_equal (tern_requester_begin (pair.requester, out, -1, &id),
                       TERN_OK);
     tern_msg_destroy (&out);
-    tern_msg_t *request = s_take (pair.service, "q");
+    tern_msg_t *request = scene_request (pair.service, "q");
     size_t size = 0;
     assert_memory_equal (tern_msg_key (request, &size), "fruit", 5);
     assert_memory_equal (tern_msg_header (request, "lang", &size), "de", 2);
@@ -242,12 +160,11 @@ static void
 test_a_peer_may_ask_itself (void **state)
 {
     tern_peer_t *peer = scene_peer (*state, "shop-1", NULL);
-    tern_service_t *service = s_service (peer, 1);
-    tern_requester_t *requester = s_requester (peer, NULL);
-    const uint64_t id = s_begin (requester, "me", PATIENCE);
-    tern_msg_t *request = s_take (service, "me");
-    assert_int_equal (s_reply (service, request, "you", true), TERN_OK);
-    s_expect_reply (requester, id, "you", true);
+    tern_service_t *service = scene_service (peer, SERVICE, 1);
+    tern_requester_t *requester = scene_requester (peer, SERVICE, NULL);
+    const uint64_t id = scene_begin (requester, "me", PATIENCE);
+    scene_serve (service, "me", "you");
+    scene_replied (requester, id, "you", true);
     tern_requester_close (&requester);
     tern_service_close (&service);
     tern_peer_close (&peer, 0);
@@ -257,14 +174,15 @@ static void
 test_words_of_a_failure_reach_the_requester (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
-    const uint64_t id = s_begin (pair.requester, "pears", PATIENCE);
-    tern_msg_t *request = s_take (pair.service, "pears");
+    const uint64_t id = scene_begin (pair.requester, "pears", PATIENCE);
+    tern_msg_t *request = scene_request (pair.service, "pears");
     assert_int_equal (
         tern_service_fail (pair.service, request, "no pears in winter"),
         TERN_OK);
     assert_int_equal (tern_service_fail (pair.service, request, "again"),
                       TERN_ENOENT);
-    const tern_reply_t end = s_expect_end (pair.requester, id, TERN_EFAILED);
+    const tern_reply_t end
+        = scene_request_ends (pair.requester, id, TERN_EFAILED);
     assert_string_equal (end.why, "no pears in winter");
     s_part (&pair);
 }
@@ -273,14 +191,15 @@ static void
 test_a_request_that_is_given_up_fails (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
-    const uint64_t first = s_begin (pair.requester, "first", PATIENCE);
-    s_take (pair.service, "first");
-    const uint64_t second = s_begin (pair.requester, "second", PATIENCE);
-    tern_msg_t *request = s_take (pair.service, "second");
+    const uint64_t first = scene_begin (pair.requester, "first", PATIENCE);
+    scene_request (pair.service, "first");
+    const uint64_t second = scene_begin (pair.requester, "second", PATIENCE);
+    tern_msg_t *request = scene_request (pair.service, "second");
     //  Nobody can answer the first any more.
-    s_expect_end (pair.requester, first, TERN_EFAILED);
-    assert_int_equal (s_reply (pair.service, request, "done", true), TERN_OK);
-    s_expect_reply (pair.requester, second, "done", true);
+    scene_request_ends (pair.requester, first, TERN_EFAILED);
+    assert_int_equal (scene_reply (pair.service, request, "done", true),
+                      TERN_OK);
+    scene_replied (pair.requester, second, "done", true);
     s_part (&pair);
 }
 
@@ -290,16 +209,17 @@ test_a_request_that_is_given_up_fails (void **state)
 static void
 s_meet (const pair_t *pair)
 {
-    const uint64_t id = s_begin (pair->requester, "hello", PATIENCE);
+    const uint64_t id = scene_begin (pair->requester, "hello", PATIENCE);
     tern_msg_t *request = tern_service_recv (pair->service, PATIENCE);
     while (request && tern_msg_size (request) != strlen ("hello")) {
         //  One that is overdue, and its server does not know yet.
         tern_msg_destroy (&request);
         request = tern_service_recv (pair->service, PATIENCE);
     }
-    s_expect_text (request, "hello");
-    assert_int_equal (s_reply (pair->service, request, "hello", true), TERN_OK);
-    s_expect_reply (pair->requester, id, "hello", true);
+    scene_is_text (request, "hello");
+    assert_int_equal (scene_reply (pair->service, request, "hello", true),
+                      TERN_OK);
+    scene_replied (pair->requester, id, "hello", true);
 }
 
 //  A request that its server has in hand when its time is over.
@@ -309,11 +229,11 @@ s_overdue (const pair_t *pair)
     tern_msg_t *request = NULL;
     for (int time_ms = 100; !request; time_ms *= 2) {
         assert_true (time_ms < PATIENCE);
-        const uint64_t id = s_begin (pair->requester, "slow", time_ms);
+        const uint64_t id = scene_begin (pair->requester, "slow", time_ms);
         request = tern_service_recv (pair->service, time_ms);
-        s_expect_end (pair->requester, id, TERN_ETIMEOUT);
+        scene_request_ends (pair->requester, id, TERN_ETIMEOUT);
     }
-    s_expect_text (request, "slow");
+    scene_is_text (request, "slow");
     return request;
 }
 
@@ -321,23 +241,23 @@ static void
 test_nobody_serves_is_told_apart_from_no_reply (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop, NULL);
-    uint64_t id = s_begin (requester, "anybody", 50);
-    s_expect_end (requester, id, TERN_ENOROUTE);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, NULL);
+    uint64_t id = scene_begin (requester, "anybody", 50);
+    scene_request_ends (requester, id, TERN_ENOROUTE);
 
     //  A consumer of the queue is no server.
     tern_consumer_t *consumer = scene_consumer (shop, SERVICE, 1);
-    id = s_begin (requester, "anybody", 300);
-    s_expect_end (requester, id, TERN_ENOROUTE);
+    id = scene_begin (requester, "anybody", 300);
+    scene_request_ends (requester, id, TERN_ENOROUTE);
     tern_consumer_close (&consumer);
 
-    tern_service_t *service = s_service (shop, 1);
-    id = s_begin (requester, "slow", PATIENCE);
-    tern_msg_t *request = s_take (service, "slow");
-    const uint64_t late = s_begin (requester, "late", 50);
-    s_expect_end (requester, late, TERN_ETIMEOUT);
-    assert_int_equal (s_reply (service, request, "ok", true), TERN_OK);
-    s_expect_reply (requester, id, "ok", true);
+    tern_service_t *service = scene_service (shop, SERVICE, 1);
+    id = scene_begin (requester, "slow", PATIENCE);
+    tern_msg_t *request = scene_request (service, "slow");
+    const uint64_t late = scene_begin (requester, "late", 50);
+    scene_request_ends (requester, late, TERN_ETIMEOUT);
+    assert_int_equal (scene_reply (service, request, "ok", true), TERN_OK);
+    scene_replied (requester, id, "ok", true);
     tern_requester_close (&requester);
     tern_service_close (&service);
     tern_peer_close (&shop, 0);
@@ -347,13 +267,12 @@ static void
 test_a_server_that_comes_in_time_gets_what_waits (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop, NULL);
-    const uint64_t id = s_begin (requester, "patient", -1);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, NULL);
+    const uint64_t id = scene_begin (requester, "patient", -1);
     tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
-    tern_service_t *service = s_service (depot, 1);
-    tern_msg_t *request = s_take (service, "patient");
-    assert_int_equal (s_reply (service, request, "ok", true), TERN_OK);
-    s_expect_reply (requester, id, "ok", true);
+    tern_service_t *service = scene_service (depot, SERVICE, 1);
+    scene_serve (service, "patient", "ok");
+    scene_replied (requester, id, "ok", true);
     tern_requester_close (&requester);
     tern_service_close (&service);
     tern_peer_close (&shop, 0);
@@ -366,7 +285,7 @@ test_a_late_reply_is_refused_at_the_server_or_dropped (void **state)
     pair_t pair = s_pair (state, 0, NULL);
     s_meet (&pair);
     tern_msg_t *request = s_overdue (&pair);
-    const int rc = s_reply (pair.service, request, "too late", true);
+    const int rc = scene_reply (pair.service, request, "too late", true);
     if (rc == TERN_OK) {
         //  It was on its way before the server knew.  Where it crossed the
         //  news that it is late, it was dropped.
@@ -384,16 +303,14 @@ test_what_is_too_late_is_not_handed_to_the_server (void **state)
 {
     pair_t pair = s_pair (state, 2, NULL);
     s_meet (&pair);
-    const uint64_t first = s_begin (pair.requester, "first", PATIENCE);
-    const uint64_t late = s_begin (pair.requester, "late", 100);
-    const uint64_t id = s_begin (pair.requester, "last", PATIENCE);
-    s_expect_end (pair.requester, late, TERN_ETIMEOUT);
-    tern_msg_t *request = s_take (pair.service, "first");
-    assert_int_equal (s_reply (pair.service, request, "1", true), TERN_OK);
-    s_expect_reply (pair.requester, first, "1", true);
-    request = s_take (pair.service, "last");
-    assert_int_equal (s_reply (pair.service, request, "3", true), TERN_OK);
-    s_expect_reply (pair.requester, id, "3", true);
+    const uint64_t first = scene_begin (pair.requester, "first", PATIENCE);
+    const uint64_t late = scene_begin (pair.requester, "late", 100);
+    const uint64_t id = scene_begin (pair.requester, "last", PATIENCE);
+    scene_request_ends (pair.requester, late, TERN_ETIMEOUT);
+    scene_serve (pair.service, "first", "1");
+    scene_replied (pair.requester, first, "1", true);
+    scene_serve (pair.service, "last", "3");
+    scene_replied (pair.requester, id, "3", true);
     s_part (&pair);
 }
 
@@ -415,13 +332,13 @@ static void
 test_a_server_learns_that_nobody_waits (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
-    const uint64_t id = s_begin (pair.requester, "never mind", PATIENCE);
-    tern_msg_t *request = s_take (pair.service, "never mind");
+    const uint64_t id = scene_begin (pair.requester, "never mind", PATIENCE);
+    tern_msg_t *request = scene_request (pair.service, "never mind");
     assert_int_equal (tern_requester_cancel (pair.requester, id), TERN_OK);
     assert_int_equal (tern_requester_cancel (pair.requester, id), TERN_ENOENT);
     hand_t hand = {pair.service, request};
     scene_until (pair.depot, s_is_unwanted, &hand, "cancelled");
-    assert_int_equal (s_reply (pair.service, request, "done", true),
+    assert_int_equal (scene_reply (pair.service, request, "done", true),
                       TERN_ENOENT);
     tern_reply_t reply;
     assert_int_equal (tern_requester_next (pair.requester, 0, &reply, 0),
@@ -446,7 +363,7 @@ s_stream (void *arg)
         char text[32];
         snprintf (text, sizeof text, "part %u", number);
         assert_int_equal (
-            s_reply (self->service, request, text, number == self->count),
+            scene_reply (self->service, request, text, number == self->count),
             TERN_OK);
     }
     return NULL;
@@ -458,11 +375,11 @@ test_a_stream_of_replies_comes_in_order_and_ends (void **state)
     pair_t pair = s_pair (state, 0, NULL);
     streamer_t streamer = {.service = pair.service, .count = 1000};
     pthread_create (&streamer.thread, NULL, s_stream, &streamer);
-    const uint64_t id = s_begin (pair.requester, "all", PATIENCE);
+    const uint64_t id = scene_begin (pair.requester, "all", PATIENCE);
     for (unsigned number = 1; number <= 1000; number++) {
         char text[32];
         snprintf (text, sizeof text, "part %u", number);
-        s_expect_reply (pair.requester, id, text, number == 1000);
+        scene_replied (pair.requester, id, text, number == 1000);
     }
     pthread_join (streamer.thread, NULL);
     s_part (&pair);
@@ -472,8 +389,8 @@ static void
 test_a_requester_that_does_not_take_stops_the_server (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
-    const uint64_t id = s_begin (pair.requester, "all", PATIENCE);
-    tern_msg_t *request = s_take (pair.service, "all");
+    const uint64_t id = scene_begin (pair.requester, "all", PATIENCE);
+    tern_msg_t *request = scene_request (pair.service, "all");
     tern_msg_t *part = tern_msg_new ("part", 4);
     unsigned sent = 0;
     while (tern_service_reply (pair.service, request, part, false, 0)
@@ -482,18 +399,18 @@ test_a_requester_that_does_not_take_stops_the_server (void **state)
         assert_true (sent < 100);
     }
     assert_true (sent > 0);
-    s_expect_reply (pair.requester, id, "part", false);
+    scene_replied (pair.requester, id, "part", false);
     for (unsigned taken = 1; taken < sent; taken++) {
-        s_expect_reply (pair.requester, id, "part", false);
+        scene_replied (pair.requester, id, "part", false);
     }
     assert_int_equal (
         tern_service_reply (pair.service, request, part, false, PATIENCE),
         TERN_OK);
-    s_expect_reply (pair.requester, id, "part", false);
+    scene_replied (pair.requester, id, "part", false);
     assert_int_equal (
         tern_service_reply (pair.service, request, NULL, true, PATIENCE),
         TERN_OK);
-    s_expect_end (pair.requester, id, TERN_OK);
+    scene_request_ends (pair.requester, id, TERN_OK);
     tern_msg_destroy (&part);
     s_part (&pair);
 }
@@ -506,24 +423,23 @@ test_requests_in_hand_are_bounded_by_prefetch (void **state)
 {
     pair_t pair = s_pair (state, 3, NULL);
     for (unsigned number = 0; number < 10; number++) {
-        s_begin (pair.requester, "job", PATIENCE);
+        scene_begin (pair.requester, "job", PATIENCE);
     }
     tern_msg_t *kept[3];
     for (unsigned at = 0; at < 3; at++) {
-        kept[at] = tern_msg_dup (s_take (pair.service, "job"));
+        kept[at] = tern_msg_dup (scene_request (pair.service, "job"));
     }
     assert_null (tern_service_recv (pair.service, 100));
     for (unsigned at = 0; at < 3; at++) {
-        assert_int_equal (s_reply (pair.service, kept[at], "ok", true),
+        assert_int_equal (scene_reply (pair.service, kept[at], "ok", true),
                           TERN_OK);
         tern_msg_destroy (&kept[at]);
     }
     for (unsigned number = 3; number < 10; number++) {
-        tern_msg_t *request = s_take (pair.service, "job");
-        assert_int_equal (s_reply (pair.service, request, "ok", true), TERN_OK);
+        scene_serve (pair.service, "job", "ok");
     }
     for (unsigned number = 0; number < 10; number++) {
-        s_expect_reply (pair.requester, 0, "ok", true);
+        scene_replied (pair.requester, 0, "ok", true);
     }
     s_part (&pair);
 }
@@ -533,8 +449,8 @@ test_open_requests_are_bounded (void **state)
 {
     const tern_requester_options_t options = {.open_max = 2};
     pair_t pair = s_pair (state, 1, &options);
-    s_begin (pair.requester, "1", PATIENCE);
-    const uint64_t second = s_begin (pair.requester, "2", PATIENCE);
+    scene_begin (pair.requester, "1", PATIENCE);
+    const uint64_t second = scene_begin (pair.requester, "2", PATIENCE);
     tern_msg_t *msg = tern_msg_new ("3", 1);
     uint64_t id = 0;
     assert_int_equal (tern_requester_begin (pair.requester, msg, -1, &id),
@@ -554,16 +470,16 @@ test_the_descriptor_is_readable_while_a_reply_waits (void **state)
     pair_t pair = s_pair (state, 0, NULL);
     const int fd = tern_requester_fd (pair.requester);
     assert_false (scene_readable (fd, 0));
-    s_begin (pair.requester, "q", PATIENCE);
+    scene_begin (pair.requester, "q", PATIENCE);
     assert_true (
         scene_readable (tern_service_fd (pair.service), SCENE_DEADLINE_MS));
-    tern_msg_t *request = s_take (pair.service, "q");
-    assert_int_equal (s_reply (pair.service, request, "a", false), TERN_OK);
-    assert_int_equal (s_reply (pair.service, request, "b", true), TERN_OK);
+    tern_msg_t *request = scene_request (pair.service, "q");
+    assert_int_equal (scene_reply (pair.service, request, "a", false), TERN_OK);
+    assert_int_equal (scene_reply (pair.service, request, "b", true), TERN_OK);
     assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
-    s_expect_reply (pair.requester, 0, "a", false);
+    scene_replied (pair.requester, 0, "a", false);
     assert_true (scene_readable (fd, SCENE_DEADLINE_MS));
-    s_expect_reply (pair.requester, 0, "b", true);
+    scene_replied (pair.requester, 0, "b", true);
     assert_false (scene_readable (fd, 0));
     s_part (&pair);
 }
@@ -601,7 +517,7 @@ static void
 test_many_threads_share_a_requester_and_two_servers_the_work (void **state)
 {
     pair_t pair = s_pair (state, 0, NULL);
-    tern_service_t *other = s_service (pair.shop, 0);
+    tern_service_t *other = scene_service (pair.shop, SERVICE, 0);
     worker_t workers[2] = {{.service = pair.service}, {.service = other}};
     for (unsigned at = 0; at < 2; at++) {
         pthread_create (&workers[at].thread, NULL, s_work, &workers[at]);
@@ -610,8 +526,8 @@ test_many_threads_share_a_requester_and_two_servers_the_work (void **state)
     //  Both have been found when both have had one.
     while (!atomic_load (&workers[0].served)
            || !atomic_load (&workers[1].served)) {
-        const uint64_t id = s_begin (pair.requester, "hello", PATIENCE);
-        s_expect_reply (pair.requester, id, "hello", true);
+        const uint64_t id = scene_begin (pair.requester, "hello", PATIENCE);
+        scene_replied (pair.requester, id, "hello", true);
         found++;
     }
     asker_t askers[THREADS];
@@ -625,10 +541,10 @@ test_many_threads_share_a_requester_and_two_servers_the_work (void **state)
         assert_int_equal (askers[at].wrong, 0);
     }
     //  One each, as they have the same to do: nothing.
-    const uint64_t first = s_begin (pair.requester, "", PATIENCE);
-    const uint64_t second = s_begin (pair.requester, "", PATIENCE);
-    s_expect_end (pair.requester, first, TERN_OK);
-    s_expect_end (pair.requester, second, TERN_OK);
+    const uint64_t first = scene_begin (pair.requester, "", PATIENCE);
+    const uint64_t second = scene_begin (pair.requester, "", PATIENCE);
+    scene_request_ends (pair.requester, first, TERN_OK);
+    scene_request_ends (pair.requester, second, TERN_OK);
     for (unsigned at = 0; at < 2; at++) {
         pthread_join (workers[at].thread, NULL);
     }
@@ -673,21 +589,21 @@ static void
 test_a_service_that_closes_hands_over_what_it_has (void **state)
 {
     pair_t pair = s_pair (state, 2, NULL);
-    const uint64_t seen = s_begin (pair.requester, "seen", PATIENCE);
-    const uint64_t unseen = s_begin (pair.requester, "unseen", PATIENCE);
-    s_take (pair.service, "seen");
+    const uint64_t seen = scene_begin (pair.requester, "seen", PATIENCE);
+    const uint64_t unseen = scene_begin (pair.requester, "unseen", PATIENCE);
+    scene_request (pair.service, "seen");
     tern_peer_t *other = scene_peer (*state, "depot-2", NULL);
-    tern_service_t *service = s_service (other, 2);
+    tern_service_t *service = scene_service (other, SERVICE, 2);
     tern_service_close (&pair.service);
     for (unsigned at = 0; at < 2; at++) {
         tern_msg_t *request = tern_service_recv (service, PATIENCE);
         assert_non_null (request);
         assert_int_equal (tern_msg_redelivered (request),
                           tern_msg_size (request) == strlen ("seen"));
-        assert_int_equal (s_reply (service, request, "ok", true), TERN_OK);
+        assert_int_equal (scene_reply (service, request, "ok", true), TERN_OK);
     }
-    s_expect_reply (pair.requester, seen, "ok", true);
-    s_expect_reply (pair.requester, unseen, "ok", true);
+    scene_replied (pair.requester, seen, "ok", true);
+    scene_replied (pair.requester, unseen, "ok", true);
     tern_service_close (&service);
     tern_peer_close (&other, 0);
     s_part (&pair);
@@ -699,7 +615,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
 {
     assert_int_equal (argc, 1);
     tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
-    tern_service_t *service = s_service (peer, 1);
+    tern_service_t *service = scene_service (peer, SERVICE, 1);
     printf ("ready\n");
     tern_msg_t *request = tern_service_recv (service, PATIENCE);
     assert_non_null (request);
@@ -712,19 +628,19 @@ static void
 test_a_server_killed_in_the_middle_is_replaced (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop, NULL);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, NULL);
     scene_child_t child;
     scene_start (*state, &child, "hold", "depot-1", NULL);
     scene_says (&child, "ready");
-    const uint64_t id = s_begin (requester, "apples", PATIENCE);
+    const uint64_t id = scene_begin (requester, "apples", PATIENCE);
     scene_says (&child, "took apples");
     tern_peer_t *other = scene_peer (*state, "depot-2", NULL);
-    tern_service_t *service = s_service (other, 1);
+    tern_service_t *service = scene_service (other, SERVICE, 1);
     scene_kill (&child);
-    tern_msg_t *request = s_take (service, "apples");
+    tern_msg_t *request = scene_request (service, "apples");
     assert_true (tern_msg_redelivered (request));
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-    s_expect_reply (requester, id, "2.50", true);
+    assert_int_equal (scene_reply (service, request, "2.50", true), TERN_OK);
+    scene_replied (requester, id, "2.50", true);
     assert_int_equal (s_stats (shop).repeated, 1);
     tern_requester_close (&requester);
     tern_service_close (&service);
@@ -737,14 +653,14 @@ test_a_request_for_one_server_only_is_lost_with_it (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
     const tern_requester_options_t options = {.once = true};
-    tern_requester_t *requester = s_requester (shop, &options);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &options);
     scene_child_t child;
     scene_start (*state, &child, "hold", "depot-1", NULL);
     scene_says (&child, "ready");
-    const uint64_t id = s_begin (requester, "pay", PATIENCE);
+    const uint64_t id = scene_begin (requester, "pay", PATIENCE);
     scene_says (&child, "took pay");
     scene_kill (&child);
-    s_expect_end (requester, id, TERN_ELOST);
+    scene_request_ends (requester, id, TERN_ELOST);
     tern_requester_close (&requester);
     tern_peer_close (&shop, 0);
 }

@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "scene.h"
+#include "request_scene.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,72 +14,7 @@
 #define SERVICE "prices"
 #define PATIENCE SCENE_DEADLINE_MS
 
-static tern_service_t *
-s_service (tern_peer_t *peer)
-{
-    tern_service_t *service = NULL;
-    assert_int_equal (tern_service_open (&service, peer, SERVICE, NULL),
-                      TERN_OK);
-    return service;
-}
-
-static tern_requester_t *
-s_requester (tern_peer_t *peer)
-{
-    const tern_requester_options_t options = {.durable = true};
-    tern_requester_t *requester = NULL;
-    assert_int_equal (tern_requester_open (&requester, peer, SERVICE, &options),
-                      TERN_OK);
-    return requester;
-}
-
-static uint64_t
-s_begin (tern_requester_t *requester, const char *text, const char *correlation)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    uint64_t id = 0;
-    if (correlation) {
-        assert_int_equal (tern_msg_set_correlation (msg, correlation), TERN_OK);
-    }
-    assert_int_equal (tern_requester_begin (requester, msg, PATIENCE, &id),
-                      TERN_OK);
-    tern_msg_destroy (&msg);
-    return id;
-}
-
-static tern_msg_t *
-s_take (tern_service_t *service, const char *text)
-{
-    tern_msg_t *msg = tern_service_recv (service, PATIENCE);
-    assert_non_null (msg);
-    assert_int_equal (tern_msg_size (msg), strlen (text));
-    assert_memory_equal (tern_msg_body (msg), text, strlen (text));
-    return msg;
-}
-
-static int
-s_reply (tern_service_t *service, const tern_msg_t *request, const char *text,
-         bool last)
-{
-    tern_msg_t *msg = tern_msg_new (text, strlen (text));
-    const int rc = tern_service_reply (service, request, msg, last, PATIENCE);
-    tern_msg_destroy (&msg);
-    return rc;
-}
-
-static void
-s_expect (tern_requester_t *requester, uint64_t id, const char *text, bool last)
-{
-    tern_reply_t reply;
-    assert_int_equal (tern_requester_next (requester, id, &reply, PATIENCE),
-                      TERN_OK);
-    assert_int_equal (reply.status, TERN_OK);
-    assert_non_null (reply.msg);
-    assert_int_equal (tern_msg_size (reply.msg), strlen (text));
-    assert_memory_equal (tern_msg_body (reply.msg), text, strlen (text));
-    assert_int_equal (reply.last, last);
-    tern_msg_destroy (&reply.msg);
-}
+static const tern_requester_options_t s_durable = {.durable = true};
 
 //  Nothing waits in the outbox of this queue.
 typedef struct {
@@ -124,15 +59,16 @@ test_a_durable_request_and_its_reply_are_settled (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
     tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
-    const uint64_t id = s_begin (requester, "apples", NULL);
-    tern_service_t *service = s_service (depot);
-    tern_msg_t *request = s_take (service, "apples");
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
+    const uint64_t id = scene_begin (requester, "apples", PATIENCE);
+    tern_service_t *service = scene_service (depot, SERVICE, 0);
+    tern_msg_t *request = scene_request (service, "apples");
     size_t size = 0;
     assert_memory_equal (tern_msg_reply_to (request, &size), "@shop-1", 7);
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-    assert_int_equal (s_reply (service, request, "3.50", true), TERN_ENOENT);
-    s_expect (requester, id, "2.50", true);
+    assert_int_equal (scene_reply (service, request, "2.50", true), TERN_OK);
+    assert_int_equal (scene_reply (service, request, "3.50", true),
+                      TERN_ENOENT);
+    scene_replied (requester, id, "2.50", true);
     s_until_empty (shop, SERVICE);
     s_until_empty (depot, "@shop-1");
     tern_requester_close (&requester);
@@ -145,16 +81,16 @@ static void
 test_a_stream_of_durable_replies_ends (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
-    tern_service_t *service = s_service (shop);
-    const uint64_t id = s_begin (requester, "all", NULL);
-    tern_msg_t *request = s_take (service, "all");
-    assert_int_equal (s_reply (service, request, "a", false), TERN_OK);
-    assert_int_equal (s_reply (service, request, "b", false), TERN_OK);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
+    tern_service_t *service = scene_service (shop, SERVICE, 0);
+    const uint64_t id = scene_begin (requester, "all", PATIENCE);
+    tern_msg_t *request = scene_request (service, "all");
+    assert_int_equal (scene_reply (service, request, "a", false), TERN_OK);
+    assert_int_equal (scene_reply (service, request, "b", false), TERN_OK);
     assert_int_equal (
         tern_service_reply (service, request, NULL, true, PATIENCE), TERN_OK);
-    s_expect (requester, id, "a", false);
-    s_expect (requester, id, "b", false);
+    scene_replied (requester, id, "a", false);
+    scene_replied (requester, id, "b", false);
     tern_reply_t end;
     assert_int_equal (tern_requester_next (requester, id, &end, PATIENCE),
                       TERN_OK);
@@ -169,10 +105,10 @@ static void
 test_words_of_a_durable_failure_reach_the_requester (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
-    tern_service_t *service = s_service (shop);
-    const uint64_t id = s_begin (requester, "pears", NULL);
-    tern_msg_t *request = s_take (service, "pears");
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
+    tern_service_t *service = scene_service (shop, SERVICE, 0);
+    const uint64_t id = scene_begin (requester, "pears", PATIENCE);
+    tern_msg_t *request = scene_request (service, "pears");
     assert_int_equal (tern_service_fail (service, request, "no\xff pears\n"),
                       TERN_OK);
     tern_reply_t end;
@@ -190,12 +126,11 @@ test_a_durable_reply_that_nobody_waits_for_is_dropped_and_counted (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
     tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
-    tern_service_t *service = s_service (depot);
-    const uint64_t id = s_begin (requester, "never mind", NULL);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
+    tern_service_t *service = scene_service (depot, SERVICE, 0);
+    const uint64_t id = scene_begin (requester, "never mind", PATIENCE);
     assert_int_equal (tern_requester_cancel (requester, id), TERN_OK);
-    tern_msg_t *request = s_take (service, "never mind");
-    assert_int_equal (s_reply (service, request, "done", true), TERN_OK);
+    scene_serve (service, "never mind", "done");
     drops_t drops = {shop, 1};
     scene_until (shop, s_has_dropped, &drops, "dropped");
     s_until_empty (depot, "@shop-1");
@@ -214,24 +149,22 @@ test_a_server_without_room_for_a_reply_leaves_it_to_another (void **state)
     tern_peer_t *second = scene_peer (*state, "shop-2", NULL);
     tern_peer_t *depot
         = scene_peer (*state, "depot-1", "limit_outboxes", "1", NULL);
-    tern_requester_t *one = s_requester (first);
-    tern_requester_t *two = s_requester (second);
-    tern_service_t *service = s_service (depot);
-    uint64_t id = s_begin (one, "apples", NULL);
-    assert_int_equal (s_reply (service, s_take (service, "apples"), "1", true),
-                      TERN_OK);
-    s_expect (one, id, "1", true);
-    id = s_begin (two, "pears", NULL);
-    tern_msg_t *request = s_take (service, "pears");
-    assert_int_equal (s_reply (service, request, "2", true), TERN_ETOOBIG);
+    tern_requester_t *one = scene_requester (first, SERVICE, &s_durable);
+    tern_requester_t *two = scene_requester (second, SERVICE, &s_durable);
+    tern_service_t *service = scene_service (depot, SERVICE, 0);
+    uint64_t id = scene_begin (one, "apples", PATIENCE);
+    scene_serve (service, "apples", "1");
+    scene_replied (one, id, "1", true);
+    id = scene_begin (two, "pears", PATIENCE);
+    tern_msg_t *request = scene_request (service, "pears");
+    assert_int_equal (scene_reply (service, request, "2", true), TERN_ETOOBIG);
     assert_int_equal (tern_service_fail (service, request, "no room"),
                       TERN_ETOOBIG);
     tern_service_close (&service);
 
-    service = s_service (first);
-    assert_int_equal (s_reply (service, s_take (service, "pears"), "2", true),
-                      TERN_OK);
-    s_expect (two, id, "2", true);
+    service = scene_service (first, SERVICE, 0);
+    scene_serve (service, "pears", "2");
+    scene_replied (two, id, "2", true);
     tern_service_close (&service);
     tern_requester_close (&one);
     tern_requester_close (&two);
@@ -244,11 +177,10 @@ static void
 test_a_message_without_a_requester_can_be_served (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_service_t *service = s_service (shop);
+    tern_service_t *service = scene_service (shop, SERVICE, 0);
     tern_producer_t *producer = scene_producer (shop, SERVICE);
     const uint64_t seq = scene_send (producer, "just do it");
-    tern_msg_t *request = s_take (service, "just do it");
-    assert_int_equal (s_reply (service, request, "done", true), TERN_OK);
+    scene_serve (service, "just do it", "done");
     scene_settled (producer, seq);
     tern_producer_close (&producer);
     tern_service_close (&service);
@@ -263,7 +195,7 @@ s_hold (const scene_t *scene, int argc, char **argv)
 {
     assert_int_equal (argc, 1);
     tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
-    tern_service_t *service = s_service (peer);
+    tern_service_t *service = scene_service (peer, SERVICE, 0);
     tern_msg_t *request = tern_service_recv (service, PATIENCE);
     assert_non_null (request);
     printf ("took %.*s\n", (int) tern_msg_size (request),
@@ -277,28 +209,50 @@ s_ask (const scene_t *scene, int argc, char **argv)
 {
     assert_int_equal (argc, 1);
     tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
-    tern_requester_t *requester = s_requester (peer);
-    s_begin (requester, "apples", "order-17");
+    tern_requester_t *requester = scene_requester (peer, SERVICE, &s_durable);
+    tern_msg_t *msg = tern_msg_new ("apples", 6);
+    uint64_t id = 0;
+    assert_int_equal (tern_msg_set_correlation (msg, "order-17"), TERN_OK);
+    assert_int_equal (tern_requester_begin (requester, msg, PATIENCE, &id),
+                      TERN_OK);
     printf ("asked\n");
     scene_stay ();
+}
+
+static void
+s_ask_and_die (const scene_t *scene)
+{
+    scene_child_t child;
+    scene_start (scene, &child, "ask", "shop-1", NULL);
+    scene_says (&child, "asked");
+    scene_kill (&child);
+}
+
+//  Another reply comes behind the first, which is there and kept, therefore.
+static void
+s_ask_another (tern_requester_t *requester, tern_service_t *service)
+{
+    const uint64_t id = scene_begin (requester, "pears", PATIENCE);
+    scene_serve (service, "pears", "1.50");
+    scene_replied (requester, id, "1.50", true);
 }
 
 static void
 test_a_durable_request_survives_its_server (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
     scene_child_t child;
     scene_start (*state, &child, "hold", "depot-1", NULL);
-    const uint64_t id = s_begin (requester, "apples", NULL);
+    const uint64_t id = scene_begin (requester, "apples", PATIENCE);
     scene_says (&child, "took apples");
     scene_kill (&child);
     tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
-    tern_service_t *service = s_service (depot);
-    tern_msg_t *request = s_take (service, "apples");
+    tern_service_t *service = scene_service (depot, SERVICE, 0);
+    tern_msg_t *request = scene_request (service, "apples");
     assert_true (tern_msg_redelivered (request));
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-    s_expect (requester, id, "2.50", true);
+    assert_int_equal (scene_reply (service, request, "2.50", true), TERN_OK);
+    scene_replied (requester, id, "2.50", true);
     tern_requester_close (&requester);
     tern_service_close (&service);
     tern_peer_close (&shop, 0);
@@ -308,20 +262,16 @@ test_a_durable_request_survives_its_server (void **state)
 static void
 test_a_requester_that_died_gets_its_reply_in_its_next_life (void **state)
 {
-    scene_child_t child;
-    scene_start (*state, &child, "ask", "shop-1", NULL);
-    scene_says (&child, "asked");
-    scene_kill (&child);
+    s_ask_and_die (*state);
 
     //  Nobody serves yet: the request waits in the store of the dead.
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
     tern_peer_t *depot = scene_peer (*state, "depot-1", NULL);
-    tern_service_t *service = s_service (depot);
-    tern_msg_t *request = s_take (service, "apples");
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
+    tern_service_t *service = scene_service (depot, SERVICE, 0);
+    scene_serve (service, "apples", "2.50");
 
     //  The reply is there before or after it is asked for.
-    tern_requester_t *requester = s_requester (shop);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
     uint64_t id = 0;
     assert_int_equal (
         tern_requester_resume (requester, "order-17", PATIENCE, &id), TERN_OK);
@@ -329,7 +279,7 @@ test_a_requester_that_died_gets_its_reply_in_its_next_life (void **state)
     assert_int_equal (tern_requester_correlation (requester, id, correlation),
                       TERN_OK);
     assert_string_equal (correlation, "order-17");
-    s_expect (requester, id, "2.50", true);
+    scene_replied (requester, id, "2.50", true);
     s_until_empty (depot, "@shop-1");
     tern_requester_close (&requester);
     tern_service_close (&service);
@@ -340,24 +290,16 @@ test_a_requester_that_died_gets_its_reply_in_its_next_life (void **state)
 static void
 test_a_reply_kept_for_an_earlier_life_is_given_to_who_asks_later (void **state)
 {
-    scene_child_t child;
-    scene_start (*state, &child, "ask", "shop-1", NULL);
-    scene_says (&child, "asked");
-    scene_kill (&child);
+    s_ask_and_die (*state);
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
-    tern_service_t *service = s_service (shop);
-    tern_msg_t *request = s_take (service, "apples");
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-    //  Another reply behind it has come, so the first is there and kept.
-    const uint64_t next = s_begin (requester, "pears", NULL);
-    request = s_take (service, "pears");
-    assert_int_equal (s_reply (service, request, "1.50", true), TERN_OK);
-    s_expect (requester, next, "1.50", true);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
+    tern_service_t *service = scene_service (shop, SERVICE, 0);
+    scene_serve (service, "apples", "2.50");
+    s_ask_another (requester, service);
     uint64_t id = 0;
     assert_int_equal (
         tern_requester_resume (requester, "order-17", PATIENCE, &id), TERN_OK);
-    s_expect (requester, id, "2.50", true);
+    scene_replied (requester, id, "2.50", true);
     s_until_empty (shop, "@shop-1");
     tern_requester_close (&requester);
     tern_service_close (&service);
@@ -369,27 +311,24 @@ static void
 test_a_closed_requesters_reply_is_given_to_who_asks_later (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_service_t *service = s_service (shop);
+    tern_service_t *service = scene_service (shop, SERVICE, 0);
     for (unsigned open = 0; open < 2; open++) {
-        tern_requester_t *first = s_requester (shop);
-        tern_requester_t *requester = open ? s_requester (shop) : NULL;
+        tern_requester_t *first = scene_requester (shop, SERVICE, &s_durable);
+        tern_requester_t *requester
+            = open ? scene_requester (shop, SERVICE, &s_durable) : NULL;
         char correlation[128];
-        uint64_t id = s_begin (first, "apples", NULL);
+        uint64_t id = scene_begin (first, "apples", PATIENCE);
         assert_int_equal (tern_requester_correlation (first, id, correlation),
                           TERN_OK);
         tern_requester_close (&first);
-        requester = requester ? requester : s_requester (shop);
-        tern_msg_t *request = s_take (service, "apples");
-        assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-        //  Another reply behind it has come, so the first is there and kept.
-        const uint64_t next = s_begin (requester, "pears", NULL);
-        request = s_take (service, "pears");
-        assert_int_equal (s_reply (service, request, "1.50", true), TERN_OK);
-        s_expect (requester, next, "1.50", true);
+        requester = requester ? requester
+                              : scene_requester (shop, SERVICE, &s_durable);
+        scene_serve (service, "apples", "2.50");
+        s_ask_another (requester, service);
         assert_int_equal (
             tern_requester_resume (requester, correlation, PATIENCE, &id),
             TERN_OK);
-        s_expect (requester, id, "2.50", true);
+        scene_replied (requester, id, "2.50", true);
         tern_requester_close (&requester);
     }
     tern_service_close (&service);
@@ -421,7 +360,7 @@ static void
 test_many_replies_to_earlier_lives_hold_nothing_up (void **state)
 {
     tern_peer_t *shop = scene_peer (*state, "shop-1", NULL);
-    tern_requester_t *requester = s_requester (shop);
+    tern_requester_t *requester = scene_requester (shop, SERVICE, &s_durable);
     tern_peer_t *depots[SERVERS];
     for (unsigned index = 0; index < SERVERS; index++) {
         char name[16];
@@ -431,11 +370,10 @@ test_many_replies_to_earlier_lives_hold_nothing_up (void **state)
     }
     drops_t drops = {shop, SERVERS * EACH - KEPT};
     scene_until (shop, s_has_dropped, &drops, "the oldest dropped");
-    const uint64_t id = s_begin (requester, "apples", NULL);
-    tern_service_t *service = s_service (depots[0]);
-    tern_msg_t *request = s_take (service, "apples");
-    assert_int_equal (s_reply (service, request, "2.50", true), TERN_OK);
-    s_expect (requester, id, "2.50", true);
+    const uint64_t id = scene_begin (requester, "apples", PATIENCE);
+    tern_service_t *service = scene_service (depots[0], SERVICE, 0);
+    scene_serve (service, "apples", "2.50");
+    scene_replied (requester, id, "2.50", true);
     tern_service_close (&service);
     for (unsigned index = 0; index < SERVERS; index++) {
         tern_peer_close (&depots[index], 0);
@@ -455,7 +393,7 @@ test_a_light_requester_cannot_resume (void **state)
     assert_int_equal (tern_requester_resume (requester, "x", PATIENCE, &id),
                       TERN_ENOTSUP);
     tern_requester_close (&requester);
-    requester = s_requester (shop);
+    requester = scene_requester (shop, SERVICE, &s_durable);
     assert_int_equal (tern_requester_resume (requester, "", PATIENCE, &id),
                       TERN_EINVAL);
     tern_requester_close (&requester);
