@@ -460,6 +460,18 @@ scene_stay (void)
     }
 }
 
+void
+scene_stay_written (tern_producer_t *producer)
+{
+    const uint64_t last = tern_producer_last (producer);
+    if (last) {
+        assert_int_equal (tern_producer_wait (producer, last, TERN_WRITTEN, -1),
+                          TERN_OK);
+    }
+    puts ("written");
+    scene_stay ();
+}
+
 //  argv of a child: program, "scene", folder, endpoint, role, ...
 int
 scene_main (const scene_role_t *roles, int argc, char **argv)

@@ -197,6 +197,10 @@ typedef struct {
 _Noreturn void
 scene_stay (void);
 
+//  A child waits until all that it sent is written, says "written" and stays.
+_Noreturn void
+scene_stay_written (tern_producer_t *producer);
+
 //  To be called first in main (): if this process is a child, play its role and
 //  return its exit status; else return -1.
 int

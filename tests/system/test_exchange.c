@@ -355,7 +355,6 @@ s_publishing (const scene_t *scene, int argc, char **argv)
         = scene_exchange (peer, "events", TERN_TOPIC, NULL);
     const uint64_t count = strtoull (argv[0], NULL, 10);
     uint64_t number = tern_producer_number (producer);
-    uint64_t seq = 0;
     while (number < count) {
         char text[32];
         snprintf (text, sizeof text, "job %llu", (unsigned long long) ++number);
@@ -363,15 +362,10 @@ s_publishing (const scene_t *scene, int argc, char **argv)
         assert_int_equal (
             tern_msg_set_key (msg, number % 3 ? "one.x" : "both.x"), TERN_OK);
         assert_int_equal (
-            tern_producer_send_once (producer, msg, number, -1, &seq), TERN_OK);
+            tern_producer_send_once (producer, msg, number, -1, NULL), TERN_OK);
         tern_msg_destroy (&msg);
     }
-    if (seq) {
-        assert_int_equal (tern_producer_wait (producer, seq, TERN_WRITTEN, -1),
-                          TERN_OK);
-    }
-    puts ("written");
-    scene_stay ();
+    scene_stay_written (producer);
 }
 
 static void

@@ -67,12 +67,9 @@ s_publish (const scene_t *scene, int argc, char **argv)
     assert_int_equal (argc, 2);
     tern_peer_t *peer = scene_peer (scene, argv[0], NULL);
     tern_producer_t *producer = scene_producer (peer, QUEUE);
-    const uint64_t last = scene_send_numbers (
-        producer, "job", (unsigned) strtoul (argv[1], NULL, 10));
-    const int rc
-        = tern_producer_wait (producer, last, TERN_WRITTEN, SCENE_DEADLINE_MS);
-    printf ("%s\n", rc == TERN_OK ? "written" : tern_strerror (rc));
-    scene_stay ();
+    scene_send_numbers (producer, "job",
+                        (unsigned) strtoul (argv[1], NULL, 10));
+    scene_stay_written (producer);
 }
 
 //  open NAME: say what opening returns.
