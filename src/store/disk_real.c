@@ -187,11 +187,13 @@ static bool
 s_syncfs_reports (void)
 {
     struct utsname system;
-    unsigned major = 0;
-    unsigned minor = 0;
-    return uname (&system) == 0
-           && sscanf (system.release, "%u.%u", &major, &minor) == 2
-           && (major > 5 || (major == 5 && minor >= 8));
+    if (uname (&system) < 0) {
+        return false;
+    }
+    char *end = system.release;
+    const unsigned long major = strtoul (end, &end, 10);
+    const unsigned long minor = *end == '.' ? strtoul (end + 1, NULL, 10) : 0;
+    return major > 5 || (major == 5 && minor >= 8);
 }
 
 //  Are they all on one file system, and on one that was tried?  Others forward
