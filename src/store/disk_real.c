@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -196,33 +197,51 @@ s_syncfs_reports (void)
     return major > 5 || (major == 5 && minor >= 8);
 }
 
-//  Are they all on one file system, and on one that was tried?  Others forward
-//  syncfs () to nobody (FUSE) or to a server (NFS), or have a device per file.
+//  Does syncfs () wait for all that is written, and flush the disk's cache?  On
+//  ext4 it does.  Of its family only ext4 knows when a file was born: ext2 lets
+//  what it wrote lie in that cache.  Others forward the call to nobody (FUSE) or
+//  to a server (NFS), or were not tried.
+static bool
+s_syncfs_flushes (int file, struct statx *about)
+{
+    struct statfs system;
+    return fstatfs (file, &system) == 0
+           && (unsigned long) system.f_type == EXT4_SUPER_MAGIC
+           && statx (file, "", AT_EMPTY_PATH, STATX_BTIME, about) == 0
+           && (about->stx_mask & STATX_BTIME);
+}
+
 static bool
 s_share_syncfs (const int *files, size_t count)
 {
-    struct statfs system;
-    struct stat first;
-    if (fstatfs (files[0], &system) < 0 || fstat (files[0], &first) < 0
-        || (unsigned long) system.f_type != EXT4_SUPER_MAGIC) {
+    struct statx about;
+    if (!s_syncfs_flushes (files[0], &about)) {
         return false;
     }
+    const dev_t device = makedev (about.stx_dev_major, about.stx_dev_minor);
     for (size_t index = 1; index < count; index++) {
         struct stat other;
-        if (fstat (files[index], &other) < 0 || other.st_dev != first.st_dev) {
+        if (fstat (files[index], &other) < 0 || other.st_dev != device) {
             return false;
         }
     }
     return true;
 }
 
-//  syncfs () has everything written, but what it says is of the file system, and
-//  of that only what came since it was last asked through this descriptor: what
-//  a file lost earlier may be nobody's news any more.  So each is asked for its
-//  own, which an fdatasync would report; there is nothing left to wait for.
+//  What syncfs () says is of the file system, and of that only what came since it
+//  was last asked through this descriptor: what a file lost earlier may be
+//  nobody's news any more.  So each is asked for its own, which an fdatasync
+//  would report; there is nothing left to wait for.
 static int
-s_ask_each (const int *files, size_t count, int *errors)
+s_sync_files (trn_disk_t *self, const int *files, size_t count, int *errors)
 {
+    (void) self;
+    if (!s_syncfs_reports () || !s_share_syncfs (files, count)) {
+        return -EOPNOTSUPP;
+    }
+    if (syncfs (files[0]) < 0) {
+        return -errno;
+    }
     for (size_t index = 0; index < count; index++) {
         errors[index] = 0;
         if (sync_file_range (files[index], 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE)
@@ -235,37 +254,6 @@ s_ask_each (const int *files, size_t count, int *errors)
         }
     }
     return 0;
-}
-
-//  ext2, which ext4 serves as well, leaves what it wrote in the disk's cache.  An
-//  fdatasync of any file flushes that for all; if it cannot, nobody is safe.
-static void
-s_flush_for_all (trn_disk_t *self, const int *files, size_t count, int *errors)
-{
-    size_t good = 0;
-    while (good < count && errors[good] < 0) {
-        good++;
-    }
-    const int rc = good < count ? s_fdatasync (self, files[good]) : 0;
-    for (size_t index = good; rc < 0 && index < count; index++) {
-        errors[index] = errors[index] < 0 ? errors[index] : rc;
-    }
-}
-
-static int
-s_sync_files (trn_disk_t *self, const int *files, size_t count, int *errors)
-{
-    if (!s_syncfs_reports () || !s_share_syncfs (files, count)) {
-        return -EOPNOTSUPP;
-    }
-    if (syncfs (files[0]) < 0) {
-        return -errno;
-    }
-    const int rc = s_ask_each (files, count, errors);
-    if (rc == 0) {
-        s_flush_for_all (self, files, count, errors);
-    }
-    return rc;
 }
 
 //  Not posix_fallocate (): where the file system cannot do it, that one writes
