@@ -323,6 +323,10 @@ s_publishing (const scene_t *scene, int argc, char **argv)
         const uint64_t last = s_publish_many (producer, 1, COUNT + 1);
         assert_int_equal (
             tern_producer_wait (producer, last, TERN_PROCESSED, -1), TERN_OK);
+        //  What is processed may not be written yet, and only what is written
+        //  survives a kill.
+        assert_int_equal (tern_producer_wait (producer, last, TERN_WRITTEN, -1),
+                          TERN_OK);
     }
     puts ("kept");
     scene_stay ();
