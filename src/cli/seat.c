@@ -176,7 +176,7 @@ cli_seat_work (tern_peer_t *peer)
     cli_seat_work_t work = {0};
     for (size_t index = 0; index < count; index++) {
         if (s_is_work (&rows[index])) {
-            work.left += rows[index].depth - rows[index].parked;
+            work.left += rows[index].depth;
             work.delivered += rows[index].consumed.total;
         }
     }

@@ -25,7 +25,7 @@ cli_seat_adopt (tern_peer_t **peer_p, const cli_common_t *common,
                 const char *path);
 
 typedef struct {
-    uint64_t left;       //  wait for a consumer or are with one
+    uint64_t left;  //  wait for a consumer, are with one, or are being buried
     uint64_t delivered;  //  accepted by consumers since the peer was opened
 } cli_seat_work_t;
 

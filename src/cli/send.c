@@ -383,7 +383,8 @@ s_check_dead (const send_t *self)
         return cli_fail (CLI_FAILED,
                          "%s: %" PRIu64 " dead, %" PRIu64
                          " of them rejected; see tern dead ls %s",
-                         self->queue, row.dead, row.rejected, self->queue);
+                         self->queue, row.dead, row.rejected,
+                         self->route.exchange ? "QUEUE" : self->queue);
     }
     return row.expired > 0 ? cli_fail (CLI_FAILED,
                                        "%s: %" PRIu64 " expired before a "
