@@ -11,18 +11,6 @@
 
 #define TIMEOUT_MS 5000
 
-//  Removing what is not there changes nothing and is no failure, but whoever
-//  forgot a --pattern wants to hear of it.
-static void
-s_warn (tern_peer_t *peer, const cli_binding_t *binding, uint64_t timeout_ms)
-{
-    if (cli_binding_learn (peer, timeout_ms) == TERN_OK
-        && !cli_binding_there (peer, binding)) {
-        cli_note ("%s: %s is not bound to it in this way; see tern exchanges",
-                  binding->binding.exchange, binding->binding.queue);
-    }
-}
-
 static int
 s_run (const char *command, bool removed, int argc, char **argv)
 {
@@ -70,9 +58,6 @@ s_run (const char *command, bool removed, int argc, char **argv)
         code = cli_seat_open (&peer, &common, command);
     }
     if (code == CLI_DONE) {
-        if (removed) {
-            s_warn (peer, &binding, timeout_ms);
-        }
         code = cli_binding_say (peer, &binding, removed, timeout_ms);
         cli_seat_close (&peer);
     }

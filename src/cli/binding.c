@@ -185,8 +185,8 @@ s_is (const tern_binding_t *one, const tern_binding_t *other)
     return same;
 }
 
-bool
-cli_binding_there (tern_peer_t *peer, const cli_binding_t *self)
+static bool
+s_is_there (tern_peer_t *peer, const cli_binding_t *self)
 {
     tern_binding_t binding;
     for (size_t index = 0; tern_peer_binding_at (peer, index, &binding);
@@ -205,6 +205,13 @@ cli_binding_say (tern_peer_t *peer, const cli_binding_t *self, bool removed,
     char why[256] = "";
     const tern_binding_t *binding = &self->binding;
     const int64_t began_ms = cli_clock_ms ();
+    //  Removing what is not there changes nothing and is no failure, but whoever
+    //  forgot a --pattern wants to hear of it.
+    if (removed && cli_binding_learn (peer, timeout_ms) == TERN_OK
+        && !s_is_there (peer, self)) {
+        cli_note ("%s: %s is not bound to it in this way; see tern exchanges",
+                  binding->exchange, binding->queue);
+    }
     int rc = TERN_EAGAIN;
     do {
         //  Said again to who knows something of a clock ahead of ours.
@@ -227,5 +234,11 @@ cli_binding_say (tern_peer_t *peer, const cli_binding_t *self, bool removed,
                          " ms; start ternd or a peer, or check --directory",
                          binding->exchange, timeout_ms);
     }
-    return rc ? cli_fail_tern (rc, binding->exchange, NULL) : CLI_DONE;
+    //  As the peer says it when it knows by itself.
+    if (rc == TERN_ETYPE) {
+        snprintf (why, sizeof why,
+                  "%s to %s: the exchange has bindings of another type",
+                  binding->queue, binding->exchange);
+    }
+    return rc ? cli_fail_tern (rc, binding->exchange, why) : CLI_DONE;
 }

@@ -46,12 +46,8 @@ cli_binding_free (cli_binding_t *self);
 int
 cli_binding_learn (tern_peer_t *peer, uint64_t timeout_ms);
 
-//  Does this peer know the binding?
-bool
-cli_binding_there (tern_peer_t *peer, const cli_binding_t *self);
-
 //  Bind, or unbind, and wait until a directory has taken it: CLI_DONE, or the
-//  exit code with one line said.
+//  exit code with one line said.  What is removed and was not there is noted.
 int
 cli_binding_say (tern_peer_t *peer, const cli_binding_t *self, bool removed,
                  uint64_t timeout_ms);

@@ -167,8 +167,9 @@ int
 trn_roster_bind (trn_roster_t *self, const trn_binding_t *binding,
                  int64_t now_ms);
 
-//  Have a node confirm what we know of this identity, unless it is asked already.
-//  0, and BOUND some time; TERN_ENOENT; TERN_EAGAIN as above.
+//  Have a node confirm what we know of this identity (headers in the one form),
+//  unless it is asked already.  0, and BOUND some time; TERN_ENOENT; TERN_EAGAIN
+//  as above; or what BOUND said, if what we said last was refused.
 int
 trn_roster_confirm (trn_roster_t *self, const trn_binding_t *identity,
                     int64_t now_ms);

@@ -34,6 +34,9 @@
 #define PAGES 32
 #define PAUSE_MS 200
 
+//  Refusals that are remembered.
+#define REFUSED_MAX 256
+
 //  Between comparisons that change nothing.
 #define IDLE_MIN_MS 1000
 #define IDLE_MAX_MS 60000
@@ -64,9 +67,13 @@ trn_roster_bind_clear (trn_roster_t *self)
     for (size_t index = 0; index < self->answered.count; index++) {
         s_free_asked (self->answered.at[index]);
     }
+    for (size_t index = 0; index < self->refused.count; index++) {
+        s_free_asked (self->refused.at[index]);
+    }
     s_free_asked (self->shown);
     trn_list_clear (&self->asked);
     trn_list_clear (&self->answered);
+    trn_list_clear (&self->refused);
     trn_bindings_destroy (&self->bindings);
 }
 
@@ -84,19 +91,28 @@ trn_dirnode_bind_open (trn_roster_t *self, trn_dirnode_t *node)
 
 //  What we bind ----------------------------------------------------------------
 
-//  What waits for an answer: one at most for each binding.
+//  What waits for an answer, or was refused: one at most for each binding.
 static trn_roster_asked_t *
-s_find_asked (const trn_roster_t *self, const trn_binding_t *binding)
+s_find_asked (const trn_list_t *list, const trn_binding_t *binding)
 {
-    const uint64_t identity = trn_binding_identity (binding);
-    for (size_t index = 0; index < self->asked.count; index++) {
-        trn_roster_asked_t *asked = self->asked.at[index];
+    const uint64_t identity = list->count ? trn_binding_identity (binding) : 0;
+    for (size_t index = 0; index < list->count; index++) {
+        trn_roster_asked_t *asked = list->at[index];
         if (asked->identity == identity
             && trn_binding_order (asked->binding, binding) == 0) {
             return asked;
         }
     }
     return NULL;
+}
+
+static void
+s_drop_asked (trn_list_t *list, trn_roster_asked_t *asked)
+{
+    if (asked) {
+        trn_list_remove (list, asked);
+        s_free_asked (asked);
+    }
 }
 
 //  Every node is to be asked, until one answers.
@@ -108,11 +124,9 @@ s_ask (trn_roster_t *self, const trn_binding_t *binding)
     asked->identity = trn_binding_identity (asked->binding);
     asked->serial = ++self->asked_serial;
     //  What we said of it before needs no answer any more.
-    trn_roster_asked_t *before = s_find_asked (self, asked->binding);
-    if (before) {
-        trn_list_remove (&self->asked, before);
-        s_free_asked (before);
-    }
+    s_drop_asked (&self->asked, s_find_asked (&self->asked, asked->binding));
+    s_drop_asked (&self->refused,
+                  s_find_asked (&self->refused, asked->binding));
     trn_list_add (&self->asked, asked);
     for (size_t index = 0; index < self->node_count; index++) {
         trn_dirnode_t *node = &self->nodes[index];
@@ -150,10 +164,14 @@ trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding)
             return 0;
         }
     }
-    if (!own.removed && trn_bindings_conflict (self->bindings, &own)) {
+    //  Of another type by what is only remembered from an earlier life: a node
+    //  is to judge, and it is in no table before.
+    const bool odd
+        = !own.removed && trn_bindings_conflict (self->bindings, &own);
+    if (odd && self->bindings_known) {
         return TERN_ETYPE;
     }
-    if (trn_bindings_take (self->bindings, &own) == TRN_BINDING_FULL) {
+    if (!odd && trn_bindings_take (self->bindings, &own) == TRN_BINDING_FULL) {
         return TERN_EFULL;
     }
     s_ask (self, &own);
@@ -163,12 +181,17 @@ trn_roster_bind_own (trn_roster_t *self, const trn_binding_t *binding)
 int
 trn_roster_confirm_own (trn_roster_t *self, const trn_binding_t *identity)
 {
+    if (s_find_asked (&self->asked, identity)) {
+        return 0;
+    }
+    //  What it is now is not what was said.
+    const trn_roster_asked_t *refused = s_find_asked (&self->refused, identity);
+    if (refused) {
+        return refused->result;
+    }
     trn_binding_t known;
     if (!trn_bindings_find (self->bindings, identity, &known)) {
         return TERN_ENOENT;
-    }
-    if (s_find_asked (self, &known)) {
-        return 0;
     }
     if (self->asked.count >= TRN_ROSTER_ASKED_MAX) {
         return TERN_EAGAIN;
@@ -205,6 +228,29 @@ s_result (uint8_t verdict)
     return TERN_EACCESS;  //  a reason of a later version
 }
 
+//  Whoever asks for the answer may come after it.
+static void
+s_remember_refused (trn_roster_t *self, const trn_roster_asked_t *asked)
+{
+    if (self->refused.count == REFUSED_MAX) {
+        s_drop_asked (&self->refused, self->refused.at[0]);
+    }
+    trn_roster_asked_t *refused = trn_alloc (sizeof *refused);
+    *refused = *asked;
+    refused->binding = trn_binding_copy (asked->binding, NULL);
+    trn_list_add (&self->refused, refused);
+}
+
+//  One that was in no table before a node had judged it.
+static void
+s_take_judged (trn_roster_t *self, const trn_binding_t *binding)
+{
+    trn_binding_t known;
+    if (!trn_bindings_find (self->bindings, binding, &known)) {
+        (void) trn_bindings_take (self->bindings, binding);
+    }
+}
+
 //  The first answer counts, whichever node gives it.
 static void
 s_answer (trn_roster_t *self, uint64_t serial, uint8_t verdict)
@@ -213,6 +259,11 @@ s_answer (trn_roster_t *self, uint64_t serial, uint8_t verdict)
         trn_roster_asked_t *asked = self->asked.at[index];
         if (asked->serial == serial) {
             asked->result = s_result (verdict);
+            if (asked->result) {
+                s_remember_refused (self, asked);
+            } else {
+                s_take_judged (self, asked->binding);
+            }
             if (asked->result && verdict != TRN_DIR_TOOK_OLD) {
                 s_withdraw (self, asked->binding);
             }
@@ -421,11 +472,13 @@ s_encode_telling (trn_roster_t *self, trn_dirnode_t *node)
             bind->tell_index = 0;
             continue;
         }
-        if (!trn_dirpage_add_binding (&page, &binding)) {
+        //  What is only told is kept: what a node may refuse is asked first.
+        const bool asked = s_find_asked (&self->asked, &binding) != NULL;
+        if (!asked && !trn_dirpage_add_binding (&page, &binding)) {
             break;
         }
         bind->tell_index++;
-        self->stats.told++;
+        self->stats.told += !asked;
     }
     if (bind->tell_done == TRN_BINDING_BUCKETS) {
         bind->telling = false;

@@ -139,6 +139,7 @@ struct trn_roster {
     size_t show_index;
     trn_list_t asked;           //  of trn_roster_asked_t, in order; owned
     trn_list_t answered;        //  the same, to be told to the shell
+    trn_list_t refused;         //  the same, till it is said again; some
     trn_roster_asked_t *shown;  //  the action's; owned
     uint64_t asked_serial;
     int64_t drop_at_ms;  //  look for stale claims; NEVER if none matter

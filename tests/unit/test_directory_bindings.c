@@ -348,6 +348,69 @@ another_type_is_refused_to_who_makes_it (void **state)
         TRN_EXCHANGE_TOPIC);
 }
 
+//  T-185: what is told is kept, so what may be refused is not told.
+static void
+what_is_refused_is_at_no_moment_bound (void **state)
+{
+    (void) state;
+    s_start (1, 1, 2);
+    world_bind (&s_world, 0, "q", "a", false);
+    world_run (&s_world, 3000);
+    world_peer_up (&s_world, 5, 1);
+    const trn_binding_t binding = {
+        .exchange = trn_text ("x"),
+        .type = TRN_EXCHANGE_FANOUT,
+        .queue = trn_text ("other"),
+        .stamp_us = 1000 * (uint64_t) s_world.now_ms,
+    };
+    assert_int_equal (
+        trn_roster_bind (s_world.peers[5].roster, &binding, s_world.now_ms), 0);
+    for (int step = 0; step < 5000; step++) {
+        world_run (&s_world, 1);
+        trn_binding_t found;
+        assert_true (
+            !trn_bindings_find (trn_registry_bindings (s_world.nodes[0]),
+                                &binding, &found)
+            || found.removed);
+    }
+    assert_int_equal (s_world.peers[5].last_result, TERN_ETYPE);
+    //  Nor is what was taken back confirmed in its place.
+    assert_int_equal (
+        trn_roster_confirm (s_world.peers[5].roster, &binding, s_world.now_ms),
+        TERN_ETYPE);
+}
+
+//  T-186: what it saved of an exchange may not be so any more.
+static void
+a_type_that_is_only_remembered_refuses_nothing (void **state)
+{
+    (void) state;
+    s_start (1, 1, 2);
+    world_bind (&s_world, 0, "q", "a", false);
+    world_run (&s_world, 3000);
+    world_peer_killed (&s_world, 0);
+    world_bind (&s_world, 1, "q", "a", true);
+    world_run (&s_world, 3000);
+    s_restart (0);
+    const trn_binding_t binding = {
+        .exchange = trn_text ("x"),
+        .type = TRN_EXCHANGE_FANOUT,
+        .queue = trn_text ("q"),
+        .stamp_us = 1000 * (uint64_t) s_world.now_ms,
+    };
+    s_world.peers[0].bound = 0;
+    assert_int_equal (
+        trn_roster_bind (s_world.peers[0].roster, &binding, s_world.now_ms), 0);
+    world_run (&s_world, 3000);
+    assert_int_equal (s_world.peers[0].bound, 1);
+    assert_int_equal (s_world.peers[0].last_result, 0);
+    assert_true (world_bound (&s_world));
+    assert_int_equal (
+        trn_bindings_type (trn_registry_bindings (s_world.nodes[0]),
+                           trn_text ("x")),
+        TRN_EXCHANGE_FANOUT);
+}
+
 //  A restarted node that was wiped must not bring back what was removed, as long
 //  as one peer remembers.
 static void
@@ -466,6 +529,10 @@ main (void)
                                    s_tear_down),
         cmocka_unit_test_teardown (another_type_is_refused_to_who_makes_it,
                                    s_tear_down),
+        cmocka_unit_test_teardown (what_is_refused_is_at_no_moment_bound,
+                                   s_tear_down),
+        cmocka_unit_test_teardown (
+            a_type_that_is_only_remembered_refuses_nothing, s_tear_down),
         cmocka_unit_test_teardown (what_was_unbound_stays_so, s_tear_down),
         cmocka_unit_test_teardown (whatever_happens_all_agree_in_the_end,
                                    s_tear_down),
