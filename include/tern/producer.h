@@ -79,7 +79,9 @@ typedef struct {
                             //  would; NULL none; not for a fanout
     uint64_t retain_ms;     //  keep what is settled so long, for queues that
     uint64_t retain_bytes;  //  begin in the past, but no more than about so
-                            //  much; 0 and 0: not.  See tern_from_t
+                            //  much; 0 and 0: not.  See tern_from_t.  What was
+                            //  processed before it was written or synced here
+                            //  may be missing after a kill or a power cut
 } tern_exchange_options_t;
 
 //  Open this peer's outbox for an exchange, creating it if need be.  What is

@@ -21,9 +21,10 @@
 #include <cmocka.h>
 
 //  An actor may be awake for reasons of its own when a message comes, so not
-//  every one goes past it.
+//  every one goes past it; on a busy machine few do.
 #define MESSAGES 300
 #define DIRECT_ENOUGH 10
+#define ROUNDS_MAX 50
 
 //  Short enough to end often, long enough to be waiting most of the time.
 #define SHORT_MS 5
@@ -75,15 +76,19 @@ test_one_message_alone_needs_no_actor (void **state)
     tern_peer_t *orders = scene_peer (*state, "orders-1", NULL);
     tern_peer_t *payment = scene_peer (*state, "payment-1", NULL);
     tern_consumer_t *consumer = scene_consumer (payment, "hello", 0);
-    pacer_t pacer;
-    s_start (&pacer, orders, "hello");
-    for (unsigned count = 0; count < MESSAGES; count++) {
-        tern_msg_t *msg = scene_receive (consumer);
-        assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+    bool enough = false;
+    for (unsigned round = 0; round < ROUNDS_MAX && !enough; round++) {
+        pacer_t pacer;
+        s_start (&pacer, orders, "hello");
+        for (unsigned count = 0; count < MESSAGES; count++) {
+            tern_msg_t *msg = scene_receive (consumer);
+            assert_int_equal (tern_consumer_accept (consumer, msg), TERN_OK);
+        }
+        s_join (&pacer);
+        enough = consumer->direct >= DIRECT_ENOUGH
+                 && atomic_load (&orders->boxes[0]->helped) >= DIRECT_ENOUGH;
     }
-    s_join (&pacer);
-    assert_true (consumer->direct >= DIRECT_ENOUGH);
-    assert_true (atomic_load (&orders->boxes[0]->helped) >= DIRECT_ENOUGH);
+    assert_true (enough);
 
     tern_consumer_close (&consumer);
     tern_peer_close (&payment, 0);
