@@ -128,17 +128,24 @@ trn_log_mark (trn_log_segment_t *segment, const trn_record_t *record,
 trn_log_segment_t *
 trn_log_find_segment (trn_log_t *self, uint64_t seq)
 {
-    //  The last one whose first seq is not above; empty ones are at the end.
+    //  The last one whose first seq is not above.  Some are empty: those at the
+    //  end, and in the middle what a crash has left so.
     size_t low = 0;
     size_t high = self->segment_count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        const uint64_t first = self->segments[middle].first_seq;
-        if (first && first <= seq) {
+        size_t at = middle;
+        while (at > low && self->segments[at].first_seq == 0) {
+            at--;
+        }
+        if (self->segments[at].first_seq <= seq) {
             low = middle + 1;
         } else {
-            high = middle;
+            high = at;
         }
+    }
+    while (low > 0 && self->segments[low - 1].first_seq == 0) {
+        low--;
     }
     if (low == 0 || self->segments[low - 1].last_seq < seq) {
         return NULL;

@@ -215,6 +215,37 @@ test_a_hole_before_unsynced_records_is_torn (void **state)
     trn_disk_log_destroy (&self);
 }
 
+//  The second segment never reached the disk, of the third a part: the log goes
+//  on in the third, and the one before stays empty.
+static void
+test_what_follows_an_empty_segment_is_found (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_log_of (25, 900);
+    trn_disk_log_kill (self);
+    static const uint8_t zeros[16384];
+    assert_int_equal (trn_disk_memory_poke (self->memory, s_path (2), zeros,
+                                            sizeof zeros - 128, 128),
+                      0);
+    assert_int_equal (
+        trn_disk_memory_poke (self->memory, s_path (3), zeros, 512, 512), 0);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (self->report.messages, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal (trn_disk_log_append (self, 900), 0);
+    }
+    assert_true (trn_log_write (self->log) >= 0);
+    assert_true (trn_disk_log_sync (self) > 0);
+    trn_chunk_t *chunk = NULL;
+    assert_int_equal (trn_log_read (self->log, self->appended, 0, &chunk), 0);
+    trn_chunk_release (&chunk);
+    //  Opening reads each one.
+    trn_disk_log_kill (self);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (self->report.messages, 7);
+    trn_disk_log_destroy (&self);
+}
+
 //  L3: a record that was valid at another offset is nothing here.  Finds the
 //  planted bug of a checksum that leaves the offset out.
 static void
@@ -405,6 +436,7 @@ main (void)
         cmocka_unit_test (test_only_the_newest_four_torn_tails_are_kept),
         cmocka_unit_test (test_damage_in_synced_records_refuses_and_says_where),
         cmocka_unit_test (test_a_hole_before_unsynced_records_is_torn),
+        cmocka_unit_test (test_what_follows_an_empty_segment_is_found),
         cmocka_unit_test (test_a_record_inside_a_message_is_no_witness),
         cmocka_unit_test (test_damage_after_a_proper_close_is_never_cut),
         cmocka_unit_test (test_a_missing_segment_refuses),
