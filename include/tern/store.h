@@ -223,27 +223,60 @@ typedef struct {
     uint64_t bodies;   //  of large messages, copied
     uint64_t body_bytes;
     uint64_t bodies_lost;  //  not whole: not copied, nor the message
+    uint64_t pasts;        //  choices of what late queues get, copied
+    uint64_t pasts_lost;   //  counted as damaged, too
+    uint64_t queues_lost;  //  messages copied whose queues are not known
 } tern_salvage_t;
 
+typedef enum {
+    TERN_LOSS_BODY = 0,  //  of a large message: neither is copied
+    TERN_LOSS_PAST = 1,  //  what a late queue had not settled of its past
+    TERN_LOSS_QUEUES
+        = 2  //  of an exchange: its messages are copied, and nobody
+             //  will get them
+} tern_loss_kind_t;
+
+//  What salvage could not keep; borrowed for the call that shows it.
+typedef struct {
+    tern_loss_kind_t kind;
+    const char *outbox;
+    const tern_store_body_t *body;  //  BODY
+    const char *file;               //  PAST: in the folder of the outbox
+    uint64_t messages;              //  QUEUES: how many
+} tern_loss_t;
+
+typedef void
+tern_loss_fn (void *arg, const tern_loss_t *loss);
+
 //  Copy every message at or above its outbox's low that is whole, also behind
-//  damage, into a new store of the same name at path.  The new store has an
-//  identity of its own and numbers its messages anew: consumers see them as new
-//  ones, so a message that was settled out of order comes again.  The old store
-//  is left as it is.
+//  damage, into a new store of the same name at path.  The old store is left as
+//  it is.
 //
-//  A large message is copied with its body.  One whose body is not whole is not:
-//  fn (may be NULL; its result does not matter) is shown which.  Its body may be
-//  missing because it was settled out of order.
+//  The new store has an identity of its own, so consumers see its messages as new
+//  ones.  They keep their numbers, and each outbox keeps what its owner had saved:
+//  its queues, what each had settled, also out of order, how often what is left
+//  was delivered, and what a late queue was given of the past.  If the old outbox
+//  was not closed properly, the new one is not taken for closed either: messages
+//  that may have been delivered are given out as such.
 //
-//  Returns 0 and fills *result, or with one line in why (may be NULL):
+//  Where that is damaged, every message that can be found is copied as one that
+//  nobody has settled.  Of an exchange nobody knows the queues of these then: fn
+//  is told, and tern_store_peek () shows them until a publisher opens the outbox.
+//
+//  A large message is copied with its body.  One whose body is not whole is not,
+//  and fn is told.  Its body may be missing because it was settled out of order.
+//  What is only retained for replay stays behind.
+//
+//  fn may be NULL.  Returns 0 and fills *result, or with one line in why (may be
+//  NULL):
 //      TERN_EINUSE     there is a store at path already
 //      TERN_EFULL      no space; what was made so far is left behind
 //      TERN_EACCESS    the system says no
 //      TERN_EIO        the disk failed
 TERN_EXPORT TERN_MUST_CHECK int
-tern_store_salvage (tern_store_t *self, const char *path,
-                    tern_store_body_fn *fn, void *arg, tern_salvage_t *result,
-                    char *why, size_t why_size);
+tern_store_salvage (tern_store_t *self, const char *path, tern_loss_fn *fn,
+                    void *arg, tern_salvage_t *result, char *why,
+                    size_t why_size);
 
 TERN_END_DECLS
 

@@ -529,16 +529,34 @@ s_report_salvage (const outbox_t *self, const tern_salvage_t *result,
     cli_json_count (&json, "bodies", result->bodies);
     cli_json_count (&json, "body_bytes", result->body_bytes);
     cli_json_count (&json, "bodies_lost", result->bodies_lost);
+    cli_json_count (&json, "pasts", result->pasts);
+    cli_json_count (&json, "pasts_lost", result->pasts_lost);
+    cli_json_count (&json, "queues_lost", result->queues_lost);
     cli_json_close (&json);
     return cli_output_end (&output);
 }
 
-//  A large message that stays behind.
-static int
-s_on_lost (void *arg, const tern_store_body_t *body)
+//  One line for each, on stderr.
+static void
+s_on_lost (void *arg, const tern_loss_t *loss)
 {
-    (void) s_fail_body (arg, body);
-    return 0;
+    const outbox_t *self = arg;
+    switch (loss->kind) {
+    case TERN_LOSS_BODY: (void) s_fail_body (self, loss->body); break;
+    case TERN_LOSS_PAST:
+        (void) cli_fail (CLI_CORRUPT,
+                         "%s: %s: %s is damaged: what its queue had not "
+                         "settled of the past is lost",
+                         self->path, loss->outbox, loss->file);
+        break;
+    case TERN_LOSS_QUEUES:
+        (void) cli_fail (CLI_CORRUPT,
+                         "%s: %s: STATE is damaged: for which queues its "
+                         "messages are, %" PRIu64 " of them, is not known, and "
+                         "nobody will get them; tern outbox peek shows them",
+                         self->path, loss->outbox, loss->messages);
+        break;
+    }
 }
 
 static int

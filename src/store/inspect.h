@@ -69,7 +69,7 @@ trn_inspect_body_file (char file[24], uint64_t id);
 typedef struct {
     trn_disk_t *disk;  //  of the new store
     const char *path;
-    tern_store_body_fn *fn;
+    tern_loss_fn *fn;  //  may be NULL
     void *arg;
 } trn_salvage_to_t;
 

@@ -546,8 +546,8 @@ s_chunk_capacity (trn_log_t *self, uint32_t need)
     return capacity > need ? capacity : need;
 }
 
-//  Seqs that an unclean end left in doubt are given up, in front of the first
-//  record that comes after them.
+//  Seqs that an unclean end left in doubt, or that were skipped, are given up in
+//  front of the first record that comes after them.
 static void
 s_write_gap (trn_log_t *self, trn_chunk_t *chunk)
 {
@@ -624,7 +624,8 @@ s_put_record (trn_log_t *self, trn_chunk_t *chunk, trn_record_t *record,
     record->kind = TRN_RECORD_MESSAGE;
     record->seq = self->next_seq;
     record->incarnation = (uint32_t) self->config.incarnation;
-    record->unsynced = behind < UINT32_MAX ? (uint32_t) behind : UINT32_MAX;
+    //  Too far to say: that would prove what never was.
+    record->unsynced = behind <= UINT32_MAX ? (uint32_t) behind : 0;
     trn_record_write (chunk->data + chunk->filled, record, self->tail_seed,
                       tail->end);
     trn_log_mark (tail, record, tail->end);
@@ -663,7 +664,7 @@ trn_log_append (trn_log_t *self, trn_record_t *record, uint64_t *seq_p)
     int rc = s_admit (self, size);
     if (rc == 0) {
         trn_chunk_t *chunk = s_open_chunk (self);
-        if (!chunk || size > chunk->capacity - chunk->filled
+        if (!chunk || self->gap_from || size > chunk->capacity - chunk->filled
             || atomic_load_explicit (&chunk->count, memory_order_relaxed)
                    == chunk->index_size) {
             rc = s_start_chunk (self, size, &chunk);
@@ -690,7 +691,9 @@ trn_log_room (trn_log_t *self, uint32_t size)
                  ? 0
                  : s_admit (self, size);
     const trn_chunk_t *const chunk = s_open_chunk (self);
-    if (rc == 0 && (!chunk || size > chunk->capacity - chunk->filled)) {
+    if (rc == 0
+        && (!chunk || self->gap_from
+            || size > chunk->capacity - chunk->filled)) {
         bool next = false;
         rc = s_find_room (self, size + (self->gap_from ? TRN_GAP_SIZE : 0),
                           &next);

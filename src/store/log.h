@@ -18,6 +18,7 @@
 #ifndef TRN_LOG_H
 #define TRN_LOG_H
 
+#include "base/limits.h"
 #include "base/ranges.h"
 #include "store/chunk.h"
 #include "store/disk.h"
@@ -35,6 +36,8 @@ typedef enum {
     TRN_AT_LIMIT_DROP_OLDEST  //  the oldest go, counted in dropped
 } trn_at_limit_t;
 
+#define TRN_LOG_RESERVE (1u << 22)
+
 typedef struct {
     trn_disk_t *disk;
     int dir;  //  the outbox's own directory; borrowed
@@ -44,7 +47,7 @@ typedef struct {
     uint64_t (*clock_us) (void);  //  to time syncs; NULL: they take 0
     uint32_t segment_min;         //  bytes of the first segment; 0: 1152 KiB
     uint32_t segment_max;         //  they grow fourfold up to this; 0: 64 MiB
-    uint32_t reserve;             //  seqs reserved ahead; 0: 1 << 22
+    uint32_t reserve;             //  seqs reserved ahead; 0: TRN_LOG_RESERVE
     uint32_t unwritten_max;   //  bytes in memory before append waits; 0: 8 MiB
     uint32_t kept_max;        //  bytes kept in memory for sending; 0: 16 MiB
     uint64_t limit_bytes;     //  of unsettled backlog; 0: none
@@ -170,6 +173,18 @@ trn_log_retain (trn_log_t *self, uint64_t ms, uint64_t bytes);
 //  none.  Grows when segments go.  Any thread.
 uint64_t
 trn_log_first_retained (trn_log_t *self);
+
+//  The next message gets this seq: those before it that were not given out name
+//  nothing, and readers pass over them as over what an unclean end gave up.  For
+//  who fills a log with messages that have seqs; an owner that was told of the
+//  gaps when it opened does not hear of these.  Writes what was appended before,
+//  reserves seqs if need be.  A seq that was given out already changes nothing.
+//  0, TERN_ETOOBIG beyond TRN_LOG_SKIP_MAX, TERN_EFULL (nothing was skipped),
+//  TERN_EIO.  Disk side or a tool's thread.
+#define TRN_LOG_SKIP_MAX (TRN_SEQ_MAX / 2)
+
+int
+trn_log_skip (trn_log_t *self, uint64_t seq);
 
 //  Somebody needs space: the older half of what is only retained goes.  1, 0 if
 //  nothing is, or a negative error.  write () and prepare () do it by

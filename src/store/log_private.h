@@ -1,7 +1,7 @@
 //  store/log_private.h - what the files of the log share
 //
 //      log.c          appending, runs, progress        appenders, actor
-//      log_write.c    write, sync, prepare             disk threads
+//      log_write.c    write, sync, prepare, skip       disk threads
 //      log_save.c     save, trim, retain               disk threads
 //      log_read.c     reading back in order            disk side, tools
 //      log_pick.c     reading back single records      disk side, tools

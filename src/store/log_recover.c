@@ -29,7 +29,6 @@
 enum {
     SEGMENT_MIN = 1152 * 1024,  //  holds the largest record
     SEGMENT_MAX = 64 * 1024 * 1024,
-    RESERVE = 1 << 22,
     UNWRITTEN_MAX = 8 * 1024 * 1024,
     KEPT_MAX = 16 * 1024 * 1024
 };
@@ -111,7 +110,7 @@ s_new (const trn_log_config_t *config)
     self->config = *config;
     s_default (&self->config.segment_min, SEGMENT_MIN);
     s_default (&self->config.segment_max, SEGMENT_MAX);
-    s_default (&self->config.reserve, RESERVE);
+    s_default (&self->config.reserve, TRN_LOG_RESERVE);
     s_default (&self->config.unwritten_max, UNWRITTEN_MAX);
     s_default (&self->config.kept_max, KEPT_MAX);
     if (self->config.segment_max < self->config.segment_min) {

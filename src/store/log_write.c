@@ -1,4 +1,4 @@
-//  store/log_write.c - the disk side of the log: write, sync, prepare
+//  store/log_write.c - the disk side of the log: write, sync, prepare, skip
 //
 //  Knows: which file what goes to, and in which order things become durable.
 //
@@ -343,6 +343,18 @@ trn_log_put_meta (trn_log_t *self, uint64_t reserved, bool clean)
     return rc;
 }
 
+//  So many seqs may be used behind last.  Under sync_lock.
+static int
+s_reserve_behind (trn_log_t *self, uint64_t last)
+{
+    const uint64_t reserved = last + self->config.reserve;
+    const int rc = trn_log_put_meta (self, reserved, false);
+    if (rc == 0) {
+        atomic_store_explicit (&self->reserved, reserved, memory_order_release);
+    }
+    return s_disk_said (self, rc, "reserving", 0);
+}
+
 //  Half of the reserved seqs are used: reserve more, before anybody waits.
 static int
 s_extend_reservation (trn_log_t *self)
@@ -353,12 +365,8 @@ s_extend_reservation (trn_log_t *self)
     if (reserved - appended > self->config.reserve / 2) {
         return 0;
     }
-    const uint64_t more = appended + self->config.reserve;
-    const int rc = trn_log_put_meta (self, more, false);
-    if (rc == 0) {
-        atomic_store_explicit (&self->reserved, more, memory_order_release);
-    }
-    return s_disk_said (self, rc, "reserving", 0) < 0 ? rc : 1;
+    const int rc = s_reserve_behind (self, appended);
+    return rc < 0 ? rc : 1;
 }
 
 //  Under lock: the segment that the next byte is written to.
@@ -544,4 +552,41 @@ trn_log_sync (trn_log_t *self)
     const int rc = s_end_sync (self, NULL);
     pthread_mutex_unlock (&self->sync_lock);
     return rc;
+}
+
+//  Skipping --------------------------------------------------------------
+
+//  Under lock: what comes next is this seq.
+static void
+s_give_up (trn_log_t *self, uint64_t seq)
+{
+    if (seq > self->next_seq) {
+        trn_ranges_add (&self->gaps, self->next_seq, seq - 1);
+        self->backlog_gaps += seq - self->next_seq;
+        self->gap_from = self->gap_from ? self->gap_from : self->next_seq;
+        self->next_seq = seq;
+    }
+}
+
+int
+trn_log_skip (trn_log_t *self, uint64_t seq)
+{
+    assert (self);
+    if (seq > TRN_LOG_SKIP_MAX) {
+        return TERN_ETOOBIG;
+    }
+    //  Each gap begins a chunk: these must not pile up in memory.
+    int rc = trn_log_push (self);
+    pthread_mutex_lock (&self->sync_lock);
+    if (rc >= 0
+        && seq > atomic_load_explicit (&self->reserved, memory_order_relaxed)) {
+        rc = s_reserve_behind (self, seq - 1);
+    }
+    if (rc >= 0) {
+        pthread_mutex_lock (&self->lock);
+        s_give_up (self, seq);
+        pthread_mutex_unlock (&self->lock);
+    }
+    pthread_mutex_unlock (&self->sync_lock);
+    return rc < 0 ? rc : 0;
 }

@@ -334,3 +334,26 @@ trn_outbox_wait_saved (trn_outbox_t *self, uint64_t stamp, int timeout_ms)
     pthread_mutex_unlock (&self->lock);
     return rc;
 }
+
+int
+trn_outbox_inherit (trn_outbox_t *self, const uint8_t *state, size_t size,
+                    uint64_t low, bool final)
+{
+    assert (self && (state || size == 0));
+    const int rc = trn_log_save_state (self->log, state, size, low);
+    if (rc < 0) {
+        return rc;
+    }
+    uint8_t *bytes = trn_alloc (size + 1);
+    if (size) {
+        memcpy (bytes, state, size);
+    }
+    pthread_mutex_lock (&self->lock);
+    uint8_t *const older = self->last_state;
+    self->last_state = bytes;
+    self->last_state_size = size;
+    self->stated = final;
+    pthread_mutex_unlock (&self->lock);
+    free (older);
+    return 0;
+}

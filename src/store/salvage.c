@@ -1,9 +1,17 @@
 //  store/salvage.c - copy what is good into a new store
 //
 //  Walks each segment of each outbox on its own, passes over what is damaged to
-//  the next record that is whole, and publishes what it meets in a store of
-//  another identity (L9): nothing in the old one is trusted but the records,
-//  each by its own checksum, and large bodies, by the sums in their manifests.
+//  the next record that is whole, and puts what it meets into a store of another
+//  identity (L9): nothing in the old one is trusted but what has a checksum of its
+//  own, that is cells, records, pasts, and large bodies by the sums in their
+//  manifests.
+//
+//  Messages keep their seqs, and the owner's state is taken over as it is: it
+//  speaks of seqs, and records name queues by the numbers in it.
+//
+//      1 .. low - 1      records, holes between them      .. what was used
+//      [ gap           ][ ][ ][ ][ gap ][ ][ ][ gap ][ ][ gap            ]
+//                                                                         ^ next
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -12,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/name.h"
 #include "store/io.h"
+#include "store/selection.h"
 #include "store/store.h"
 #include "store/survey.h"
 
@@ -30,7 +39,9 @@ typedef struct {
     const char *name;
     uint64_t low;       //  settled below: not copied
     uint64_t next_seq;  //  after the last record seen; 0: none yet
-    uint64_t last_seq;  //  copied, in the new outbox
+    uint64_t last_seq;  //  copied
+    uint64_t unrouted;  //  copied of this outbox, whose queues are not known
+    bool stateless;     //  what its owner knew cannot be read
     trn_bodies_t *bodies, *new_bodies;
     const trn_salvage_to_t *place;
     tern_salvage_t *result;
@@ -55,25 +66,43 @@ s_open_outbox (trn_salvage_t *self)
     return rc;
 }
 
+static void
+s_damage (trn_salvage_t *self, uint64_t bytes)
+{
+    self->result->damaged++;
+    self->result->damaged_bytes += bytes;
+}
+
+static void
+s_lose (const trn_salvage_t *self, tern_loss_t *loss)
+{
+    loss->outbox = self->name;
+    if (self->place->fn) {
+        self->place->fn (self->place->arg, loss);
+    }
+}
+
 //  Records -----------------------------------------------------------------
 
+//  Under its own seq: they only rise, see s_on_record ().
 static int
 s_append (trn_salvage_t *self, const trn_record_t *record)
 {
     int rc = self->outbox ? 0 : s_open_outbox (self);
+    if (rc == 0 && record->seq != self->last_seq + 1) {
+        rc = trn_log_skip (trn_outbox_log (self->outbox), record->seq);
+    }
     trn_record_t copy = *record;
-    while (rc == 0) {
+    if (rc == 0) {
         rc = trn_outbox_append (self->outbox, &copy, -1, &self->last_seq);
-        if (rc != TERN_EAGAIN) {
-            break;
-        }
-        rc = 0;
     }
     if (rc == 0) {
+        assert (self->last_seq == record->seq);
         trn_outbox_store (self->outbox);
         trn_log_hint (trn_outbox_log (self->outbox), self->last_seq);
         self->result->messages++;
         self->result->bytes += record->body_size;
+        self->unrouted += self->stateless && self->name[0] == '#';
     }
     return rc;
 }
@@ -158,9 +187,7 @@ s_copy (trn_salvage_t *self, const trn_record_t *record)
         self->result->body_bytes += manifest.size;
     } else if (rc == 0) {
         self->result->bodies_lost++;
-        if (self->place->fn) {
-            (void) self->place->fn (self->place->arg, &found);
-        }
+        s_lose (self, &(tern_loss_t) {.kind = TERN_LOSS_BODY, .body = &found});
     }
     return rc;
 }
@@ -172,9 +199,14 @@ s_on_record (void *arg, const trn_record_t *record, int64_t offset,
              uint32_t size)
 {
     (void) offset;
-    (void) size;
     trn_salvage_t *const self = arg;
     const bool gap = record->kind == TRN_RECORD_GAP;
+    const uint64_t last = gap ? trn_get_u64 (record->body) : record->seq;
+    //  Nobody was ever given that: a wrong record with a sum that fits.
+    if (last > TRN_LOG_SKIP_MAX) {
+        s_damage (self, size);
+        return 0;
+    }
     if (self->next_seq && record->seq > self->next_seq) {
         self->result->missing += record->seq - self->next_seq;
     }
@@ -182,7 +214,7 @@ s_on_record (void *arg, const trn_record_t *record, int64_t offset,
     if (self->next_seq && record->seq < self->next_seq) {
         return 0;
     }
-    self->next_seq = (gap ? trn_get_u64 (record->body) : record->seq) + 1;
+    self->next_seq = last + 1;
     if (!gap && record->seq >= self->low) {
         self->error = s_copy (self, record);
     }
@@ -190,11 +222,10 @@ s_on_record (void *arg, const trn_record_t *record, int64_t offset,
 }
 
 static void
-s_damage (trn_salvage_t *self, int64_t from, int64_t to)
+s_pass_over (trn_salvage_t *self, int64_t from, int64_t to)
 {
     if (to > from) {
-        self->result->damaged++;
-        self->result->damaged_bytes += (uint64_t) (to - from);
+        s_damage (self, (uint64_t) (to - from));
     }
 }
 
@@ -224,10 +255,11 @@ s_walk_segment (trn_salvage_t *self, const trn_source_t *source,
             return rc;
         }
         if (!beyond.found) {
-            s_damage (self, walk.end, trn_source_last_byte (source, walk.end));
+            s_pass_over (self, walk.end,
+                         trn_source_last_byte (source, walk.end));
             return 0;
         }
-        s_damage (self, walk.end, beyond.offset);
+        s_pass_over (self, walk.end, beyond.offset);
         offset = beyond.offset;
     }
     return 0;
@@ -254,6 +286,150 @@ s_salvage_segment (trn_salvage_t *self, const trn_inspect_cells_t *cells,
     return rc;
 }
 
+static int
+s_salvage_segments (trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    uint64_t *numbers = NULL;
+    size_t count = 0;
+    int rc = trn_survey_list (self->from->disk, cells->dir, &numbers, &count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = s_salvage_segment (self, cells, numbers[i]);
+    }
+    free (numbers);
+    if (rc == 0 && self->outbox && self->last_seq) {
+        rc = trn_outbox_wait (self->outbox, self->last_seq, true, -1);
+    }
+    return rc;
+}
+
+//  What the owner knew -------------------------------------------------------
+
+static int
+s_copy_past (trn_salvage_t *self, const trn_inspect_cells_t *cells,
+             uint32_t number)
+{
+    trn_selection_t selection;
+    int rc = trn_selection_read (
+        self->from->disk, cells->dir,
+        trn_log_state_seed (cells->meta.store_uuid, cells->meta.name), number,
+        &selection);
+    if (rc == 0) {
+        rc = trn_outbox_keep (self->outbox, &selection);
+        self->result->pasts += rc == 0;
+    } else if (rc == TERN_ECORRUPT || rc == TERN_EVERSION) {
+        char file[TRN_SELECTION_NAME];
+        trn_selection_name (file, number);
+        self->result->pasts_lost++;
+        s_damage (self, 0);
+        s_lose (self, &(tern_loss_t) {.kind = TERN_LOSS_PAST, .file = file});
+        rc = 0;
+    } else if (rc == TERN_ENOENT) {
+        rc = 0;  //  its owner has removed it meanwhile
+    }
+    trn_seqset_clear (&selection.seqs);
+    return rc;
+}
+
+//  Before the state that knows their queues.
+static int
+s_copy_pasts (trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    uint32_t *numbers = NULL;
+    size_t count = 0;
+    int rc
+        = trn_selection_list (self->from->disk, cells->dir, &numbers, &count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = s_copy_past (self, cells, numbers[i]);
+    }
+    free (numbers);
+    return rc;
+}
+
+static uint64_t
+s_greater (uint64_t left, uint64_t right)
+{
+    return left > right ? left : right;
+}
+
+//  The last seq that is known to have been used.
+static uint64_t
+s_last_known (const trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    const uint64_t seen = self->next_seq ? self->next_seq - 1 : 0;
+    const uint64_t known = s_greater (seen, cells->meta.durable);
+    return self->stateless ? known
+                           : s_greater (known, s_greater (cells->state.durable,
+                                                          self->low - 1));
+}
+
+//  No seq that was ever used may be given out again: the state may call it
+//  settled, though its record is damaged or never reached the disk.  META says
+//  how far they go; unless its newer half is damaged, then it knows less than
+//  others do: a reservation at most, and not how the outbox was left.
+static int
+s_copy_state (trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    const trn_log_state_t *const state = &cells->state;
+    const uint64_t known = s_last_known (self, cells);
+    const bool stale = known > cells->meta.reserved;
+    uint64_t last = stale ? known + TRN_LOG_RESERVE : cells->meta.reserved;
+    if (known >= TRN_LOG_SKIP_MAX || last >= TRN_LOG_SKIP_MAX) {
+        last = TRN_LOG_SKIP_MAX - 1;
+    }
+    int rc = trn_log_skip (trn_outbox_log (self->outbox), last + 1);
+    //  Without a state it begins as one of which nothing was ever settled.
+    if (rc == 0 && self->stateless) {
+        return trn_outbox_inherit (self->outbox, NULL, 0, 1, false);
+    }
+    if (rc == 0) {
+        rc = s_copy_pasts (self, cells);
+    }
+    return rc ? rc
+              : trn_outbox_inherit (self->outbox, state->blob, state->blob_size,
+                                    state->low, cells->meta.clean && !stale);
+}
+
+//  Outboxes ------------------------------------------------------------------
+
+//  What cannot be read now, but perhaps later, is no damage.
+static int
+s_look_at_state (trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    const int rc = cells->state_rc;
+    self->stateless = rc != 0;
+    self->low = self->stateless ? 1 : s_greater (cells->state.low, 1);
+    if (rc == TERN_ECORRUPT || rc == TERN_EVERSION || rc == TERN_ENOENT) {
+        s_damage (self, 0);
+        return 0;
+    }
+    return rc;
+}
+
+static int
+s_salvage_readable (trn_salvage_t *self, const trn_inspect_cells_t *cells)
+{
+    self->outbox = NULL;
+    self->name = cells->meta.name;
+    self->next_seq = self->last_seq = self->unrouted = 0;
+    int rc = s_look_at_state (self, cells);
+    if (rc == 0 && !self->stateless) {
+        rc = s_open_outbox (self);
+    }
+    if (rc == 0) {
+        rc = s_salvage_segments (self, cells);
+    }
+    if (rc == 0 && self->outbox) {
+        rc = s_copy_state (self, cells);
+    }
+    if (rc == 0 && self->unrouted) {
+        self->result->queues_lost += self->unrouted;
+        s_lose (self, &(tern_loss_t) {.kind = TERN_LOSS_QUEUES,
+                                      .messages = self->unrouted});
+    }
+    self->name = NULL;
+    return rc;
+}
+
 //  Damage to the outbox's own META does not matter: it says nothing that the
 //  store's META and the name do not say.  Without the name, though, no record
 //  can be checked.
@@ -263,24 +439,10 @@ s_salvage_outbox (trn_salvage_t *self, const trn_inspect_box_t *box)
     trn_inspect_cells_t cells;
     int rc = trn_inspect_open_cells (self->from, box, &cells);
     if (rc == TERN_ECORRUPT || rc == TERN_EVERSION) {
-        self->result->damaged++;
+        s_damage (self, 0);
         rc = 0;
     } else if (rc == 0) {
-        self->outbox = NULL;
-        self->name = cells.meta.name;
-        self->next_seq = 0;
-        self->low = cells.state_rc == 0 ? cells.state.low : 0;
-        uint64_t *numbers = NULL;
-        size_t count = 0;
-        rc = trn_survey_list (self->from->disk, cells.dir, &numbers, &count);
-        for (size_t i = 0; i < count && rc == 0; i++) {
-            rc = s_salvage_segment (self, &cells, numbers[i]);
-        }
-        free (numbers);
-        if (rc == 0 && self->outbox) {
-            rc = trn_outbox_wait (self->outbox, self->last_seq, true, -1);
-        }
-        self->name = NULL;
+        rc = s_salvage_readable (self, &cells);
     }
     trn_inspect_close_cells (self->from, &cells);
     return rc;
@@ -344,9 +506,9 @@ trn_inspect_salvage (tern_store_t *self, const trn_salvage_to_t *to,
 }
 
 int
-tern_store_salvage (tern_store_t *self, const char *path,
-                    tern_store_body_fn *fn, void *arg, tern_salvage_t *result,
-                    char *why, size_t why_size)
+tern_store_salvage (tern_store_t *self, const char *path, tern_loss_fn *fn,
+                    void *arg, tern_salvage_t *result, char *why,
+                    size_t why_size)
 {
     assert (self && path && result);
     const trn_salvage_to_t to

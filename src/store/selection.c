@@ -33,8 +33,9 @@
 #define PART 16u
 
 #define PREFIX "past-"
-#define ENTRY (sizeof PREFIX + 8)
-#define FRESH (ENTRY + 4)
+#define FRESH (TRN_SELECTION_NAME + 4)
+
+_Static_assert(TRN_SELECTION_NAME == sizeof PREFIX + 8, "a name fits");
 
 #define SIZE_MAX_BYTES                                                         \
     (TRN_SELECTION_HEADER                                                      \
@@ -150,10 +151,10 @@ trn_selection_decode (trn_selection_t *self, uint64_t seed,
 
 //  Files --------------------------------------------------------------------
 
-static void
-s_entry (char entry[ENTRY], uint32_t number)
+void
+trn_selection_name (char name[TRN_SELECTION_NAME], uint32_t number)
 {
-    snprintf (entry, ENTRY, PREFIX "%08" PRIx32, number);
+    snprintf (name, TRN_SELECTION_NAME, PREFIX "%08" PRIx32, number);
 }
 
 //  While it is being written.
@@ -179,7 +180,7 @@ s_parse (const char *entry, s_name_t *name)
     name->number = (uint32_t) strtoul (entry + strlen (PREFIX), NULL, 16);
     s_fresh (again, name->number);
     name->fresh = strcmp (entry, again) == 0;
-    s_entry (again, name->number);
+    trn_selection_name (again, name->number);
     return name->fresh || strcmp (entry, again) == 0;
 }
 
@@ -197,9 +198,9 @@ trn_selection_write (trn_disk_t *disk, int dir, uint32_t number,
                      const uint8_t *bytes, size_t size)
 {
     assert (disk && number && bytes);
-    char entry[ENTRY];
+    char entry[TRN_SELECTION_NAME];
     char fresh[FRESH];
-    s_entry (entry, number);
+    trn_selection_name (entry, number);
     s_fresh (fresh, number);
     (void) disk->unlink (disk, dir, fresh);
     const int file = disk->open (disk, dir, fresh, O_RDWR | O_CREAT | O_EXCL);
@@ -222,15 +223,19 @@ void
 trn_selection_remove (trn_disk_t *disk, int dir, uint32_t number)
 {
     assert (disk && number);
-    char entry[ENTRY];
-    s_entry (entry, number);
+    char entry[TRN_SELECTION_NAME];
+    trn_selection_name (entry, number);
     (void) disk->unlink (disk, dir, entry);
 }
 
-static int
-s_read (trn_disk_t *disk, int dir, const char *entry, uint64_t seed,
-        trn_selection_t *selection)
+int
+trn_selection_read (trn_disk_t *disk, int dir, uint64_t seed, uint32_t number,
+                    trn_selection_t *selection)
 {
+    assert (disk && selection);
+    *selection = (trn_selection_t) {0};
+    char entry[TRN_SELECTION_NAME];
+    trn_selection_name (entry, number);
     const int file = disk->open (disk, dir, entry, O_RDONLY);
     if (file < 0) {
         return trn_io_error (file);
@@ -246,6 +251,10 @@ s_read (trn_disk_t *disk, int dir, const char *entry, uint64_t seed,
         free (bytes);
     }
     (void) disk->close (disk, file);
+    if (rc == TERN_OK && selection->number != number) {
+        trn_seqset_clear (&selection->seqs);
+        rc = TERN_ECORRUPT;
+    }
     return rc;
 }
 
@@ -273,17 +282,24 @@ s_find (void *arg, const char *entry)
     return 0;
 }
 
+int
+trn_selection_list (trn_disk_t *disk, int dir, uint32_t **numbers_p,
+                    size_t *count_p)
+{
+    assert (disk && numbers_p && count_p);
+    s_found_t found = {0};
+    const int listed = disk->list (disk, dir, s_find, &found);
+    *numbers_p = found.at;
+    *count_p = found.count;
+    return listed < 0 ? trn_io_error (listed) : TERN_OK;
+}
+
 static int
 s_give (trn_disk_t *disk, int dir, uint64_t seed, uint32_t number,
         trn_selection_fn *fn, void *arg)
 {
-    char entry[ENTRY];
-    trn_selection_t selection = {0};
-    s_entry (entry, number);
-    int rc = s_read (disk, dir, entry, seed, &selection);
-    if (rc == TERN_OK && selection.number != number) {
-        rc = TERN_ECORRUPT;
-    }
+    trn_selection_t selection;
+    const int rc = trn_selection_read (disk, dir, seed, number, &selection);
     if (rc == TERN_OK && fn) {
         fn (arg, &selection);
     }
@@ -297,15 +313,15 @@ trn_selection_each (trn_disk_t *disk, int dir, uint64_t seed,
                     trn_selection_fn *fn, void *arg, uint32_t *number_p)
 {
     assert (disk && number_p);
-    s_found_t found = {0};
-    const int listed = disk->list (disk, dir, s_find, &found);
-    int rc = listed < 0 ? trn_io_error (listed) : TERN_OK;
+    uint32_t *numbers = NULL;
+    size_t count = 0;
+    int rc = trn_selection_list (disk, dir, &numbers, &count);
     *number_p = 0;
-    for (size_t index = 0; rc == TERN_OK && index < found.count; index++) {
-        *number_p = found.at[index];
+    for (size_t index = 0; rc == TERN_OK && index < count; index++) {
+        *number_p = numbers[index];
         rc = s_give (disk, dir, seed, *number_p, fn, arg);
     }
-    free (found.at);
+    free (numbers);
     return rc;
 }
 

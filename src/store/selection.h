@@ -65,6 +65,23 @@ trn_selection_write (trn_disk_t *disk, int dir, uint32_t number,
 void
 trn_selection_remove (trn_disk_t *disk, int dir, uint32_t number);
 
+//  The numbers of those in dir; the caller frees.  0, TERN_EIO, TERN_EFULL.
+int
+trn_selection_list (trn_disk_t *disk, int dir, uint32_t **numbers_p,
+                    size_t *count_p);
+
+//  Read the one of this number: 0 and its seqs, the caller's to clear; or
+//  TERN_ENOENT, TERN_ECORRUPT, TERN_EVERSION, TERN_EIO, TERN_EFULL.
+int
+trn_selection_read (trn_disk_t *disk, int dir, uint64_t seed, uint32_t number,
+                    trn_selection_t *selection);
+
+//  The name of its file.
+#define TRN_SELECTION_NAME 14
+
+void
+trn_selection_name (char name[TRN_SELECTION_NAME], uint32_t number);
+
 //  Call fn (NULL: only look whether all are good) for each one in dir, which may
 //  take its seqs.  0, or TERN_ECORRUPT, TERN_EVERSION, TERN_EIO, TERN_EFULL of one
 //  that cannot be read, and its number.

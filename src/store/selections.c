@@ -84,6 +84,18 @@ trn_outbox_select (trn_outbox_t *self, const trn_selection_t *selection)
 }
 
 int
+trn_outbox_keep (trn_outbox_t *self, const trn_selection_t *selection)
+{
+    assert (self && selection);
+    size_t size = 0;
+    uint8_t *bytes = trn_selection_encode (selection, s_seed (self), &size);
+    const int rc = trn_selection_write (self->store->disk, self->dir,
+                                        selection->number, bytes, size);
+    free (bytes);
+    return rc;
+}
+
+int
 trn_outbox_selected (trn_outbox_t *self, uint32_t *number_p)
 {
     assert (self && number_p);

@@ -132,6 +132,14 @@ trn_outbox_saved (const trn_outbox_t *self);
 int
 trn_outbox_wait_saved (trn_outbox_t *self, uint64_t stamp, int timeout_ms);
 
+//  Save, at once, the state that another outbox of this name ended with, whose
+//  seqs this one has taken over.  Not final: that one did not end properly, and
+//  what it sent last is in doubt here too, also after closing.  As
+//  trn_log_save_state ().  For who has no actor, instead of save ().
+int
+trn_outbox_inherit (trn_outbox_t *self, const uint8_t *state, size_t size,
+                    uint64_t low, bool final);
+
 //  Ask for records from seq on to be read; at most TRN_OUTBOX_READS wait.
 //  false if too many wait already or this seq does.  The result is fetched by
 //  trn_outbox_fetch () after the notification: 1 and a chunk, or a negative
@@ -175,6 +183,11 @@ trn_outbox_select (trn_outbox_t *self, const trn_selection_t *selection);
 
 int
 trn_outbox_selected (trn_outbox_t *self, uint32_t *number_p);
+
+//  The same at once: 0, or as trn_selection_write ().  For who has no actor,
+//  before anything is selected.
+int
+trn_outbox_keep (trn_outbox_t *self, const trn_selection_t *selection);
 
 //  Nobody needs it any more.  Actor.
 void

@@ -13,7 +13,7 @@
 //      16  seq           u64
 //      24  stamp_us      u64   publisher's wall clock; for people and T_delay
 //      32  incarnation   u32   low bits of the writer's incarnation
-//      36  unsynced      u32   seq - highest seq known synced, saturated
+//      36  unsynced      u32   seq - highest seq known synced; 0: not said
 //      40  routing key, properties (msgpack map), body, zeros up to 8
 //
 //  The seed covers what the bytes do not say: store uuid, outbox, segment and
@@ -48,7 +48,7 @@ typedef struct {
     uint64_t seq;
     uint64_t stamp_us;  //  wall clock, microseconds since 1970
     uint32_t incarnation;
-    uint32_t unsynced;     //  0 = said nothing (gap records)
+    uint32_t unsynced;     //  0 = said nothing (gaps, too far)
     const uint8_t *key;    //  key_size bytes
     const uint8_t *props;  //  props_size bytes, a msgpack map, or none
     const uint8_t *body;   //  body_size bytes

@@ -288,6 +288,7 @@ trn_disk_log_open (trn_disk_log_t *self)
     self->config.on_ruled = s_on_ruled;
     self->config.on_ruled_arg = self;
     self->ruled_count = 0;
+    self->least = 0;
     uint8_t *state = NULL;
     size_t size = 0;
     const int rc = trn_log_open (&self->log, &self->config, &state, &size,
@@ -322,7 +323,7 @@ trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size)
     uint64_t seq = 0;
     const int rc = trn_log_append (self->log, &record, &seq);
     if (rc == 0) {
-        TRN_REQUIRE (self, seq > self->appended);
+        TRN_REQUIRE (self, seq > self->appended && seq >= self->least);
         s_remember (self, seq, tag);
         self->appended = seq;
         self->clock_us += 1000;
@@ -341,6 +342,16 @@ s_sync_among_many (trn_disk_log_t *self)
         = count
           && self->disk->sync_files (self->disk, files, count, errors) == 0;
     return trn_log_end_sync (self->log, done ? errors : NULL, 0);
+}
+
+int
+trn_disk_log_skip (trn_disk_log_t *self, uint64_t seq)
+{
+    const int rc = trn_log_skip (self->log, seq);
+    if (rc == 0 && seq > self->least) {
+        self->least = seq;
+    }
+    return rc;
 }
 
 int
@@ -403,6 +414,13 @@ s_retains (const trn_disk_log_t *self)
     return self->config.retain_ms || self->config.retain_bytes;
 }
 
+//  The next message gets this seq at least.
+static uint64_t
+s_next (const trn_disk_log_t *self)
+{
+    return self->least > self->appended ? self->least : self->appended + 1;
+}
+
 //  Sizes are mostly small, sometimes several sectors, rarely a segment.
 static uint32_t
 s_random_size (trn_disk_log_t *self)
@@ -434,18 +452,24 @@ trn_disk_log_step (trn_disk_log_t *self)
         if (s_retains (self) && trn_disk_log_random (self, 8) == 0) {
             self->low = trn_log_first_retained (self->log);
         }
-        self->low += trn_disk_log_random (self, self->appended - self->low + 2);
+        self->low += trn_disk_log_random (self, s_next (self) - self->low + 1);
         return trn_disk_log_save (self, self->low);
     case 10:
         trn_log_hint (self->log,
                       trn_disk_log_random (self, self->appended + 2));
         return 0;
     case 11:
-        if (trn_disk_log_random (self, 8) == 0) {
+        switch (trn_disk_log_random (self, 8)) {
+        case 0:
             rc = trn_disk_log_close (self);
             return rc < 0 ? rc : trn_disk_log_open (self);
+        case 1:
+            //  Often beyond what is reserved.
+            rc = trn_disk_log_skip (
+                self, self->appended + trn_disk_log_random (self, 150));
+            return rc == TERN_EFULL ? 0 : rc;
+        default: return 0;
         }
-        return 0;
     default:
         rc = trn_disk_log_append (self, s_random_size (self));
         return rc == TERN_EAGAIN || rc == TERN_EFULL ? 0 : rc;

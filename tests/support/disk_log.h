@@ -26,9 +26,10 @@ typedef struct {
 
     uint64_t *tags;  //  what seq names; 0: nothing was appended
     size_t tag_count;
-    uint64_t appended;     //  highest seq ever given out
-    uint64_t synced;       //  highest ever said to be synced
-    uint64_t saved_low;    //  of the last state said to be saved
+    uint64_t appended;   //  highest seq ever given out
+    uint64_t least;      //  what comes next in this life was skipped up to here
+    uint64_t synced;     //  highest ever said to be synced
+    uint64_t saved_low;  //  of the last state said to be saved
     uint64_t saved_stamp;  //  stamps rise with each save
     uint64_t tried_stamp;  //  of the last state that was offered
     uint64_t low;          //  settled in this test's opinion
@@ -60,6 +61,10 @@ trn_disk_log_open (trn_disk_log_t *self);
 //  Append a message of that many bytes.
 int
 trn_disk_log_append (trn_disk_log_t *self, uint32_t body_size);
+
+//  The next message shall get this seq.
+int
+trn_disk_log_skip (trn_disk_log_t *self, uint64_t seq);
 
 int
 trn_disk_log_sync (trn_disk_log_t *self);

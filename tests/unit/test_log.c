@@ -291,6 +291,121 @@ test_an_unclean_end_leaves_a_gap_and_a_clean_one_does_not (void **state)
 }
 
 static void
+test_seqs_that_are_skipped_name_nothing (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_open_with (NULL);
+    s_fill (self, 5, 10);
+    assert_int_equal (trn_disk_log_skip (self, 9), 0);
+    assert_int_equal (trn_log_appended (self->log), 5);
+    s_fill (self, 3, 10);
+    assert_int_equal (trn_log_synced (self->log), 11);
+    //  Once more before anything came, and back to what was given out.
+    assert_int_equal (trn_disk_log_skip (self, 20), 0);
+    assert_int_equal (trn_disk_log_skip (self, 30), 0);
+    assert_int_equal (trn_log_skip (self->log, 7), 0);
+    s_fill (self, 1, 10);
+    assert_int_equal (trn_log_appended (self->log), 30);
+    trn_chunk_t *chunk = NULL;
+    assert_int_equal (trn_log_read (self->log, 6, 0, &chunk), TERN_ENOENT);
+    assert_int_equal (trn_log_read (self->log, 8, 0, &chunk), TERN_ENOENT);
+    assert_int_equal (trn_log_read (self->log, 29, 0, &chunk), TERN_ENOENT);
+    assert_int_equal (trn_log_read (self->log, 9, 0, &chunk), 0);
+    assert_int_equal (chunk->count, 3);
+    trn_chunk_release (&chunk);
+    //  A run never spans a gap.
+    trn_run_t run;
+    assert_int_equal (trn_log_run (self->log, 4, 9, 9999, &run), 1);
+    assert_int_equal (run.count, 2);
+    trn_chunk_release (&run.chunk);
+    assert_int_equal (trn_log_run (self->log, 12, 9, 9999, &run), 0);
+
+    //  Opening compares what is there, and what is a gap.
+    assert_int_equal (trn_disk_log_close (self), 0);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_true (self->report.clean);
+    assert_int_equal (self->report.messages, 9);
+    assert_int_equal (self->report.first_seq, 1);
+    assert_int_equal (self->report.high, 30);
+    trn_disk_log_destroy (&self);
+}
+
+static void
+test_a_skip_beyond_the_reservation_reserves (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = trn_disk_log_new (1);
+    self->config.reserve = 10;
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (trn_disk_log_skip (self, 1000), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal (trn_disk_log_append (self, 1), 0);
+    }
+    assert_int_equal (self->appended, 1009);
+    assert_int_equal (trn_disk_log_append (self, 1), TERN_EAGAIN);
+    trn_disk_log_kill (self);
+    //  Nothing was written, and yet these are never given out again.
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_int_equal (self->report.high, 1009);
+
+    //  A skip that no message follows holds if the log is closed.
+    assert_int_equal (trn_disk_log_skip (self, 2000), 0);
+    assert_int_equal (trn_disk_log_close (self), 0);
+    assert_int_equal (trn_disk_log_open (self), 0);
+    assert_true (self->report.clean);
+    assert_int_equal (self->report.high, 1999);
+    assert_int_equal (trn_disk_log_append (self, 1), 0);
+    assert_int_equal (self->appended, 2000);
+    assert_int_equal (trn_log_skip (self->log, UINT64_MAX), TERN_ETOOBIG);
+    assert_int_equal (trn_log_skip (self->log, TRN_LOG_SKIP_MAX + 1),
+                      TERN_ETOOBIG);
+    trn_disk_log_destroy (&self);
+}
+
+static void
+s_append_raw (trn_disk_log_t *self, uint32_t size, uint64_t expected)
+{
+    static const uint8_t body[2000];
+    trn_record_t record = {.body = body, .body_size = size};
+    uint64_t seq = 0;
+    assert_int_equal (trn_log_append (self->log, &record, &seq), 0);
+    assert_int_equal (seq, expected);
+}
+
+//  What is not synced behind a wide gap proves nothing about the gap.
+static void
+test_a_wide_gap_that_was_never_synced_is_torn (void **state)
+{
+    (void) state;
+    const uint64_t far = UINT64_C (6000000000);
+    trn_disk_log_t *self = s_open_with (NULL);
+    s_append_raw (self, 344, 1);
+    assert_int_equal (trn_log_skip (self->log, far), 0);
+    s_append_raw (self, 600, far);
+    s_append_raw (self, 600, far + 1);
+    assert_true (trn_log_write (self->log) >= 0);
+    trn_disk_log_kill (self);
+    //  The gap is the first thing in the sector that is missing.
+    static const uint8_t zeros[512];
+    trn_disk_memory_poke (self->memory, "data/seg-0000000000000001", zeros, 512,
+                          512);
+    self->config.incarnation++;
+    self->config.dir = self->disk->open_root (self->disk, "data", 1);
+    uint8_t *blob = NULL;
+    size_t size = 0;
+    trn_log_report_t report;
+    assert_int_equal (trn_log_open (&self->log, &self->config, &blob, &size,
+                                    &report, NULL, 0),
+                      0);
+    assert_int_equal (report.messages, 1);
+    assert_true (report.torn_bytes > 600);
+    assert_true (report.high >= far + 1);
+    trn_ranges_clear (&report.gaps);
+    free (blob);
+    trn_disk_log_destroy (&self);
+}
+
+static void
 test_seqs_beyond_the_reservation_wait_for_the_next_sync (void **state)
 {
     (void) state;
@@ -375,6 +490,20 @@ test_what_is_settled_behind_the_oldest_makes_room (void **state)
         assert_int_equal (trn_disk_log_append (self, 10), 0);
     }
     assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
+    trn_disk_log_destroy (&self);
+}
+
+static void
+test_skipped_seqs_do_not_count_towards_the_limit (void **state)
+{
+    (void) state;
+    trn_disk_log_t *self = s_open_with (s_block_at_ten);
+    s_fill (self, 3, 10);
+    assert_int_equal (trn_disk_log_skip (self, 100), 0);
+    s_fill (self, 7, 10);
+    assert_int_equal (trn_disk_log_append (self, 10), TERN_EAGAIN);
+    trn_log_settled (self->log, 101, 0);
+    assert_int_equal (trn_disk_log_append (self, 10), 0);
     trn_disk_log_destroy (&self);
 }
 
@@ -533,6 +662,10 @@ main (void)
             test_the_largest_message_passes_and_a_larger_one_does_not),
         cmocka_unit_test (
             test_an_unclean_end_leaves_a_gap_and_a_clean_one_does_not),
+        cmocka_unit_test (test_seqs_that_are_skipped_name_nothing),
+        cmocka_unit_test (test_a_skip_beyond_the_reservation_reserves),
+        cmocka_unit_test (test_a_wide_gap_that_was_never_synced_is_torn),
+        cmocka_unit_test (test_skipped_seqs_do_not_count_towards_the_limit),
         cmocka_unit_test (
             test_seqs_beyond_the_reservation_wait_for_the_next_sync),
         cmocka_unit_test (test_unwritten_bytes_are_bounded),
