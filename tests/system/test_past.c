@@ -184,7 +184,14 @@ test_a_past_that_is_unbound_is_gone (void **state)
     again.from = TERN_FROM_SEQ;
     again.from_seq = COUNT - 2;
     scene_bind (orders, &again);
-    s_take_late (late, COUNT / MATCHING, COUNT / MATCHING);
+    //  The consumer may have had one more in hand, which is left to it.
+    tern_msg_t *msg = scene_receive (late);
+    if (scene_number (msg, "news") == 11 * MATCHING) {
+        assert_int_equal (tern_consumer_accept (late, msg), TERN_OK);
+        msg = scene_receive (late);
+    }
+    assert_int_equal (scene_number (msg, "news"), COUNT);
+    assert_int_equal (tern_consumer_accept (late, msg), TERN_OK);
     scene_end (&orders, &producer, &late);
     orders = scene_peer (*state, "orders-1", NULL);
     late = scene_consumer (orders, "late", 1);
