@@ -617,7 +617,8 @@ s_settle_own_stream (trn_engine_t *self, const trn_stream_t *stream,
     }
 }
 
-//  What we consume of ourselves.
+//  What we consume of ourselves.  Another queue may have the name by now, and have
+//  been offered to nobody.
 static void
 s_settle_own (trn_engine_t *self)
 {
@@ -628,7 +629,8 @@ s_settle_own (trn_engine_t *self)
             trn_publication_t *publication = self->publications.at[at];
             for (size_t queue = 0; queue < publication->subs.count; queue++) {
                 trn_subscription_t *sub = publication->subs.at[queue];
-                if (strcmp (publication->name, stream->outbox) == 0
+                if (sub->number == stream->number
+                    && strcmp (publication->name, stream->outbox) == 0
                     && strcmp (sub->queue, stream->queue) == 0) {
                     s_settle_own_stream (self, stream, sub);
                 }

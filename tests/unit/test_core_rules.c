@@ -862,6 +862,31 @@ test_a_queue_that_is_unbound_is_gone (void **state)
     EXPECT (shop, 6);
 }
 
+//  T-191: what a peer has settled of its own queue says nothing of another that
+//  has the name when the peer closes, and that it was not offered.
+static void
+test_a_peer_that_closes_settles_nothing_of_a_new_queue (void **state)
+{
+    shop_t *shop = *state;
+    trn_engine_t *maker = shop->maker->engine;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "late", 1);
+    peer_publish (shop->maker, "#news", 3);
+    peer_consume (shop->maker, "late", 10);
+    world_meet (shop->world);
+    world_wait (shop->world, 1000);
+    shop->maker->save_held = true;
+    peer_settle (shop->maker, 3, TRN_ACCEPTED);
+    world_settle (shop->world);
+    trn_engine_remove_queue (maker, shop->maker->outbox, 1,
+                             shop->world->now_ms);
+    assert_int_equal (s_add_queue (shop, "late", 1), 2);
+    trn_engine_on_close (maker, shop->world->now_ms);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_false (trn_engine_settled (maker, shop->maker->outbox, seq));
+    }
+}
+
 static void
 test_purging_leaves_what_consumers_hold (void **state)
 {
@@ -1164,6 +1189,7 @@ main (void)
         TEST (test_a_new_queue_of_a_fanout_is_told_the_rules_of_its_past),
         TEST (test_a_queue_waits_for_its_past_to_be_kept),
         TEST (test_a_queue_that_is_unbound_is_gone),
+        TEST (test_a_peer_that_closes_settles_nothing_of_a_new_queue),
         TEST (test_purging_leaves_what_consumers_hold),
         TEST (test_who_was_away_is_told_what_a_limit_dropped),
         TEST (test_what_time_took_is_missed_too),
