@@ -87,13 +87,21 @@ s_ask (trn_engine_t *engine, const trn_subscription_t *sub,
     action->bury.consumer = link ? link->name : "";
 }
 
+//  A queue that no state knows may begin anew after a crash, and what died in it
+//  would be buried again.
+static bool
+s_may_ask (const trn_subscription_t *sub)
+{
+    return !sub->unknown && s_size (&sub->asked) < TRN_BURIES_MAX;
+}
+
 void
 trn_burial_run (trn_engine_t *engine, trn_subscription_t *sub)
 {
     assert (engine && sub);
     trn_grave_t one;
-    while (s_size (&sub->asked) < TRN_BURIES_MAX && !engine->closed
-           && engine->now_ms >= sub->bury_ms && s_next (sub, &one)) {
+    while (s_may_ask (sub) && !engine->closed && engine->now_ms >= sub->bury_ms
+           && s_next (sub, &one)) {
         trn_graves_add (&sub->asked, &one);
         s_ask (engine, sub, &one);
     }
@@ -102,9 +110,7 @@ trn_burial_run (trn_engine_t *engine, trn_subscription_t *sub)
 int64_t
 trn_burial_deadline (const trn_subscription_t *sub)
 {
-    return s_size (&sub->graves) && s_size (&sub->asked) < TRN_BURIES_MAX
-               ? sub->bury_ms
-               : INT64_MAX;
+    return s_size (&sub->graves) && s_may_ask (sub) ? sub->bury_ms : INT64_MAX;
 }
 
 //  Answers ------------------------------------------------------------------

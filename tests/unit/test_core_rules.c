@@ -862,6 +862,24 @@ test_a_queue_that_is_unbound_is_gone (void **state)
     EXPECT (shop, 6);
 }
 
+//  A crash would take the queue, and what died in it would die again.
+static void
+test_a_queue_that_no_state_knows_buries_nothing (void **state)
+{
+    shop_t *shop = *state;
+    shop->maker->save_held = true;
+    s_add_exchange (shop, false);
+    s_add_queue (shop, "late", 1);
+    s_publish (shop, (trn_rule_t) {.expires_ms = s_wall (shop) + 100});
+    world_wait (shop->world, 3000);
+    assert_int_equal (shop->maker->bury_count, 0);
+    trn_engine_on_saved (shop->maker->engine, shop->maker->outbox,
+                         shop->maker->stamp_held, shop->world->now_ms);
+    world_settle (shop->world);
+    assert_int_equal (shop->maker->bury_count, 1);
+    assert_int_equal (shop->maker->buries[0].seq, 1);
+}
+
 //  T-191: what a peer has settled of its own queue says nothing of another that
 //  has the name when the peer closes, and that it was not offered.
 static void
@@ -1189,6 +1207,7 @@ main (void)
         TEST (test_a_new_queue_of_a_fanout_is_told_the_rules_of_its_past),
         TEST (test_a_queue_waits_for_its_past_to_be_kept),
         TEST (test_a_queue_that_is_unbound_is_gone),
+        TEST (test_a_queue_that_no_state_knows_buries_nothing),
         TEST (test_a_peer_that_closes_settles_nothing_of_a_new_queue),
         TEST (test_purging_leaves_what_consumers_hold),
         TEST (test_who_was_away_is_told_what_a_limit_dropped),
