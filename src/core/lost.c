@@ -63,6 +63,10 @@ trn_lost_heard (trn_lost_t *self, uint64_t told)
     assert (self);
     told = told < self->durable ? told : self->durable;
     self->told = told > self->told ? told : self->told;
+    //  A store that was put back tells again what it had told before.
+    if (self->told >= self->telling) {
+        self->seq = 0;
+    }
 }
 
 void

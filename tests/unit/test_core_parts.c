@@ -4,6 +4,7 @@
 
 #include "core/backoff.h"
 #include "core/list.h"
+#include "core/lost.h"
 #include "core/report.h"
 #include "core/table.h"
 
@@ -69,6 +70,39 @@ test_a_table_finds_what_was_put_and_not_removed (void **state)
                           there[other] ? &things[other] : NULL);
     }
     trn_table_clear (&table);
+}
+
+//  So many more are lost, and a state says so.
+static void
+s_lose (trn_lost_t *lost, uint64_t count)
+{
+    trn_lost_add (lost, count);
+    trn_lost_saving (lost);
+    trn_lost_saved (lost);
+}
+
+//  T-48: no DATA says more of what was told than of what was missed, or its
+//  consumer would end the link.  Told may overtake what is on its way: a consumer
+//  heard it of a life that a store which was put back does not know.
+static void
+test_what_was_told_before_goes_with_no_message (void **state)
+{
+    (void) state;
+    trn_lost_t lost = {0};
+    s_lose (&lost, 5);
+    assert_true (trn_lost_tell (&lost, 10));
+    assert_int_equal (lost.telling, 5);
+    s_lose (&lost, 2);
+    trn_lost_heard (&lost, 6);
+    assert_true (trn_lost_tell (&lost, 10));
+    assert_int_equal (lost.telling, 7);
+    assert_int_equal (lost.told, 6);
+    trn_lost_heard (&lost, 9);
+    assert_false (trn_lost_tell (&lost, 10));
+    s_lose (&lost, 1);
+    assert_true (trn_lost_tell (&lost, 11));
+    assert_int_equal (lost.telling, 8);
+    assert_int_equal (lost.told, 7);
 }
 
 static void
@@ -143,6 +177,7 @@ main (void)
         cmocka_unit_test (test_the_same_seed_gives_the_same_numbers),
         cmocka_unit_test (test_waits_double_up_to_the_cap_and_are_spread),
         cmocka_unit_test (test_a_table_finds_what_was_put_and_not_removed),
+        cmocka_unit_test (test_what_was_told_before_goes_with_no_message),
         cmocka_unit_test (test_a_list_keeps_its_order),
         cmocka_unit_test (test_reports_are_limited_and_say_what_was_left_out),
         cmocka_unit_test (test_foreign_words_in_reports_are_shown_harmless),
